@@ -1,0 +1,66 @@
+# `make run` and `make test` need Python >= 3.11 and make, nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOST ?= 127.0.0.1
+PORT ?= 8000
+WEB := $(shell sed -n 's/^web: //p' Procfile)
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+
+.PHONY: help run admin test test-all lint services clean
+
+help: ## Say what can be made.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
+
+run: $(BIN)/.runtime ## Start CloudNotes at http://127.0.0.1:8000.
+	@echo "CloudNotes      http://$(HOST):$(PORT)"
+	@echo "API, to try     http://$(HOST):$(PORT)/docs"
+	@echo "For staff       http://$(HOST):$(PORT)/admin/   (make admin, in a second terminal, makes a staff user)"
+	@HOST=$(HOST) PORT=$(PORT) sh -c '$(WEB)'
+
+admin: $(BIN)/.runtime ## Make a member of staff for /admin/.
+	@python manage.py migrate --no-input --verbosity 0
+	@python manage.py createsuperuser
+
+test: $(BIN)/.dev ## Run the tests on SQLite and a real S3 server.
+	@DATABASE_URL= REDIS_URL= pytest $(ARGS)
+
+test-all: $(BIN)/.dev services ## Run the tests on SQLite, then on PostgreSQL and Redis.
+	@DATABASE_URL= REDIS_URL= pytest $(ARGS)
+	@. .services/environment && pytest $(ARGS)
+
+lint: $(BIN)/.dev ## Check style, types, imports, migrations and production settings.
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	python manage.py makemigrations --check --dry-run
+	@ENVIRONMENT=production SECRET_KEY=$$(python -c 'import secrets; print(secrets.token_urlsafe(64))') \
+	PUBLIC_BASE_URL=https://notes.example.org TRUSTED_PROXY=1 DATABASE_URL=sqlite://:memory: \
+	python manage.py check --deploy --fail-level WARNING
+
+services: ## Install and start PostgreSQL, Redis, nginx and Chromium for the tests (Debian).
+	@sh tests/services.sh
+
+clean: ## Forget the virtual environment and the test servers. Notes and files stay.
+	-@sh tests/services.sh stop
+	rm -rf $(VENV) .services
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "CloudNotes needs Python 3.11 or later; say which with: make run PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	|| { rm -rf $(VENV); echo "Python cannot make virtual environments here (Debian: apt install python3-venv)."; exit 1; }
+
+$(BIN)/.runtime: requirements.txt | $(BIN)/python
+	@echo "Installing what CloudNotes runs on ..."
+	@python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(BIN)/.dev: requirements-dev.txt $(BIN)/.runtime
+	@echo "Installing what the tests need ..."
+	@python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,138 @@
+"""Logging in, staying in and getting out."""
+
+import datetime as dt
+import logging
+import uuid
+
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from accounts import jwt
+from accounts.identifiers import fold
+from accounts.models import Session, User
+from cloudnotes.errors import DomainError
+
+REPLAY_WINDOW = dt.timedelta(seconds=10)
+
+security_log = logging.getLogger("cloudnotes.security")
+
+
+class WrongCredentials(DomainError):
+    """No active account has this identifier with this password."""
+
+    status = 401
+    code = "wrong_credentials"
+    detail = "No account has this e-mail address or username with this password."
+
+
+class RefreshRefused(DomainError):
+    """The refresh token is not the current one of a live session."""
+
+    status = 401
+    code = "invalid_refresh_token"
+    detail = "The refresh token is not valid, has expired or was used before. Log in again."
+
+
+def log_in(
+    *, identifier: str, password: str, user_agent: str, address: str, now: dt.datetime
+) -> Session:
+    """Return a new session of the active user with this e-mail address or username and password.
+
+    Raises :class:`WrongCredentials`, after one run of the hasher, whether the account does not exist, is
+    disabled or has another password. An old hash is replaced by one of the current kind.
+    """
+    folded = fold(identifier)
+    user = User.objects.filter(Q(email_folded=folded) | Q(username_folded=folded)).first()
+    if user is None:
+        make_password(password)
+        right = False
+    else:
+        right = user.check_password(password)
+    if user is None or not right or not user.is_active:
+        security_log.warning("login refused", extra={"event": "login_refused", "address": address})
+        raise WrongCredentials
+    session = open_session(user=user, user_agent=user_agent, address=address, now=now)
+    security_log.info(
+        "login",
+        extra={"event": "login", "user": user.pk, "session": session.pk, "address": address},
+    )
+    return session
+
+
+def open_session(*, user: User, user_agent: str, address: str, now: dt.datetime) -> Session:
+    """Return a new session of a user who has just proved who they are."""
+    printable = "".join(character for character in user_agent if character.isprintable())
+    return Session.objects.create(
+        user=user,
+        rotated_at=now,
+        created_at=now,
+        last_seen_at=now,
+        expires_at=now + settings.SESSION_ABSOLUTE_LIFETIME,
+        user_agent=printable[:300],
+        address=address or None,
+    )
+
+
+def refresh(*, token: str, now: dt.datetime) -> Session:
+    """Rotate the refresh token and return the session with the new one.
+
+    The first of many parallel callers rotates; the others, and a client that lost the answer, get
+    the same successor for 10 s. Any other replay means that the token was copied: the session is
+    revoked, and that is committed before :class:`RefreshRefused` is raised.
+    """
+    try:
+        claims = jwt.read_refresh_token(token)
+    except jwt.InvalidToken:
+        raise RefreshRefused from None
+    with transaction.atomic():
+        session = (
+            Session.objects.live(now)
+            .select_for_update(of=("self",))
+            .select_related("user")
+            .filter(pk=claims.session_id, user_id=claims.user_id, user__is_active=True)
+            .first()
+        )
+        if session is None:
+            raise RefreshRefused
+        if claims.token_id == session.refresh_id.hex:
+            _rotate(session, now)
+            return session
+        previous = session.previous_refresh_id
+        if (
+            previous
+            and claims.token_id == previous.hex
+            and now - session.rotated_at <= REPLAY_WINDOW
+        ):
+            return session
+        revoke(session=session, reason=Session.Reason.REFRESH_REUSED, now=now)
+    raise RefreshRefused
+
+
+def _rotate(session: Session, now: dt.datetime) -> None:
+    session.previous_refresh_id = session.refresh_id
+    session.refresh_id = uuid.uuid4()
+    session.rotated_at = session.last_seen_at = now
+    session.save(update_fields=["previous_refresh_id", "refresh_id", "rotated_at", "last_seen_at"])
+
+
+def revoke(*, session: Session, reason: Session.Reason, now: dt.datetime) -> None:
+    """End one session; none of its tokens is good for anything from the next request on."""
+    _revoke_all(Session.objects.filter(pk=session.pk), reason, now, user_id=session.user_id)
+
+
+def revoke_all(*, user: User, reason: Session.Reason, now: dt.datetime) -> int:
+    """End every session of a user and return how many were live."""
+    return _revoke_all(user.sessions.all(), reason, now, user_id=user.pk)
+
+
+def _revoke_all(
+    sessions: QuerySet[Session], reason: Session.Reason, now: dt.datetime, *, user_id: int
+) -> int:
+    ended = sessions.filter(revoked_at=None).update(revoked_at=now, revoked_reason=reason)
+    security_log.info(
+        "sessions revoked",
+        extra={"event": "revoked", "reason": str(reason), "user": user_id, "sessions": ended},
+    )
+    return ended

@@ -1,0 +1,181 @@
+"""Accounts in the admin."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.actions import users
+from accounts.models import Session, User
+
+
+class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
+    """An account that staff make for somebody."""
+
+    class Meta:
+        model = User
+        fields = ("email", "username", "full_name")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean()
+        _fold_identifiers(self.instance, cleaned)
+        return cleaned
+
+
+class UserForm(UserChangeForm):  # type: ignore[type-arg]
+    """An account that staff change; the folded copies follow."""
+
+    class Meta:
+        model = User
+        fields = "__all__"  # noqa: DJ007 - UserAdmin.fieldsets says which
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        _fold_identifiers(self.instance, cleaned)
+        return cleaned
+
+
+def _fold_identifiers(user: User, cleaned: dict[str, Any]) -> None:
+    if cleaned.get("email"):
+        user.set_identifiers(email=cleaned["email"], username=cleaned.get("username"))
+
+
+def counted(rows: QuerySet[Any], by: str) -> Coalesce:
+    """Return an expression that counts ``rows`` of an outer query's row, one subquery a count.
+
+    Two counts over two joins would multiply each other.
+    """
+    number = rows.order_by().values(by).annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(number, output_field=IntegerField()), 0)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+    """Users: found by address or name, disabled and enabled, deleted with all they own."""
+
+    form = UserForm
+    add_form = NewUserForm
+    list_display = (
+        "email",
+        "username",
+        "full_name",
+        "is_active",
+        "is_staff",
+        "live_sessions",
+        "created_at",
+    )
+    list_filter = ("is_active", "is_staff", "is_superuser", "created_at")
+    search_fields = ("email_folded", "username_folded", "full_name")
+    ordering = ("-created_at", "-pk")
+    readonly_fields = ("last_login", "created_at")
+    actions = ("disable", "enable")
+    fieldsets = (
+        (None, {"fields": ("email", "username", "full_name", "password")}),
+        (
+            "Permissions",
+            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
+        ),
+        ("Dates", {"fields": ("last_login", "created_at")}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "email",
+                    "username",
+                    "full_name",
+                    "usable_password",
+                    "password1",
+                    "password2",
+                )
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        live = Session.objects.live(timezone.now()).filter(user=OuterRef("pk"))
+        return super().get_queryset(request).annotate(session_count=counted(live, "user"))
+
+    @admin.display(description="live sessions", ordering="session_count")
+    def live_sessions(self, user: Any) -> int:
+        return int(user.session_count)
+
+    @admin.action(
+        description="Disable the selected users and end their sessions", permissions=["change"]
+    )
+    def disable(self, request: HttpRequest, selected: QuerySet[User]) -> None:
+        self._set_active(request, selected, is_active=False)
+
+    @admin.action(description="Enable the selected users", permissions=["change"])
+    def enable(self, request: HttpRequest, selected: QuerySet[User]) -> None:
+        self._set_active(request, selected, is_active=True)
+
+    def _set_active(
+        self, request: HttpRequest, selected: QuerySet[User], *, is_active: bool
+    ) -> None:
+        changed = selected.exclude(is_active=is_active).exclude(pk=request.user.pk)
+        number = 0
+        for user in changed:
+            users.set_active(user=user, is_active=is_active, by=request.user, now=timezone.now())
+            number += 1
+        said = "enabled" if is_active else "disabled"
+        self.message_user(request, f"{number} users {said}.", messages.SUCCESS)
+
+    def save_model(self, request: HttpRequest, user: User, form: Any, change: bool) -> None:
+        super().save_model(request, user, form, change)
+        if change and "is_active" in form.changed_data:
+            users.set_active(
+                user=user, is_active=user.is_active, by=request.user, now=timezone.now()
+            )
+
+    def delete_model(self, request: HttpRequest, user: User) -> None:
+        users.delete(user=user, by=request.user)
+
+    def delete_queryset(self, request: HttpRequest, selected: QuerySet[User]) -> None:
+        for user in selected:
+            users.delete(user=user, by=request.user)
+
+
+@admin.register(Session)
+class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Sessions, to look at; they are ended through their user."""
+
+    list_display = (
+        "user",
+        "address",
+        "user_agent",
+        "created_at",
+        "last_seen_at",
+        "revoked_at",
+        "revoked_reason",
+    )
+    list_filter = ("revoked_reason", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("user__email_folded", "address")
+    autocomplete_fields = ("user",)
+    fields = (
+        "user",
+        "address",
+        "user_agent",
+        "created_at",
+        "last_seen_at",
+        "rotated_at",
+        "expires_at",
+        "revoked_at",
+        "revoked_reason",
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, session: Session | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, session: Session | None = None) -> bool:
+        return False

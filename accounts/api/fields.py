@@ -1,0 +1,50 @@
+"""Fields that several account serializers take."""
+
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from rest_framework import serializers
+
+from accounts.identifiers import fold
+
+
+class PasswordField(serializers.CharField):
+    """A password exactly as typed, outer spaces and all: at most 128 characters."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("max_length", 128)
+        super().__init__(
+            trim_whitespace=False,
+            write_only=True,
+            style={"input_type": "password"},
+            **options,
+        )
+
+
+class NewPasswordField(PasswordField):
+    """A password that somebody chooses: at least 8 characters and not a common one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_length=8, validators=[validate_password], **options)
+
+
+class UsernameField(serializers.CharField):
+    """An optional name to log in with: at most 60 characters, no @ and no blank at its ends."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            max_length=60, allow_null=True, allow_blank=True, required=False, **options
+        )
+
+    def to_internal_value(self, data: Any) -> str | None:
+        username: str = super().to_internal_value(data)
+        if "@" in fold(username):
+            raise serializers.ValidationError(
+                "A username cannot hold an @: it could be mistaken for somebody's e-mail address.",
+                code="invalid_username",
+            )
+        if username and not (username.isprintable() and fold(username)):
+            raise serializers.ValidationError(
+                "A username holds printable characters only.", code="invalid_username"
+            )
+        return username or None

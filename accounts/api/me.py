@@ -1,0 +1,59 @@
+"""``auth/me``: the account that asks."""
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.actions import users
+from accounts.api.fields import PasswordField, UsernameField
+from accounts.models import User
+
+
+class UserSerializer(serializers.ModelSerializer[User]):
+    """An account as its owner sees it."""
+
+    class Meta:
+        model = User
+        fields = ("id", "email", "username", "full_name", "created_at")
+        read_only_fields = fields
+
+
+class ProfileSerializer(serializers.Serializer[Any]):
+    """What an owner may change without a password."""
+
+    username = UsernameField()
+    full_name = serializers.CharField(max_length=200, allow_blank=True, required=False)
+
+
+class PasswordSerializer(serializers.Serializer[Any]):
+    """The current password."""
+
+    password = PasswordField()
+
+
+class MeView(APIView):
+    """The account of whoever asks."""
+
+    problems: ClassVar = {403: "The password is not the one of this account."}
+
+    @extend_schema(responses={200: UserSerializer})
+    def get(self, request: Request) -> Response:
+        return Response(UserSerializer(request.user).data)
+
+    @extend_schema(request=ProfileSerializer, responses={200: UserSerializer})
+    def patch(self, request: Request) -> Response:
+        given = ProfileSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        user = users.update_profile(user=request.user, changes=given.validated_data)
+        return Response(UserSerializer(user).data)
+
+    @extend_schema(request=PasswordSerializer, responses={204: None})
+    def delete(self, request: Request) -> Response:
+        given = PasswordSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        users.delete_own_account(user=request.user, password=given.validated_data["password"])
+        return Response(status=204)

@@ -1,0 +1,10 @@
+"""The two addresses of the first generation that never had a folder."""
+
+from django.urls import path
+
+from accounts.api import auth
+
+urlpatterns = [
+    path("register", auth.RegisterView.as_view()),
+    path("login", auth.LoginView.as_view()),
+]

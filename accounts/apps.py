@@ -1,0 +1,7 @@
+"""Who people are and how they prove it."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"

@@ -1,0 +1,70 @@
+"""Sessions: one row a log-in."""
+
+import datetime as dt
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from cloudnotes.constraints import ForeignKeyConstraint
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    """Questions about sessions."""
+
+    def live(self, now: dt.datetime) -> "SessionQuerySet":
+        """Return the sessions of which a credential is still good for something."""
+        return self.filter(revoked_at=None, expires_at__gt=now)
+
+
+class Session(models.Model):
+    """A device that has logged in. Belongs to its user; every token of it names it as ``sid``.
+
+    ``refresh_id`` is the ``jti`` of the one refresh token that is good now, ``previous_refresh_id``
+    the one before it. The ids are no secrets: a token cannot be made from them without the key,
+    so what the table holds logs nobody in. A revoked session stays as evidence until its user is deleted.
+    """
+
+    class Reason(models.TextChoices):
+        """Why a session was revoked."""
+
+        LOGOUT = "logout"
+        LOGOUT_ALL = "logout_all"
+        REFRESH_REUSED = "refresh_reused"
+        USER_DISABLED = "user_disabled"
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="sessions",
+    )
+    refresh_id = models.UUIDField(default=uuid.uuid4)
+    previous_refresh_id = models.UUIDField(null=True, blank=True)
+    rotated_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    user_agent = models.CharField(max_length=300, blank=True, default="", db_default="")
+    address = models.GenericIPAddressField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_reason = models.CharField(
+        max_length=20, choices=Reason.choices, blank=True, default="", db_default=""
+    )
+
+    objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            ForeignKeyConstraint(field="user", name="sessions_die_with_their_user"),
+            models.CheckConstraint(
+                condition=Q(revoked_at=None, revoked_reason="")
+                | Q(revoked_at__isnull=False) & ~Q(revoked_reason=""),
+                name="revoked_for_a_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"session {self.pk} of user {self.user_id}"

@@ -1,0 +1,89 @@
+"""Users."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.identifiers import fold
+
+
+class UserManager(BaseUserManager["User"]):
+    """Finds users by folded identifiers and makes them, for Django's commands too."""
+
+    def get_by_natural_key(self, email: str | None) -> "User":
+        """Return the user with this e-mail address however it is written. Raises DoesNotExist."""
+        return self.get(email_folded=fold(email or ""))
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Make and return a user. Raises IntegrityError when the address or username is taken."""
+        user = self.model(**fields)
+        user.set_identifiers(email=email, username=fields.get("username"))
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Make and return a member of staff who may do everything (``make admin``)."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person with an account. Owns notes and sessions, which die with the row.
+
+    ``email`` and ``username`` are kept as typed, since mail goes to the address as it was given;
+    the ``_folded`` columns are what is compared. ``set_identifiers`` sets both sides.
+    """
+
+    email = models.EmailField(max_length=254)
+    email_folded = models.CharField(max_length=320, editable=False)
+    username = models.CharField(max_length=60, null=True, blank=True)  # noqa: DJ001 - NULL is not unique
+    username_folded = models.CharField(max_length=320, null=True, blank=True, editable=False)  # noqa: DJ001 - same
+    full_name = models.CharField(max_length=200, blank=True, default="", db_default="")
+    is_active = models.BooleanField(default=True, db_default=True)
+    is_staff = models.BooleanField(default=False, db_default=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["email_folded"],
+                name="one_account_per_email",
+                violation_error_code="email_taken",
+                violation_error_message="There is an account with this e-mail address already. "
+                "Log in, or register with another address.",
+            ),
+            models.UniqueConstraint(
+                fields=["username_folded"],
+                name="one_account_per_username",
+                violation_error_code="username_taken",
+                violation_error_message="This username is taken. Choose another one.",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(username__contains="@"),
+                name="username_is_no_email",
+                violation_error_code="invalid_username",
+                violation_error_message="A username cannot hold an @: it could be mistaken for "
+                "somebody's e-mail address.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def set_identifiers(self, *, email: str, username: str | None) -> None:
+        """Set both identifiers with their folded copies; an empty username means none."""
+        self.email, self.email_folded = email, fold(email)
+        self.username = username or None
+        self.username_folded = fold(username) if username else None
+
+    def get_short_name(self) -> str:
+        """Return what the admin greets a member of staff with."""
+        return self.full_name or self.email

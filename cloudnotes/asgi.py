@@ -1,0 +1,55 @@
+"""The ASGI entrance: HTTP goes to Django's WSGI application, WebSockets to their consumer.
+
+Django's own ASGI handler runs synchronous views one thread hop at a time and measured a tenth of
+this bridge's throughput. Realtime brings the first consumer; until then every socket is refused.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from django.conf import settings
+
+from cloudnotes.bridge import Bridge, Receive, Scope, Send
+from cloudnotes.wsgi import application as wsgi_application
+
+ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a WebSocket handshake with 403: no consumer has this path."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1008})
+
+
+class Entrance:
+    """Routes a scope by its type and closes the bridge when the server shuts down."""
+
+    def __init__(self, http: Bridge, websocket: ASGIApplication) -> None:
+        self.http, self.websocket = http, websocket
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self.http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self.websocket(scope, receive, send)
+        else:
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                self.http.close()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+
+application = Entrance(
+    http=Bridge(
+        wsgi_application,
+        threads=settings.WEB_THREADS,
+        max_body_bytes=settings.MAX_BODY_BYTES,
+        trusted_proxy=settings.TRUSTED_PROXY,
+    ),
+    websocket=refuse_socket,
+)

@@ -1,0 +1,78 @@
+"""What CloudNotes refuses to start with: system checks with an id and a hint each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
+
+MINIMUM_KEY_LENGTH = 32
+WELL_KNOWN_KEYS = {
+    "secret",
+    "changeme",
+    "change-me",
+    "your-secret-key",
+    "your_secret_key",
+    "supersecretkey",
+    # The key in FastAPI's security tutorial, copied into countless services.
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+}
+
+
+def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Return an error for every combination of settings that would betray a promise."""
+    found: list[CheckMessage] = []
+
+    def refuse(number: int, message: str, hint: str) -> None:
+        found.append(Error(message, hint=hint, id=f"cloudnotes.E{number:03}"))
+
+    if settings.ENVIRONMENT not in ("development", "production"):
+        refuse(1, "ENVIRONMENT is unknown.", "Set it to development or production.")
+    if settings.BUCKET_NAME and bool(settings.AWS_ACCESS_KEY_ID) != bool(
+        settings.AWS_SECRET_ACCESS_KEY
+    ):
+        refuse(
+            2,
+            "S3 is half configured.",
+            "Set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither to use the "
+            "machine's role.",
+        )
+    if not settings.BUCKET_NAME and settings.AWS_ENDPOINT_URL:
+        refuse(3, "AWS_ENDPOINT_URL is set without BUCKET_NAME.", "Set BUCKET_NAME too.")
+    if not settings.IN_PRODUCTION:
+        return found
+    if settings.DEBUG:
+        refuse(4, "DEBUG is on in production.", "Unset DEBUG: it shows secrets to strangers.")
+    for name in ("SECRET_KEY", "JWT_SECRET"):
+        key = _key(name)
+        if len(key) < MINIMUM_KEY_LENGTH or key.lower() in WELL_KNOWN_KEYS or len(set(key)) < 8:
+            refuse(
+                5,
+                f"{name} is missing, short or well known.",
+                "Set it to the output of: python3 -c "
+                "'import secrets; print(secrets.token_urlsafe(64))'",
+            )
+    if "*" in settings.ALLOWED_HOSTS or not settings.ALLOWED_HOSTS:
+        refuse(6, "ALLOWED_HOSTS is empty or '*'.", "Name the hosts that clients use.")
+    if not settings.PUBLIC_BASE_URL:
+        refuse(
+            7,
+            "PUBLIC_BASE_URL is not set.",
+            "Set it to the address that people use, such as https://notes.example.org.",
+        )
+    return found
+
+
+def first_refusal() -> str | None:
+    """Return one line that says why this must not start and what to do, None when it may."""
+    for message in check_deployment(None):
+        return f"CloudNotes cannot start: {message.msg} {message.hint}"
+    return None
+
+
+def _key(name: str) -> str:
+    try:
+        return str(getattr(settings, name))
+    except ImproperlyConfigured:  # Django's answer to an empty SECRET_KEY
+        return ""

@@ -1,0 +1,37 @@
+"""``/openapi.json`` and the two pages that show it, ``/docs`` and ``/redoc``."""
+
+import functools
+import json
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitView
+
+
+@cache_control(public=True, max_age=60)
+@require_safe
+def openapi(request: HttpRequest) -> HttpResponse:
+    """``/openapi.json``: the same document for everybody, made once a process."""
+    return HttpResponse(_document(), content_type="application/json")
+
+
+@functools.cache
+def _document() -> bytes:
+    document = SchemaGenerator().get_schema(request=None, public=True)
+    return json.dumps(document, indent=2).encode()
+
+
+class SwaggerView(SpectacularSwaggerSplitView):
+    """``/docs``: Swagger UI from our own static files, its script apart from its page."""
+
+    permission_classes = []
+    authentication_classes = []
+
+
+class RedocView(SpectacularRedocView):
+    """``/redoc``: ReDoc from our own static files."""
+
+    permission_classes = []
+    authentication_classes = []

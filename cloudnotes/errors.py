@@ -1,0 +1,252 @@
+"""One shape for every error: RFC 9457 ``application/problem+json``.
+
+A problem has ``type``, ``title``, ``status``, ``detail`` (a sentence), ``code`` (stable, for
+programs), ``errors`` (a list of ``{field, code, detail}``) and ``request_id``.
+"""
+
+import functools
+import http
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import (
+    DisallowedHost,
+    PermissionDenied,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
+from django.db.models import BaseConstraint
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import RawPostDataException, UnreadablePostError
+from rest_framework import exceptions as drf
+from rest_framework.response import Response
+
+from cloudnotes import headers, request_id
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+
+logger = logging.getLogger(__name__)
+
+Errors = list[dict[str, str]]
+
+
+class DomainError(Exception):
+    """What an action refuses, and why.
+
+    A subclass stands beside the function that raises it and sets ``status``, ``code`` and, as its
+    message, a full sentence that says what to do. ``field`` names the input at fault, if one is.
+    """
+
+    status = 400
+    code = "refused"
+    detail = "The request cannot be carried out."
+    field: str | None = None
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or self.detail)
+
+
+def problem(
+    status: int, code: str, detail: str, errors: Errors | None = None, **more: Any
+) -> dict[str, Any]:
+    """Return the members of a problem; ``more`` are extension members (RFC 9457, 3.2)."""
+    return {
+        "type": "about:blank",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "errors": errors or [],
+        "request_id": request_id.current.get(),
+        **more,
+    }
+
+
+def problem_bytes(
+    status: int, code: str, detail: str, *, request_id: str
+) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return ASGI headers and body of a problem that is answered before Django sees a request."""
+    body = json.dumps({**problem(status, code, detail), "request_id": request_id}).encode()
+    fields = {
+        **headers.DATA,
+        "Content-Type": CONTENT_TYPE,
+        "Content-Length": str(len(body)),
+        "X-Request-Id": request_id,
+        **({"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}),
+    }
+    return [(name.lower().encode(), value.encode()) for name, value in fields.items()], body
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Return the problem for an exception raised in an API view, None for a bug of ours.
+
+    A bug then takes Django's way to ``server_error`` and is logged with its traceback.
+    """
+    described = describe(error)
+    if described is None:
+        return None
+    response = Response(described, status=described["status"], content_type=CONTENT_TYPE)
+    if isinstance(error, drf.APIException):
+        if challenge := getattr(error, "auth_header", None):
+            response.headers["WWW-Authenticate"] = challenge
+        if (wait := getattr(error, "wait", None)) is not None:
+            response.headers["Retry-After"] = str(int(wait) + 1)
+    if described["status"] == 503:
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def describe(error: Exception) -> dict[str, Any] | None:
+    """Return the problem that an exception means, None when it means a bug."""
+    match error:
+        case DomainError(status=status, code=code, field=field):
+            detail = str(error)
+            where = [{"field": field, "code": code, "detail": detail}] if field else []
+            return problem(status, code, detail, where)
+        case drf.ValidationError():
+            return _invalid(list(_flatten(error.get_full_details())))
+        case ModelValidationError():
+            return _invalid(list(_flatten(drf.ValidationError(error.messages).get_full_details())))
+        case IntegrityError():
+            return _violation(error)
+        case OperationalError() | InterfaceError():
+            logger.error(
+                "The database cannot be used: %s", error.__class__.__name__, exc_info=error
+            )
+            return problem(
+                503, "unavailable", "The service is briefly unavailable. Please try again."
+            )
+        case RequestDataTooBig() | TooManyFieldsSent() | TooManyFilesSent():
+            return problem(413, "body_too_large", "The request body is too large.")
+        case UnreadablePostError() | RawPostDataException():
+            return problem(400, "body_unreadable", "The request body could not be read whole.")
+        case Http404() | drf.NotFound():
+            return problem(404, "not_found", "There is nothing here that you may see.")
+        case PermissionDenied() | drf.PermissionDenied():
+            return problem(403, "forbidden", "You may see this, but you may not do that to it.")
+        case drf.APIException():
+            detail = error.detail
+            return problem(
+                error.status_code, getattr(detail, "code", None) or error.default_code, str(detail)
+            )
+    return None
+
+
+def _invalid(errors: Errors) -> dict[str, Any]:
+    return problem(400, "invalid", "Some of what was sent is not valid; see errors.", errors)
+
+
+def _flatten(details: Any, path: str = "") -> Iterator[dict[str, str]]:
+    """Yield ``{field, code, detail}`` for DRF's nested details; nested names are joined by dots."""
+    if isinstance(details, list):
+        for entry in details:
+            yield from _flatten(entry, path)
+    elif set(details) == {"message", "code"} and isinstance(details["message"], str):
+        yield {"field": path, "code": details["code"], "detail": str(details["message"])}
+    else:
+        for name, entry in details.items():
+            here = "" if name == "non_field_errors" else str(name)
+            yield from _flatten(entry, f"{path}.{here}".strip("."))
+
+
+def _violation(error: IntegrityError) -> dict[str, Any] | None:
+    """Return the problem that a violated constraint's own code and message describe."""
+    if "foreign key" in str(error).lower():
+        return problem(409, "gone", "What this belongs to was deleted meanwhile.")
+    constraint = violated_constraint(error)
+    if constraint is None or not constraint.violation_error_code:
+        return None
+    code, detail = constraint.violation_error_code, str(constraint.get_violation_error_message())
+    names = getattr(constraint, "fields", ())
+    # A folded copy answers for the field that it was folded from.
+    where = [
+        {"field": name.removesuffix("_folded"), "code": code, "detail": detail} for name in names
+    ]
+    return problem(400, code, detail, where)
+
+
+def violated_constraint(error: IntegrityError) -> BaseConstraint | None:
+    """Return the declared constraint that the database refused, None if it is not one of ours.
+
+    PostgreSQL and SQLite's CHECK report its name; SQLite's UNIQUE reports ``table.column, …``.
+    """
+    diagnostics = getattr(error.__cause__, "diag", None)
+    reported = getattr(diagnostics, "constraint_name", None) or str(error).partition(": ")[2]
+    return _constraints().get(reported)
+
+
+@functools.cache
+def _constraints() -> dict[str, BaseConstraint]:
+    found: dict[str, BaseConstraint] = {}
+    for model in apps.get_models():
+        table = model._meta.db_table
+        for constraint in model._meta.constraints:
+            found[constraint.name] = constraint
+            columns = [
+                model._meta.get_field(name).column for name in getattr(constraint, "fields", ())
+            ]
+            found[", ".join(f"{table}.{column}" for column in columns)] = constraint
+    found.pop("", None)
+    return found
+
+
+def _respond(status: int, code: str, detail: str) -> HttpResponse:
+    body = json.dumps(problem(status, code, detail))
+    response = HttpResponse(body, content_type=CONTENT_TYPE, status=status)
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400 to what Django itself refuses, such as a Host that is not ours."""
+    if isinstance(exception, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent):
+        return _respond(413, "body_too_large", "The request body is too large.")
+    if isinstance(exception, DisallowedHost):
+        return _respond(400, "unknown_host", "This server does not answer for that Host.")
+    return _respond(400, "bad_request", "The request is malformed.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 403 outside the API views."""
+    return _respond(403, "forbidden", "You may not do that.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 404 to a path that no route has, exactly as to a row that may not be seen."""
+    return _respond(404, "not_found", "There is nothing here that you may see.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer 500 without a word about the insides; Django has logged the traceback."""
+    return _respond(500, "internal_error", "Something went wrong on our side. It has been logged.")
+
+
+class UnavailableMiddleware:
+    """Turns a database failure outside the API views (the admin, pages) into a 503."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, OperationalError | InterfaceError) and not isinstance(
+            exception, IntegrityError
+        ):
+            described = describe(exception)
+            assert described is not None
+            return _respond(503, described["code"], described["detail"])
+        return None

@@ -1,0 +1,102 @@
+"""``/health/live``: the process answers. ``/health`` and ``/health/ready``: it can do its work.
+
+Answered before anything looks at the Host or redirects to TLS, because probes come by address
+(Railway's with the Host ``healthcheck.railway.app``) and want a plain 200.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+REPORT_SECONDS = 10
+PATIENCE_SECONDS = 1.0
+
+
+class HealthMiddleware:
+    """Answers the three health paths and passes on all others."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path == "/health/live":
+            return JsonResponse({"status": "ok"})
+        if request.path in ("/health", "/health/ready"):
+            return report()
+        return self.get_response(request)
+
+
+def report() -> JsonResponse:
+    """Return 200 when the database answers and is migrated, else 503; Redis and files are told.
+
+    Notes are read and written without Redis and without the bucket, so these do not take the
+    process out of service.
+    """
+    checks = {"database": _database(), **_outside(int(time.monotonic() / REPORT_SECONDS))}
+    ready = checks["database"] == "ok"
+    return JsonResponse(
+        {"status": "ok" if ready else "unavailable", "checks": checks},
+        status=200 if ready else 503,
+    )
+
+
+def _database() -> str:
+    try:
+        return "ok" if _migrated() else "not migrated"
+    except DatabaseError:
+        return "unavailable"
+
+
+def _migrated() -> bool:
+    if _migrated.__dict__.get("before"):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return True
+    executor = MigrationExecutor(connection)
+    done = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    _migrated.__dict__["before"] = done
+    return done
+
+
+@functools.lru_cache(maxsize=1)
+def _outside(_period: int) -> dict[str, str]:
+    """Return the state of Redis and the storage, asked at most once in ``REPORT_SECONDS``."""
+    asked = {"redis": _asker.submit(_redis), "storage": _asker.submit(_storage)}
+    found = {}
+    for name, answer in asked.items():
+        try:
+            found[name] = answer.result(timeout=PATIENCE_SECONDS)
+        except TimeoutError:
+            found[name] = "slow"
+    return found
+
+
+def _redis() -> str:
+    if not settings.REDIS_URL:
+        return "not used"
+    timeout: Any = settings.REDIS_TIMEOUT_SECONDS
+    try:
+        with redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=timeout, socket_connect_timeout=timeout
+        ) as client:
+            client.ping()
+    except redis.RedisError:
+        return "unavailable"
+    return "ok"
+
+
+def _storage() -> str:
+    storage: Any = default_storage
+    return "ok" if storage.is_reachable() else "unavailable"
+
+
+_asker = ThreadPoolExecutor(2, thread_name_prefix="health")

@@ -1,0 +1,64 @@
+"""``migrate``, one at a time: every replica runs it when it starts."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.commands.migrate import Command as MigrateCommand
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from cloudnotes.checks import first_refusal
+
+LOCK = 0x636C6F7564  # "cloud": the advisory lock's number in a PostgreSQL database
+
+
+class Command(MigrateCommand):
+    """Django's ``migrate`` under a lock of the database; whoever comes second waits, then has
+    nothing left to do. PostgreSQL: a session advisory lock (needs a direct connection, not a
+    transaction-pooling PgBouncer). SQLite: ``flock`` on a file beside the database.
+
+    The first thing that a deploy runs, so it is also where a wrong combination of settings stops
+    the start with one line.
+    """
+
+    def handle(self, *args: Any, **options: Any) -> str | None:
+        if refusal := first_refusal():
+            raise CommandError(refusal)
+        connection = connections[options["database"]]
+        lock = _advisory if connection.vendor == "postgresql" else _beside
+        with lock(connection):
+            return super().handle(*args, **options)
+
+
+@contextlib.contextmanager
+def _advisory(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    # A migration may take longer than a request may, and so may the wait for it.
+    timeouts = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    with connection.cursor() as cursor:
+        for name in timeouts:
+            cursor.execute(f"SET {name} = 0")
+        cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+            for name in timeouts:
+                cursor.execute(f"RESET {name}")
+
+
+@contextlib.contextmanager
+def _beside(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    name = str(connection.settings_dict["NAME"])
+    if "mode=memory" in name or name == ":memory:":
+        yield
+        return
+    path = Path(f"{name}.migrating")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,65 @@
+"""A request id on every request, response, log line and problem."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+HEADER = "X-Request-Id"
+WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+current: ContextVar[str] = ContextVar("request_id", default="-")
+logger = logging.getLogger("cloudnotes.requests")
+
+
+def choose(offered: str | None) -> str:
+    """Return the id that the client or its proxy offered if it is well-formed, else a new one."""
+    return offered if offered and WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
+
+
+class RequestIdMiddleware:
+    """Names the request, puts the name on the response and writes one log line a request.
+
+    The line holds method, path, status and milliseconds; never the query string, which may hold
+    what somebody searches for.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request_id = choose(request.headers.get(HEADER))
+        token = current.set(request_id)
+        started = time.perf_counter()
+        try:
+            response = self.get_response(request)
+            response.headers[HEADER] = request_id
+            if settings.REQUEST_LOG:
+                logger.info(
+                    "%s %s %d",
+                    request.method,
+                    request.path,
+                    response.status_code,
+                    extra={
+                        "method": request.method,
+                        "path": request.path,
+                        "status": response.status_code,
+                        "milliseconds": round((time.perf_counter() - started) * 1000, 1),
+                    },
+                )
+            return response
+        finally:
+            current.reset(token)
+
+
+class RequestIdFilter(logging.Filter):
+    """Gives each log record the ``request_id`` of the request it was written in, or ``-``."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = current.get()
+        return True

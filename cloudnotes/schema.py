@@ -1,0 +1,85 @@
+"""How the API describes itself in OpenAPI 3.1 (drf-spectacular)."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiResponse, inline_serializer
+from rest_framework import serializers
+
+PROBLEM = inline_serializer(
+    "Problem",
+    {
+        "type": serializers.CharField(),
+        "title": serializers.CharField(),
+        "status": serializers.IntegerField(),
+        "detail": serializers.CharField(),
+        "code": serializers.CharField(),
+        "errors": inline_serializer(
+            "ProblemField",
+            {
+                "field": serializers.CharField(),
+                "code": serializers.CharField(),
+                "detail": serializers.CharField(),
+            },
+            many=True,
+        ),
+        "request_id": serializers.CharField(),
+    },
+)
+ANYWHERE = {
+    400: "The request is malformed or not valid.",
+    500: "A bug of ours; it has been logged.",
+    503: "The service is briefly unavailable; try again after `Retry-After` seconds.",
+}
+WITH_A_TOKEN = {401: "The bearer token is missing, wrong, expired or revoked."}
+WITH_AN_ID = {404: "There is nothing here that you may see."}
+WITH_A_BODY = {
+    409: "What this belongs to was deleted meanwhile.",
+    413: "The body is too large.",
+    415: "The Content-Type is not one that this operation takes.",
+}
+
+
+class APISchema(AutoSchema):
+    """drf-spectacular's view of an operation, with the problems that it can answer."""
+
+    def get_response_serializers(self) -> Any:
+        declared = super().get_response_serializers()
+        if not isinstance(declared, dict):
+            declared = {"201" if self.method == "POST" else "200": declared}
+        return {**self._problems(), **declared}
+
+    def _problems(self) -> dict[Any, Any]:
+        told = dict(ANYWHERE)
+        if self.view.get_authenticators():
+            told |= WITH_A_TOKEN
+        told |= getattr(self.view, "problems", {})
+        if "{" in self.path:
+            told |= WITH_AN_ID
+        if self.method in ("POST", "PUT", "PATCH"):
+            told |= WITH_A_BODY
+        return {
+            (str(status), "application/problem+json"): OpenApiResponse(PROBLEM, description=text)
+            for status, text in told.items()
+        }
+
+
+def canonical_only(endpoints: list[Any], **kwargs: Any) -> list[Any]:
+    """Leave out what is not under the canonical prefix (a drf-spectacular hook)."""
+    return [endpoint for endpoint in endpoints if endpoint[0].startswith("/api/v1/")]
+
+
+class BearerScheme(OpenApiAuthenticationExtension):
+    """How a client gets in: the OAuth2 password form, or a token that it has already."""
+
+    target_class = "accounts.authentication.BearerAuthentication"
+    name = ["password", "bearer"]
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
+        token_url, refresh_url = "/api/v1/auth/login", "/api/v1/auth/refresh"
+        flow = {"tokenUrl": token_url, "refreshUrl": refresh_url, "scopes": {}}
+        return [
+            {"type": "oauth2", "flows": {"password": flow}},
+            {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+        ]

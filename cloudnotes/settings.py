@@ -1,0 +1,296 @@
+"""All settings, from the environment alone, the ones that matter most first.
+
+Nothing set gives the embedded default: SQLite and files under ``DATA_DIR``. ``DATABASE_URL``,
+``REDIS_URL`` and ``BUCKET_NAME`` switch in PostgreSQL, Redis and S3. Every name read here is
+described in ``.env.example``. Wrong combinations are refused by ``cloudnotes.checks``.
+"""
+
+import hashlib
+import hmac
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+
+from cloudnotes import development
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+
+# Where this runs. Railway and the container image say "production"; a laptop says nothing.
+
+RAILWAY_DOMAIN = env.str("RAILWAY_PUBLIC_DOMAIN", default="")
+ON_RAILWAY = bool(env.str("RAILWAY_ENVIRONMENT_NAME", default=""))
+ENVIRONMENT = env.str("ENVIRONMENT", default="production" if ON_RAILWAY else "development")
+IN_PRODUCTION = ENVIRONMENT == "production"
+DEBUG = env.bool("DEBUG", default=False)
+
+PORT = env.int("PORT", default=8000)
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
+PUBLIC_BASE_URL = env.str(
+    "PUBLIC_BASE_URL",
+    default=f"https://{RAILWAY_DOMAIN}"
+    if RAILWAY_DOMAIN
+    else ""
+    if IN_PRODUCTION
+    else f"http://127.0.0.1:{PORT}",
+).rstrip("/")
+_public = urlsplit(PUBLIC_BASE_URL)
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS",
+    default=([_public.hostname] if _public.hostname else [])
+    + ([] if IN_PRODUCTION else ["127.0.0.1", "localhost", "[::1]"]),
+)
+
+# Secrets.
+
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY and not IN_PRODUCTION:
+    SECRET_KEY = development.secret_key(DATA_DIR)
+JWT_SECRET = env.str("JWT_SECRET", default="")
+if not JWT_SECRET and SECRET_KEY:
+    JWT_SECRET = hmac.new(SECRET_KEY.encode(), b"cloudnotes.jwt", hashlib.sha256).hexdigest()
+
+# Processes. One worker process has WEB_THREADS threads for requests whose body has arrived and as
+# many for bodies that are still arriving; the database pool is exactly as large.
+
+WEB_THREADS = env.int("WEB_THREADS", default=4)
+MAX_JSON_BYTES = 8 * 2**20  # 1 MiB of note text may need six bytes a character when escaped
+MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=100 * 2**20)
+MAX_BODY_BYTES = max(MAX_FILE_BYTES + 2**20, MAX_JSON_BYTES)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
+
+# Database.
+
+DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR}/cloudnotes.sqlite3"
+DATABASE = env.db_url_config(DATABASE_URL)
+DATABASES = {"default": DATABASE}
+if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    # Deferred transactions fail at once when two of them want to write; an immediate one waits.
+    # `synchronous` stays FULL, SQLite's default: a commit that was answered survives a power cut.
+    DATABASE["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 8,
+        "init_command": "PRAGMA journal_mode=WAL;",
+    }
+else:
+    DATABASE["CONN_HEALTH_CHECKS"] = True
+    DATABASE["OPTIONS"] = {
+        **DATABASE.get("OPTIONS", {}),
+        "connect_timeout": 3,
+        "options": "-c statement_timeout=8000 -c lock_timeout=5000"
+        " -c idle_in_transaction_session_timeout=30000",
+        "pool": {"min_size": 1, "max_size": 2 * WEB_THREADS, "timeout": 5},
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Redis: optional; whatever uses it has a fallback, so a dead Redis costs at most these 0.2 s.
+
+REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_TIMEOUT_SECONDS = 0.2
+
+# Files.
+
+BUCKET_NAME = env.str("BUCKET_NAME", default="")
+AWS_REGION = env.str("AWS_REGION", default="")
+AWS_ACCESS_KEY_ID = env.str("AWS_ACCESS_KEY_ID", default="")
+AWS_SECRET_ACCESS_KEY = env.str("AWS_SECRET_ACCESS_KEY", default="")
+AWS_ENDPOINT_URL = env.str("AWS_ENDPOINT_URL", default="")
+AWS_S3_ADDRESSING_STYLE = env.str(
+    "AWS_S3_ADDRESSING_STYLE", default="path" if AWS_ENDPOINT_URL else "auto"
+)
+FILE_LINK_SECONDS = 300
+STORAGES = {
+    "default": {
+        "BACKEND": "notes.storage.BucketStorage",
+        "OPTIONS": {
+            "bucket_name": BUCKET_NAME,
+            "region_name": AWS_REGION or None,
+            "access_key": AWS_ACCESS_KEY_ID or None,
+            "secret_key": AWS_SECRET_ACCESS_KEY or None,
+            "endpoint_url": AWS_ENDPOINT_URL or None,
+            "addressing_style": AWS_S3_ADDRESSING_STYLE,
+            "querystring_expire": FILE_LINK_SECONDS,
+        },
+    }
+    if BUCKET_NAME
+    else {
+        "BACKEND": "notes.storage.FolderStorage",
+        "OPTIONS": {"location": str(DATA_DIR / "files")},
+    },
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if IN_PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage",
+    },
+}
+STATIC_URL = "/static/"
+# A laptop serves them from the installed packages; a deploy collects them first.
+STATIC_ROOT = BASE_DIR / "staticfiles" if IN_PRODUCTION else None
+WHITENOISE_USE_FINDERS = not IN_PRODUCTION
+
+# Accounts and tokens.
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "accounts.hashers.PlainBCryptPasswordHasher",
+]
+SIMPLE_JWT = {
+    "ALGORITHM": env.str("ALGORITHM", default="HS256"),
+    "SIGNING_KEY": JWT_SECRET,
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("ACCESS_TOKEN_EXPIRE_MINUTES", default=30)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
+    "LEEWAY": timedelta(seconds=30),
+    "USER_ID_CLAIM": "sub",
+    "TOKEN_TYPE_CLAIM": "type",
+}
+SESSION_ABSOLUTE_LIFETIME = timedelta(days=365)
+# What a user leaves behind outside the accounts app; called inside the deleting transaction.
+BEFORE_USER_DELETE = "notes.actions.owners.release_owner"
+
+# Applications and the way a request takes.
+
+INSTALLED_APPS = [
+    "cloudnotes",
+    "accounts",
+    "notes",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+MIDDLEWARE = [
+    "cloudnotes.request_id.RequestIdMiddleware",
+    "cloudnotes.headers.HeadersMiddleware",
+    "cloudnotes.health.HealthMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "cloudnotes.errors.UnavailableMiddleware",
+]
+ROOT_URLCONF = "cloudnotes.urls"
+WSGI_APPLICATION = "cloudnotes.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["cloudnotes.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "cloudnotes.parsers.JSONAlways",
+    "DEFAULT_PAGINATION_CLASS": "cloudnotes.pagination.KeysetPagination",
+    "DEFAULT_SCHEMA_CLASS": "cloudnotes.schema.APISchema",
+    "EXCEPTION_HANDLER": "cloudnotes.errors.exception_handler",
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+    "URL_FORMAT_OVERRIDE": None,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "CloudNotes",
+    "DESCRIPTION": "A notes backend that loses no write. Errors are RFC 9457 problems.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENABLE_DJANGO_DEPLOY_CHECK": True,
+    "PREPROCESSING_HOOKS": ["cloudnotes.schema.canonical_only"],
+    "POSTPROCESSING_HOOKS": [],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "validatorUrl": None},
+}
+
+# Browsers: bearer tokens on the API, cookies only in the admin.
+
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_ALLOW_CREDENTIALS = False
+CORS_EXPOSE_HEADERS = ["X-Request-Id", "Location", "ETag", "Retry-After"]
+TRUSTED_PROXY = env.bool("TRUSTED_PROXY", default=ON_RAILWAY)
+if TRUSTED_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+_over_tls = _public.scheme == "https"
+CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL] if PUBLIC_BASE_URL else []
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = _over_tls
+SECURE_SSL_REDIRECT = _over_tls and TRUSTED_PROXY
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _over_tls else 0
+SILENCED_SYSTEM_CHECKS = [
+    # HSTS for subdomains and preloading: CloudNotes speaks for its own host alone.
+    "security.W005",
+    "security.W021",
+    # USERNAME_FIELD must be unique: the folded copy of the address is, which is stricter.
+    "auth.E003",
+]
+SECURE_REFERRER_POLICY = "no-referrer"
+
+# Logs: JSON lines in production, text on a laptop; never a body, a query string or a token.
+
+REQUEST_LOG = env.bool("REQUEST_LOG", default=True)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "cloudnotes.request_id.RequestIdFilter"}},
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "{asctime}{levelname}{name}{message}{request_id}",
+            "style": "{",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        },
+        "text": {"format": "{levelname:.1s} {name}: {message} [{request_id}]", "style": "{"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["request_id"],
+            "formatter": env.str("LOG_FORMAT", default="json" if IN_PRODUCTION else "text"),
+        }
+    },
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": [], "propagate": True},
+        "django.request": {"level": "ERROR"},
+        "botocore": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,12 @@
+"""What notes keep outside the database when an account goes."""
+
+from accounts.models import User
+from notes.actions import objects
+
+
+def release_owner(*, owner: User) -> None:
+    """Have the owner's objects deleted after the commit; the rows go by the database's cascade.
+
+    Called by ``accounts.actions.users.delete`` (setting ``BEFORE_USER_DELETE``) in its transaction.
+    """
+    objects.delete_after_commit(attachments__note__owner=owner)

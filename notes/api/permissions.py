@@ -1,0 +1,27 @@
+"""From HTTP methods to the verbs of ``notes.access``."""
+
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from notes import access
+from notes.models import Note
+
+VERBS: dict[str, access.Verb] = {
+    "GET": "read",
+    "HEAD": "read",
+    "OPTIONS": "read",
+    "PUT": "edit",
+    "PATCH": "edit",
+    "POST": "edit",
+    "DELETE": "delete",
+}
+
+
+class NotePermission(BasePermission):
+    """Asks ``access.can`` for the note that a view has found."""
+
+    def has_object_permission(self, request: Request, view: Any, note: Note) -> bool:
+        verbs = {**VERBS, **getattr(view, "verbs", {})}
+        return access.can(request.user, verbs[request.method or "GET"], note)

@@ -1,0 +1,23 @@
+"""``sweep_objects``: delete the stored objects that a crash or an outage left behind."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from notes.actions import objects
+from notes.storage import StorageUnavailable
+
+
+class Command(BaseCommand):
+    """Runs before the server starts, and whenever an operator likes: it can be repeated."""
+
+    help = "Delete stored objects that no note points at any more."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            gone = objects.sweep(now=timezone.now())
+        except StorageUnavailable:
+            self.stderr.write("The storage does not answer; the objects stay for the next sweep.")
+            return
+        self.stdout.write(f"{gone} objects deleted.")

@@ -1,0 +1,7 @@
+"""The tables of notes."""
+
+from notes.models.attachments import Attachment
+from notes.models.notes import Note
+from notes.models.objects import StoredObject
+
+__all__ = ["Attachment", "Note", "StoredObject"]

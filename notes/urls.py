@@ -1,0 +1,7 @@
+"""The addresses of notes outside the API."""
+
+from django.urls import path
+
+from notes import views
+
+urlpatterns = [path("files/<str:token>", views.download, name="download")]
