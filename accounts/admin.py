@@ -3,18 +3,19 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.actions import users
+from accounts.authentication import caller
 from accounts.models import Session, User
 
 
-class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
+class NewUserForm(AdminUserCreationForm):
     """An account that staff make for somebody."""
 
     class Meta:
@@ -22,7 +23,7 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
         fields = ("email", "username", "full_name")
 
     def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean()
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         _fold_identifiers(self.instance, cleaned)
         return cleaned
 
@@ -32,7 +33,7 @@ class UserForm(UserChangeForm):  # type: ignore[type-arg]
 
     class Meta:
         model = User
-        fields = "__all__"  # noqa: DJ007 - UserAdmin.fieldsets says which
+        fields = "__all__"
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -60,7 +61,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     form = UserForm
     add_form = NewUserForm
-    list_display = (
+    list_display: tuple[str, ...] = (
         "email",
         "username",
         "full_name",
@@ -100,7 +101,8 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         live = Session.objects.live(timezone.now()).filter(user=OuterRef("pk"))
-        return super().get_queryset(request).annotate(session_count=counted(live, "user"))
+        found: QuerySet[User] = super().get_queryset(request)
+        return found.annotate(session_count=counted(live, "user"))
 
     @admin.display(description="live sessions", ordering="session_count")
     def live_sessions(self, user: Any) -> int:
@@ -119,10 +121,10 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     def _set_active(
         self, request: HttpRequest, selected: QuerySet[User], *, is_active: bool
     ) -> None:
-        changed = selected.exclude(is_active=is_active).exclude(pk=request.user.pk)
+        changed = selected.exclude(is_active=is_active).exclude(pk=caller(request).pk)
         number = 0
         for user in changed:
-            users.set_active(user=user, is_active=is_active, by=request.user, now=timezone.now())
+            users.set_active(user=user, is_active=is_active, by=caller(request), now=timezone.now())
             number += 1
         said = "enabled" if is_active else "disabled"
         self.message_user(request, f"{number} users {said}.", messages.SUCCESS)
@@ -131,15 +133,15 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         super().save_model(request, user, form, change)
         if change and "is_active" in form.changed_data:
             users.set_active(
-                user=user, is_active=user.is_active, by=request.user, now=timezone.now()
+                user=user, is_active=user.is_active, by=caller(request), now=timezone.now()
             )
 
     def delete_model(self, request: HttpRequest, user: User) -> None:
-        users.delete(user=user, by=request.user)
+        users.delete(user=user, by=caller(request))
 
     def delete_queryset(self, request: HttpRequest, selected: QuerySet[User]) -> None:
         for user in selected:
-            users.delete(user=user, by=request.user)
+            users.delete(user=user, by=caller(request))
 
 
 @admin.register(Session)

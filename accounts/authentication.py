@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -55,3 +56,9 @@ def _refused() -> AuthenticationFailed:
         "The access token is not valid, has expired or was revoked. Refresh it or log in again.",
         code="invalid_token",
     )
+
+
+def caller(request: HttpRequest | Request) -> User:
+    """Return the user behind a request that permissions, or the admin, have let in."""
+    assert isinstance(request.user, User)
+    return request.user

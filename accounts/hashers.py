@@ -1,5 +1,8 @@
 """Password hashes of the earlier generation."""
 
+from typing import Any
+
+import bcrypt
 from django.contrib.auth.hashers import BCryptPasswordHasher
 
 BCRYPT_BYTES = 72
@@ -12,10 +15,6 @@ class PlainBCryptPasswordHasher(BCryptPasswordHasher):
     it raises ValueError instead, which would turn a long wrong password into a 500.
     """
 
-    def verify(self, password: str, encoded: str) -> bool:
-        cut = password.encode()[:BCRYPT_BYTES]
-        return super().verify(cut, encoded)
-
-    def encode(self, password: str | bytes, salt: bytes) -> str:
-        raw = password.encode() if isinstance(password, str) else password
-        return super().encode(raw[:BCRYPT_BYTES], salt)
+    def encode(self, password: str, salt: Any) -> str:
+        hashed = bcrypt.hashpw(password.encode()[:BCRYPT_BYTES], salt)
+        return f"{self.algorithm}${hashed.decode('ascii')}"

@@ -63,7 +63,7 @@ class Lane:
         self.places = asyncio.Semaphore(threads)
 
     async def run(self, call: Callable[[], "Answer"]) -> "Answer":
-        """Run ``call`` in a thread. Raises :class:`Refused` (503) when none becomes free in time."""
+        """Run ``call`` in a thread. Raises :class:`Refused` (503) if none is free in time."""
         try:
             async with asyncio.timeout(QUEUE_SECONDS):
                 await self.places.acquire()
@@ -99,7 +99,8 @@ class ArrivingBody(io.RawIOBase):
     async def _next(self) -> bytes:
         message = await next_message(self.receive)
         self.more = message.get("more_body", False)
-        return message.get("body", b"")
+        body: bytes = message.get("body", b"")
+        return body
 
 
 async def next_message(receive: Receive) -> Message:
@@ -205,7 +206,7 @@ class Bridge:
         if not message.get("more_body", False):
             body = message.get("body", b"")
             return io.BytesIO(body), len(body)
-        spool: Any = SpooledTemporaryFile(SMALL_BODY_BYTES)
+        spool: Any = SpooledTemporaryFile(SMALL_BODY_BYTES)  # noqa: SIM115 - the caller closes it
         try:
             size = spool.write(message.get("body", b""))
             while message.get("more_body", False):

@@ -9,13 +9,14 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 class ForeignKeyConstraint(models.BaseConstraint):
     """``FOREIGN KEY (field) … ON DELETE on_delete`` as a named constraint of the table.
 
-    Django 5.2 cascades in Python and writes foreign keys without ON DELETE (database-level
-    deletion came with Django 6.1). Declared in ``Meta.constraints``, this one is part of every CREATE TABLE that
-    Django writes, so SQLite's table rebuilds keep it too. The field it names has
+    Django 5.2 cascades in Python and writes foreign keys without ON DELETE. Declared in
+    ``Meta.constraints``, this one is part of every CREATE TABLE that Django writes, so SQLite's
+    table rebuilds keep it too. The field it names has
     ``db_constraint=False`` (this is its constraint) and ``on_delete=DO_NOTHING`` (the database
-    does it). It is checked at once, not at commit: the writer hears of it where it wrote.
+    does it). Like Django's own it is checked at commit.
 
-    ``on_delete`` is CASCADE or RESTRICT.
+    ``on_delete`` is CASCADE or NO ACTION (RESTRICT cannot be deferred: SQLite refuses to empty
+    all tables in one transaction with it).
     """
 
     def __init__(
@@ -42,27 +43,30 @@ class ForeignKeyConstraint(models.BaseConstraint):
     def constraint_sql(
         self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None
     ) -> str:
-        assert model is not None and schema_editor is not None
+        assert model is not None
+        assert schema_editor is not None
         quote = schema_editor.quote_name
         field: Any = model._meta.get_field(self.field)
         target = field.target_field
         return (
             f"CONSTRAINT {quote(self.name)} FOREIGN KEY ({quote(field.column)})"
             f" REFERENCES {quote(target.model._meta.db_table)} ({quote(target.column)})"
-            f" ON DELETE {self.on_delete} DEFERRABLE INITIALLY IMMEDIATE"
+            f" ON DELETE {self.on_delete} DEFERRABLE INITIALLY DEFERRED"
         )
 
     def create_sql(
         self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None
     ) -> str:
-        assert model is not None and schema_editor is not None
+        assert model is not None
+        assert schema_editor is not None
         table = schema_editor.quote_name(model._meta.db_table)
         return f"ALTER TABLE {table} ADD {self.constraint_sql(model, schema_editor)}"
 
     def remove_sql(
         self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None
     ) -> str:
-        assert model is not None and schema_editor is not None
+        assert model is not None
+        assert schema_editor is not None
         quote = schema_editor.quote_name
         return f"ALTER TABLE {quote(model._meta.db_table)} DROP CONSTRAINT {quote(self.name)}"
 
@@ -75,7 +79,7 @@ class ForeignKeyConstraint(models.BaseConstraint):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, ForeignKeyConstraint):
-            return self.deconstruct() == other.deconstruct()
+            return bool(self.deconstruct() == other.deconstruct())
         return NotImplemented
 
     def __hash__(self) -> int:

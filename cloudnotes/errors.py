@@ -8,7 +8,7 @@ import functools
 import http
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.apps import apps
@@ -136,10 +136,8 @@ def describe(error: Exception) -> dict[str, Any] | None:
         case PermissionDenied() | drf.PermissionDenied():
             return problem(403, "forbidden", "You may see this, but you may not do that to it.")
         case drf.APIException():
-            detail = error.detail
-            return problem(
-                error.status_code, getattr(detail, "code", None) or error.default_code, str(detail)
-            )
+            code = getattr(error.detail, "code", None) or error.default_code
+            return problem(error.status_code, code, str(error.detail))
     return None
 
 
@@ -193,9 +191,8 @@ def _constraints() -> dict[str, BaseConstraint]:
         table = model._meta.db_table
         for constraint in model._meta.constraints:
             found[constraint.name] = constraint
-            columns = [
-                model._meta.get_field(name).column for name in getattr(constraint, "fields", ())
-            ]
+            names = getattr(constraint, "fields", ())
+            columns = [getattr(model._meta.get_field(name), "column", "") for name in names]
             found[", ".join(f"{table}.{column}" for column in columns)] = constraint
     found.pop("", None)
     return found
@@ -236,7 +233,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 class UnavailableMiddleware:
     """Turns a database failure outside the API views (the admin, pages) into a 503."""
 
-    def __init__(self, get_response: Any) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:

@@ -45,7 +45,7 @@ class APISchema(AutoSchema):
     """drf-spectacular's view of an operation, with the problems that it can answer."""
 
     def get_response_serializers(self) -> Any:
-        declared = super().get_response_serializers()
+        declared: Any = super().get_response_serializers()
         if not isinstance(declared, dict):
             declared = {"201" if self.method == "POST" else "200": declared}
         return {**self._problems(), **declared}
@@ -70,7 +70,7 @@ def canonical_only(endpoints: list[Any], **kwargs: Any) -> list[Any]:
     return [endpoint for endpoint in endpoints if endpoint[0].startswith("/api/v1/")]
 
 
-class BearerScheme(OpenApiAuthenticationExtension):
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # untyped there
     """How a client gets in: the OAuth2 password form, or a token that it has already."""
 
     target_class = "accounts.authentication.BearerAuthentication"

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import UserAdmin, counted
+from accounts.authentication import caller
 from accounts.models import User
 from notes.actions import notes as note_actions
 from notes.models import Note
@@ -78,11 +79,11 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def delete_model(self, request: HttpRequest, note: Note) -> None:
-        note_actions.delete_note(note=note, by=request.user)
+        note_actions.delete_note(note=note, by=caller(request))
 
     def delete_queryset(self, request: HttpRequest, selected: QuerySet[Note]) -> None:
         for note in selected:
-            note_actions.delete_note(note=note, by=request.user)
+            note_actions.delete_note(note=note, by=caller(request))
 
 
 admin.site.unregister(User)
@@ -92,7 +93,7 @@ admin.site.unregister(User)
 class OwnerAdmin(UserAdmin):
     """Users as accounts show them, with how many notes each has."""
 
-    list_display = (*UserAdmin.list_display, "note_count")
+    list_display: tuple[str, ...] = (*UserAdmin.list_display, "note_count")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         owned = Note.objects.filter(owner=OuterRef("pk"))

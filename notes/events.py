@@ -16,8 +16,9 @@ logger = logging.getLogger("cloudnotes.events")
 def record(kind: Kind, *, note: Note, by: User) -> None:
     """Record one event of one action; must be called inside the action's transaction.
 
-    Once the transaction is committed, and only then, the event is a log line with the ids of the note, its
-    owner and the actor: never a word of the text. Raises RuntimeError outside a transaction.
+    Once the transaction is committed, and only then, the event is a log line with the ids of the
+    note, its owner and the actor: never a word of the text. Raises RuntimeError outside a
+    transaction.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("An event belongs into the transaction of the change it records.")

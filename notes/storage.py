@@ -90,7 +90,9 @@ class BucketStorage(S3Storage):
         """Return an address that S3 itself answers, with a signature over all of it."""
         answer = {
             "ResponseContentType": content_type,
-            "ResponseContentDisposition": content_disposition_header(True, name),
+            "ResponseContentDisposition": content_disposition_header(
+                as_attachment=True, filename=name
+            ),
             "ResponseCacheControl": "private, no-store",
         }
         return str(self.url(key, parameters=answer))

@@ -40,8 +40,8 @@ def log_in(
 ) -> Session:
     """Return a new session of the active user with this e-mail address or username and password.
 
-    Raises :class:`WrongCredentials`, after one run of the hasher, whether the account does not exist, is
-    disabled or has another password. An old hash is replaced by one of the current kind.
+    Raises :class:`WrongCredentials`, after one run of the hasher, whether the account does not
+    exist, is disabled or has another password. An old hash is replaced by a current one.
     """
     folded = fold(identifier)
     user = User.objects.filter(Q(email_folded=folded) | Q(username_folded=folded)).first()

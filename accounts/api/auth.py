@@ -16,6 +16,7 @@ from accounts.actions import sessions, users
 from accounts.api.fields import NewPasswordField, PasswordField, UsernameField
 from accounts.api.forms import OAuth2FormParser
 from accounts.api.me import UserSerializer
+from accounts.authentication import caller
 from accounts.models import Session
 
 
@@ -175,5 +176,7 @@ class LogoutAllView(APIView):
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
-        sessions.revoke_all(user=request.user, reason=Session.Reason.LOGOUT_ALL, now=timezone.now())
+        sessions.revoke_all(
+            user=caller(request), reason=Session.Reason.LOGOUT_ALL, now=timezone.now()
+        )
         return Response(status=204)

@@ -36,7 +36,7 @@ class UsernameField(serializers.CharField):
             max_length=60, allow_null=True, allow_blank=True, required=False, **options
         )
 
-    def to_internal_value(self, data: Any) -> str | None:
+    def to_internal_value(self, data: Any) -> Any:
         username: str = super().to_internal_value(data)
         if "@" in fold(username):
             raise serializers.ValidationError(

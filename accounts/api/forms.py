@@ -1,5 +1,6 @@
 """The OAuth2 form that log-in and refresh take beside JSON."""
 
+from collections.abc import Mapping
 from typing import IO, Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -23,7 +24,7 @@ class OAuth2FormParser(BaseParser):
         self,
         stream: IO[bytes],
         media_type: str | None = None,
-        parser_context: dict[str, Any] | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> QueryDict:
         body = stream.read(MAX_BYTES + 1)
         if len(body) > MAX_BYTES:

@@ -10,6 +10,7 @@ from rest_framework.views import APIView
 
 from accounts.actions import users
 from accounts.api.fields import PasswordField, UsernameField
+from accounts.authentication import caller
 from accounts.models import User
 
 
@@ -42,18 +43,18 @@ class MeView(APIView):
 
     @extend_schema(responses={200: UserSerializer})
     def get(self, request: Request) -> Response:
-        return Response(UserSerializer(request.user).data)
+        return Response(UserSerializer(caller(request)).data)
 
     @extend_schema(request=ProfileSerializer, responses={200: UserSerializer})
     def patch(self, request: Request) -> Response:
         given = ProfileSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        user = users.update_profile(user=request.user, changes=given.validated_data)
+        user = users.update_profile(user=caller(request), changes=given.validated_data)
         return Response(UserSerializer(user).data)
 
     @extend_schema(request=PasswordSerializer, responses={204: None})
     def delete(self, request: Request) -> Response:
         given = PasswordSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        users.delete_own_account(user=request.user, password=given.validated_data["password"])
+        users.delete_own_account(user=caller(request), password=given.validated_data["password"])
         return Response(status=204)

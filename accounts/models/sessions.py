@@ -24,7 +24,8 @@ class Session(models.Model):
 
     ``refresh_id`` is the ``jti`` of the one refresh token that is good now, ``previous_refresh_id``
     the one before it. The ids are no secrets: a token cannot be made from them without the key,
-    so what the table holds logs nobody in. A revoked session stays as evidence until its user is deleted.
+    so what the table holds logs nobody in. A revoked session stays, as evidence, as long as its
+    user does.
     """
 
     class Reason(models.TextChoices):

@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 from django.http import HttpResponseRedirect
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -14,6 +13,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.authentication import caller
 from notes import access, storage
 from notes.actions import attachments
 from notes.api.permissions import NotePermission
@@ -56,7 +56,7 @@ class NoteFileView(GenericAPIView[Note]):
     pagination_class = None
 
     def get_queryset(self) -> NoteQuerySet:
-        return Note.objects.visible_to(self.request.user).with_file()
+        return Note.objects.visible_to(caller(self.request)).with_file()
 
     @extend_schema(
         responses={
@@ -81,7 +81,7 @@ class NoteFileView(GenericAPIView[Note]):
         given.is_valid(raise_exception=True)
         upload = given.validated_data["file"]
         note = attachments.store_file(
-            note=note, name=upload.name, content=upload, by=request.user, now=timezone.now()
+            note=note, name=upload.name, content=upload, by=caller(request), now=timezone.now()
         )
         return Response(FileSerializer(note.attachment, context={"request": request}).data)
 
@@ -91,5 +91,5 @@ class NoteFileView(GenericAPIView[Note]):
         note = self.get_object()
         if note.get_attachment() is None:
             raise NotFound
-        attachments.remove_file(note=note, by=request.user, now=timezone.now())
+        attachments.remove_file(note=note, by=caller(request), now=timezone.now())
         return Response(status=204)

@@ -10,6 +10,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.authentication import caller
 from notes.actions import notes as note_actions
 from notes.api.attachments import FileSerializer
 from notes.api.permissions import NotePermission
@@ -82,7 +83,7 @@ class NoteViewSet(viewsets.GenericViewSet[Note]):
     lookup_value_converter = "int"
 
     def get_queryset(self) -> NoteQuerySet:
-        return Note.objects.visible_to(self.request.user).with_file()
+        return Note.objects.visible_to(caller(self.request)).with_file()
 
     def list(self, request: Request) -> Response:
         """List notes, the last edited first."""
@@ -94,7 +95,9 @@ class NoteViewSet(viewsets.GenericViewSet[Note]):
         """Write a new note."""
         given = NoteWriteSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        note = note_actions.create_note(**given.validated_data, by=request.user, now=timezone.now())
+        note = note_actions.create_note(
+            **given.validated_data, by=caller(request), now=timezone.now()
+        )
         answer = self.get_serializer(note).data
         location = request.build_absolute_uri(f"{request.path.rstrip('/')}/{note.pk}")
         return Response(answer, status=201, headers={"Location": location})
@@ -116,7 +119,7 @@ class NoteViewSet(viewsets.GenericViewSet[Note]):
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
         """Delete a note with its file."""
-        note_actions.delete_note(note=self.get_object(), by=request.user)
+        note_actions.delete_note(note=self.get_object(), by=caller(request))
         return Response(status=204)
 
     @extend_schema(request=TitleSerializer, responses={200: NoteSerializer})
@@ -129,6 +132,6 @@ class NoteViewSet(viewsets.GenericViewSet[Note]):
         note = self.get_object()
         given.is_valid(raise_exception=True)
         note = note_actions.update_note(
-            note=note, changes=given.validated_data, by=request.user, now=timezone.now()
+            note=note, changes=given.validated_data, by=caller(request), now=timezone.now()
         )
         return Response(self.get_serializer(note).data)

@@ -67,6 +67,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='attachment',
-            constraint=cloudnotes.constraints.ForeignKeyConstraint(field='object', name='attached_objects_stay', on_delete='RESTRICT'),
+            constraint=cloudnotes.constraints.ForeignKeyConstraint(field='object', name='attached_objects_stay', on_delete='NO ACTION'),
         ),
     ]

@@ -27,7 +27,7 @@ class Attachment(models.Model):
         constraints = [
             ForeignKeyConstraint(field="note", name="attachments_die_with_their_note"),
             ForeignKeyConstraint(
-                field="object", on_delete="RESTRICT", name="attached_objects_stay"
+                field="object", on_delete="NO ACTION", name="attached_objects_stay"
             ),
         ]
 

@@ -17,8 +17,9 @@ LOCK = 0x636C6F7564  # "cloud": the advisory lock's number in a PostgreSQL datab
 
 
 class Command(MigrateCommand):
-    """Django's ``migrate`` under a lock of the database; whoever comes second waits, then has
-    nothing left to do. PostgreSQL: a session advisory lock (needs a direct connection, not a
+    """Django's ``migrate`` under a lock: who comes second waits and has nothing left to do.
+
+    PostgreSQL: a session advisory lock (needs a direct connection, not a
     transaction-pooling PgBouncer). SQLite: ``flock`` on a file beside the database.
 
     The first thing that a deploy runs, so it is also where a wrong combination of settings stops

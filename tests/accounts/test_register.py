@@ -1,0 +1,88 @@
+import pytest
+from rest_framework.test import APIClient
+
+from accounts.models import Session, User
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+
+def register(client: APIClient, **fields: object):
+    body = {"email": "Alice@Example.org", "password": PASSWORD, **fields}
+    return client.post("/api/v1/auth/register", body, format="json")
+
+
+def test_answers_user_and_tokens(anonymous):
+    response = register(anonymous, username="Alice", full_name="Alice Liddell")
+    assert response.status_code == 201
+    body = response.json()
+    assert body["user"] == {
+        "id": User.objects.get().pk,
+        "email": "Alice@Example.org",
+        "username": "Alice",
+        "full_name": "Alice Liddell",
+        "created_at": body["user"]["created_at"],
+    }
+    assert (body["token_type"], body["expires_in"]) == ("bearer", 1800)
+    anonymous.credentials(HTTP_AUTHORIZATION=f"Bearer {body['access_token']}")
+    assert anonymous.get("/api/v1/auth/me").json() == body["user"]
+    user = User.objects.get()
+    assert user.password.startswith("bcrypt_sha256$")
+    assert Session.objects.get().user == user
+
+
+@pytest.mark.parametrize(
+    "address", ["alice@example.org", "ALICE@EXAMPLE.ORG", "ａlice@example.org", "Alice@Example.org"]
+)
+def test_taken_email_however_it_is_written(anonymous, address):
+    assert register(anonymous).status_code == 201
+    response = register(anonymous, email=address)
+    if "ａ" in address:
+        assert response.status_code == 400  # a full-width letter is no valid address at all
+    else:
+        assert (response.status_code, response.json()["code"]) == (400, "email_taken")
+        assert [entry["field"] for entry in response.json()["errors"]] == ["email"]
+    assert User.objects.count() == 1
+
+
+def test_taken_username_is_compared_folded(anonymous):
+    assert register(anonymous, username="Straße").status_code == 201
+    response = register(anonymous, email="b@example.org", username="STRASSE")
+    assert (response.status_code, response.json()["code"]) == (400, "username_taken")
+
+
+@pytest.mark.parametrize("username", ["a@b", "a＠b", "\u200b", "a\u202eb", "x" * 61])
+def test_unfit_usernames_are_refused(anonymous, username):
+    response = register(anonymous, username=username)
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["field"] == "username"
+
+
+@pytest.mark.parametrize("password", ["short77", "password123", "x" * 129, ""])
+def test_weak_passwords_are_refused(anonymous, password):
+    response = register(anonymous, password=password)
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["field"] == "password"
+    assert not User.objects.exists()
+
+
+def test_passwords_are_kept_exactly_as_typed(anonymous):
+    register(anonymous, password="  two outer spaces  ")
+    for typed, status in (("  two outer spaces  ", 200), ("two outer spaces", 401)):
+        credentials = {"email": "alice@example.org", "password": typed}
+        response = anonymous.post("/api/v1/auth/login", credentials, format="json")
+        assert response.status_code == status
+
+
+def test_server_fields_in_the_body_change_nothing(anonymous):
+    register(anonymous, id=77, is_staff=True, is_superuser=True, is_active=False, version=9)
+    user = User.objects.get()
+    assert (user.is_staff, user.is_superuser, user.is_active) == (False, False, True)
+    assert user.pk != 77
+
+
+def test_the_unprefixed_path_is_the_same_view(anonymous):
+    body = {"email": "bob@example.org", "password": PASSWORD}
+    assert anonymous.post("/register", body, format="json").status_code == 201
+    assert anonymous.post("/login", body, format="json").status_code == 200
+    assert anonymous.post("/auth/login", body, format="json").status_code == 200

@@ -1,0 +1,167 @@
+"""The cast, their clients and the servers."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts import jwt
+from accounts.actions import sessions
+from accounts.models import User
+from tests import environment
+from tests.servers import S3Server, Server, database
+
+PASSWORD = " correct horse battery "
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.PASSWORD_HASHERS[0] = "tests.hashers.QuickBCryptSHA256"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(environment.DATA_DIR, ignore_errors=True)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    postgresql = environment.OUTSIDE["DATABASE_URL"]
+    return [
+        f"cloudnotes: database {'PostgreSQL' if postgresql else 'SQLite'},"
+        f" Redis {'yes' if environment.OUTSIDE['REDIS_URL'] else 'no'}, S3 rclone"
+    ]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if not environment.OUTSIDE["DATABASE_URL"]:
+        terminalreporter.write_line("Leg not in this run: PostgreSQL and Redis (make test-all).")
+
+
+def leg(program: str) -> str:
+    """Return the path of a program that a test needs, or skip; in CI a missing one is a failure."""
+    found = shutil.which(program)
+    if found is None:
+        if os.environ.get("REQUIRE_ALL_LEGS"):
+            pytest.fail(f"{program} is missing, and in CI every leg must run")
+        pytest.skip(f"leg skipped: {program} is not installed (make services)")
+    return found
+
+
+def make_user(name: str, **fields: Any) -> User:
+    return User.objects.create_user(
+        f"{name}@example.org", PASSWORD, username=name, full_name=name.title(), **fields
+    )
+
+
+def client_of(user: User | None) -> APIClient:
+    """Return a client that sends a real access token of a real session."""
+    client = APIClient(raise_request_exception=False)
+    if user is not None:
+        now = timezone.now()
+        session = sessions.open_session(user=user, user_agent="pytest", address="", now=now)
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {jwt.access_token(session, now)}")
+    return client
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return make_user("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    return make_user("bob")
+
+
+@pytest.fixture
+def carol(db: None) -> User:
+    return make_user("carol")
+
+
+@pytest.fixture
+def as_alice(alice: User) -> APIClient:
+    return client_of(alice)
+
+
+@pytest.fixture
+def as_carol(carol: User) -> APIClient:
+    return client_of(carol)
+
+
+@pytest.fixture
+def anonymous() -> APIClient:
+    return client_of(None)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: S3Server, settings: Any) -> str:
+    """Switch this process to a new bucket on the S3 server."""
+    name = s3.new_bucket()
+    settings.AWS_S3_ADDRESSING_STYLE = "path"
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {
+            "BACKEND": "notes.storage.BucketStorage",
+            "OPTIONS": {
+                "bucket_name": name,
+                "region_name": "us-east-1",
+                "access_key": s3.key,
+                "secret_key": s3.secret,
+                "endpoint_url": s3.url,
+                "querystring_expire": 300,
+            },
+        },
+    }
+    return name
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def stored_keys(
+    request: pytest.FixtureRequest, settings: Any, tmp_path: Path
+) -> Callable[[], set[str]]:
+    """Run a test on both storages; the fixture tells which objects lie there."""
+    if request.param == "bucket":
+        name = request.getfixturevalue("bucket")
+        s3 = request.getfixturevalue("s3")
+        return lambda: s3.keys(name)
+    options = {"location": str(tmp_path / "files")}
+    backend = {"BACKEND": "notes.storage.FolderStorage", "OPTIONS": options}
+    settings.STORAGES = {**settings.STORAGES, "default": backend}
+    folder = Path(default_storage.location)
+    return lambda: {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="session")
+def server(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """CloudNotes itself, two worker processes, on this leg's database and the S3 server."""
+    folder = tmp_path_factory.mktemp("server")
+    with database(folder) as where:
+        bucket = s3.new_bucket()
+        running = Server(folder, **where, **s3.environment(bucket))
+        running.start()
+        yield running
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def disk_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """CloudNotes as ``make run`` starts it: nothing set, files on disk."""
+    folder = tmp_path_factory.mktemp("disk-server")
+    with database(folder) as where:
+        running = Server(folder, **where)
+        running.start()
+        yield running
+        running.stop()

@@ -1,0 +1,226 @@
+import datetime as dt
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from notes.models import Note
+from tests.conftest import client_of
+
+pytestmark = pytest.mark.django_db
+NOTES = "/api/v1/notes"
+
+
+def create(client, title="Title", content="Text", **more):
+    response = client.post(NOTES, {"title": title, "content": content, **more}, format="json")
+    assert response.status_code == 201
+    return response.json()
+
+
+def test_create_answers_the_whole_note(as_alice, alice):
+    response = as_alice.post(NOTES, {"title": " T ", "content": "# Hi\r\n\ttext \n"}, format="json")
+    body = response.json()
+    note = Note.objects.get()
+    assert response.status_code == 201
+    assert response.headers["Location"] == f"http://testserver/api/v1/notes/{note.pk}"
+    assert body == {
+        "id": note.pk,
+        "title": " T ",
+        "content": "# Hi\r\n\ttext \n",
+        "version": 1,
+        "file": None,
+        "created_at": note.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "updated_at": note.updated_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    }
+    assert note.owner == alice
+    assert as_alice.get(f"{NOTES}/{note.pk}").json() == body
+
+
+def test_server_fields_in_the_body_change_nothing(as_alice, alice, bob):
+    note = create(as_alice, id=500, owner=bob.pk, owner_id=bob.pk, version=9, file={"name": "x"})
+    assert (note["version"], note["file"]) == (1, None)
+    assert note["id"] != 500
+    assert Note.objects.get().owner == alice
+
+
+def test_put_replaces_patch_changes_title_titles(as_alice):
+    note = create(as_alice)
+    url = f"{NOTES}/{note['id']}"
+    assert as_alice.put(url, {"title": "New"}, format="json").json()["content"] == ""
+    assert as_alice.patch(url, {"content": "Again"}, format="json").json()["title"] == "New"
+    body = as_alice.put(f"{url}/title", {"title": "Newest"}, format="json").json()
+    assert (body["title"], body["content"], body["version"]) == ("Newest", "Again", 4)
+    assert body["updated_at"] > note["updated_at"]
+    assert body["created_at"] == note["created_at"]
+
+
+def test_a_write_that_changes_nothing_changes_no_version(as_alice):
+    note = create(as_alice)
+    url = f"{NOTES}/{note['id']}"
+    for response in (
+        as_alice.patch(url, {}, format="json"),
+        as_alice.patch(url, {"title": note["title"]}, format="json"),
+        as_alice.put(url, {"title": note["title"], "content": note["content"]}, format="json"),
+    ):
+        assert response.json() == note
+
+
+def test_patch_does_not_undo_what_somebody_else_wrote_meanwhile(alice, as_alice):
+    note = create(as_alice)
+    stale = Note.objects.get()
+    client_of(alice).patch(f"{NOTES}/{note['id']}", {"content": "newer"}, format="json")
+    from notes.actions import notes as actions
+
+    actions.update_note(note=stale, changes={"title": "x"}, by=alice, now=dt.datetime.now(dt.UTC))
+    after = Note.objects.get()
+    assert (after.title, after.content, after.version) == ("x", "newer", 3)
+
+
+def test_delete(as_alice):
+    note = create(as_alice)
+    url = f"{NOTES}/{note['id']}"
+    assert as_alice.delete(url).status_code == 204
+    assert as_alice.get(url).status_code == 404
+    assert as_alice.delete(url).status_code == 404
+    assert not Note.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", ""),
+        ("put", ""),
+        ("patch", ""),
+        ("delete", ""),
+        ("put", "/title"),
+        ("get", "/file"),
+        ("put", "/file"),
+        ("delete", "/file"),
+    ],
+)
+def test_what_a_stranger_may_not_see_is_byte_for_byte_not_there(as_alice, as_carol, method, path):
+    note = create(as_alice)
+    own_id, no_id = note["id"], note["id"] + 1000
+    answers = []
+    for pk in (own_id, no_id):
+        body = {"title": "mine now", "content": ""}
+        response = getattr(as_carol, method)(
+            f"{NOTES}/{pk}{path}", body, format="json", HTTP_X_REQUEST_ID="same"
+        )
+        answers.append((response.status_code, response.content))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 404
+    assert as_alice.get(f"{NOTES}/{own_id}").json() == note
+
+
+def test_limits_of_title_and_content(as_alice):
+    assert create(as_alice, title="é" * 200, content="é" * 2**19)
+    for body, field in (
+        ({"title": "x" * 201}, "title"),
+        ({"title": "t", "content": "é" * 2**19 + "x"}, "content"),
+        ({"title": "t", "content": None}, "content"),
+        ({"content": "no title"}, "title"),
+    ):
+        response = as_alice.post(NOTES, body, format="json")
+        assert response.status_code == 400
+        assert [entry["field"] for entry in response.json()["errors"]] == [field]
+
+
+def test_a_megabyte_of_escapes_is_a_megabyte(as_alice):
+    body = b'{"title":"t","content":"' + b"\\u0041" * 2**20 + b'"}'
+    response = as_alice.post(NOTES, body, content_type="application/json")
+    assert response.status_code == 201
+    assert len(response.json()["content"]) == 2**20
+
+
+class TestList:
+    def test_newest_edit_first_in_pages(self, as_alice, as_carol):
+        create(as_carol, title="not alice's")
+        ids = [create(as_alice, title=str(number))["id"] for number in range(7)]
+        as_alice.patch(f"{NOTES}/{ids[2]}", {"title": "edited"}, format="json")
+        expected = [ids[2], *(pk for pk in reversed(ids) if pk != ids[2])]
+        seen, url = [], f"{NOTES}?limit=3&count=true"
+        while url:
+            page = as_alice.get(url).json()
+            assert page["count"] == 7
+            seen += [note["id"] for note in page["results"]]
+            url = page["next"] and f"{NOTES}?limit=3&count=true&cursor={page['next']}"
+        assert seen == expected
+
+    def test_pages_do_not_shift_or_repeat_when_times_are_equal(self, as_alice, alice):
+        moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+        for number in range(5):
+            Note.objects.create(owner=alice, title=str(number), updated_at=moment)
+        seen, cursor = [], ""
+        for _ in range(5):
+            page = as_alice.get(f"{NOTES}?limit=1&cursor={cursor}").json()
+            seen += [note["id"] for note in page["results"]]
+            cursor = page["next"]
+        assert cursor is None
+        assert seen == sorted(seen, reverse=True)
+        assert len(set(seen)) == 5
+
+    @pytest.mark.parametrize(
+        "limit", ["0", "-1", "201", "1" + "0" * 30, "x", "", "1.5", "٣", "%00"]
+    )
+    def test_bad_limits_are_400(self, as_alice, limit):
+        response = as_alice.get(f"{NOTES}?limit={limit}")
+        assert response.status_code == 400
+        assert response.json()["errors"][0]["code"] == "invalid_limit"
+
+    def test_bad_cursors_are_400(self, as_alice):
+        for number in range(2):
+            create(as_alice, title=str(number))
+        good = as_alice.get(f"{NOTES}?limit=1").json()["next"]
+        for cursor in ("x", good[:-1], good + "x", "x" + good, "%00", "a" * 5000, "WzFd:x:y"):
+            response = as_alice.get(f"{NOTES}?cursor={cursor}")
+            assert response.status_code == 400, cursor
+            assert response.json()["errors"][0]["code"] == "invalid_cursor"
+
+    def test_queries(self, as_alice):
+        for number in range(3):
+            create(as_alice, title=str(number))
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            as_alice.get(NOTES)
+        # session JOIN user; notes LEFT JOIN attachment LEFT JOIN object
+        assert len(queries) == 2
+
+
+def test_queries_of_one_note_and_of_writes(as_alice, django_assert_num_queries):
+    note = create(as_alice)
+    url = f"{NOTES}/{note['id']}"
+    with django_assert_num_queries(2):  # session JOIN user; note with file
+        as_alice.get(url)
+    with django_assert_num_queries(4):  # session; savepoint of the test; insert; release
+        create(as_alice)
+    with django_assert_num_queries(6):  # session; note; savepoint; locked note; update; release
+        as_alice.patch(url, {"title": "x"}, format="json")
+
+
+def test_huge_ids_are_404(as_alice):
+    for pk in (2**63, 10**30, "9" * 5000):
+        assert as_alice.get(f"{NOTES}/{pk}").status_code == 404
+
+
+def test_unprefixed_paths_are_the_same_views(as_alice):
+    note = create(as_alice)
+    assert as_alice.get("/notes").json()["results"] == [note]
+    assert as_alice.get(f"/notes/{note['id']}").json() == note
+    response = as_alice.put(f"/notes/{note['id']}/title", {"title": "x"}, format="json")
+    assert response.json()["title"] == "x"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/notes/", "/notes/", "/api/v1/nothing", "/api/v2/notes"])
+def test_unknown_paths_are_problems(as_alice, path):
+    response = as_alice.get(path)
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_method_not_allowed_is_a_problem(as_alice):
+    response = as_alice.delete(NOTES)
+    assert response.status_code == 405
+    assert response.json()["code"] == "method_not_allowed"
+    assert "POST" in response.headers["Allow"]

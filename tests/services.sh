@@ -1,0 +1,63 @@
+#!/bin/sh
+# Install (Debian) and start what the full test suite needs: PostgreSQL and Redis on loopback ports
+# of their own in .services/, nginx and Chromium as programs. A server that already runs on this
+# machine is left alone. `sh tests/services.sh stop` stops the two servers.
+set -eu
+cd "$(dirname "$0")/.."
+here="$PWD/.services"
+postgres_port=${TEST_POSTGRES_PORT:-54329}
+redis_port=${TEST_REDIS_PORT:-63799}
+
+postgres_bin() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
+
+# initdb refuses to run as root; the packages bring the user postgres.
+as_postgres() {
+    if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi
+}
+
+if [ "${1:-start}" = stop ]; then
+    [ -f "$here/data_dir" ] && as_postgres "$(postgres_bin)/pg_ctl" -D "$(cat "$here/data_dir")" -m fast stop || true
+    [ -f "$here/redis.pid" ] && kill "$(cat "$here/redis.pid")" || true
+    exit 0
+fi
+
+missing=""
+[ -x "$(postgres_bin)/initdb" ] || missing="$missing postgresql"
+command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v nginx >/dev/null || missing="$missing nginx-light"
+command -v chromium >/dev/null || missing="$missing chromium"
+command -v chromedriver >/dev/null || missing="$missing chromium-driver"
+if [ -n "$missing" ]; then
+    echo "Installing$missing ..."
+    command -v apt-get >/dev/null || { echo "Please install:$missing"; exit 1; }
+    sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
+    # Packages start their servers when installed; this keeps them from it, where it is not set already.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+        $sudo chmod +x $policy
+        trap '$sudo rm -f $policy' EXIT
+    fi
+    $sudo apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+mkdir -p "$here"
+if ! { [ -f "$here/data_dir" ] && as_postgres "$(postgres_bin)/pg_ctl" -D "$(cat "$here/data_dir")" status >/dev/null 2>&1; }; then
+    # A data folder of its own in the temporary directory: the checkout may be closed to postgres.
+    data=$(as_postgres mktemp -d /tmp/cloudnotes-postgres-XXXXXX)
+    as_postgres "$(postgres_bin)/initdb" -D "$data" -U cloudnotes -A trust -E UTF8 --locale=C.UTF-8 >/dev/null
+    as_postgres "$(postgres_bin)/pg_ctl" -D "$data" -w -s -l "$data/log" \
+        -o "-p $postgres_port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$data -c max_connections=200" start
+    echo "$data" > "$here/data_dir"
+    as_postgres "$(postgres_bin)/createdb" -h 127.0.0.1 -p "$postgres_port" -U cloudnotes cloudnotes
+fi
+if ! redis-cli -p "$redis_port" ping >/dev/null 2>&1; then
+    redis-server --port "$redis_port" --bind 127.0.0.1 --save "" --appendonly no \
+        --daemonize yes --dir "$here" --pidfile "$here/redis.pid" >/dev/null
+fi
+cat > "$here/environment" <<EOF
+export DATABASE_URL=postgres://cloudnotes@127.0.0.1:$postgres_port/cloudnotes
+export REDIS_URL=redis://127.0.0.1:$redis_port/0
+EOF
+echo "PostgreSQL on port $postgres_port, Redis on port $redis_port."
