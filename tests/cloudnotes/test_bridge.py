@@ -1,0 +1,284 @@
+"""The bridge under a real server: bodies both ways, slow and broken clients, exceptions, limits."""
+
+import hashlib
+import http.client
+import json
+import os
+import socket
+import threading
+
+import pytest
+import requests
+
+from cloudnotes import bridge
+from tests.cloudnotes.toy import Toy, serving
+
+
+@pytest.fixture
+def toy():
+    return Toy()
+
+
+@pytest.fixture
+def port(toy):
+    with serving(toy) as port:
+        yield port
+        toy.release.set()
+
+
+def connect(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def read_response(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response.status, dict(response.getheaders()), response.read()
+
+
+def described(body: bytes) -> bytes:
+    return f"{len(body)} {hashlib.sha256(body).hexdigest()}".encode()
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**16, 2**20, 2**20 + 1, 30 * 2**20])
+def test_bodies_of_declared_length_arrive_whole(port, size):
+    body = os.urandom(size)
+    response = requests.post(f"http://127.0.0.1:{port}/digest", body, timeout=20)
+    assert response.content == described(body)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**20, 30 * 2**20])
+def test_chunked_bodies_arrive_whole_with_their_length(port, size):
+    body = os.urandom(size)
+    pieces = (body[start : start + 99_999] for start in range(0, size, 99_999))
+    response = requests.post(f"http://127.0.0.1:{port}/digest", pieces, timeout=20)
+    assert response.content == described(body)
+
+
+def test_a_slow_small_body_holds_no_thread(port):
+    """More slow clients than threads, and others are served meanwhile."""
+    slow = [connect(port) for _ in range(10)]
+    for connection in slow:
+        connection.sendall(b"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel")
+    for _ in range(5):
+        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+    for connection in slow:
+        connection.sendall(b"lo")
+        assert read_response(connection)[2] == described(b"hello")
+        connection.close()
+
+
+def test_slow_large_bodies_hold_up_no_small_request(port):
+    size = bridge.SMALL_BODY_BYTES + 10
+    slow = [connect(port) for _ in range(4)]  # twice the arriving lane
+    for connection in slow:
+        head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+        connection.sendall(head.encode() + b"x" * 100)
+    for _ in range(5):
+        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+    for connection in slow:
+        connection.sendall(b"x" * (size - 100))
+    for connection in slow:
+        assert read_response(connection)[2] == described(b"x" * size)
+        connection.close()
+
+
+def test_a_large_body_is_read_while_it_arrives(port, toy):
+    """The application runs, and fails, before the body is there: nothing is collected first."""
+    size = bridge.SMALL_BODY_BYTES * 4
+    connection = connect(port)
+    head = f"POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+    connection.sendall(head.encode() + b"x" * 10)
+    assert read_response(connection)[0] == 401
+    connection.close()
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_body_frees_its_thread(port, toy):
+    size = bridge.SMALL_BODY_BYTES * 2
+    for _ in range(6):
+        connection = connect(port)
+        head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+        connection.sendall(head.encode() + b"x" * 1000)
+        connection.close()
+    assert toy.read_failed.wait(10)
+    assert isinstance(toy.read_error, bridge.Disconnected)
+    body = b"y" * size
+    response = requests.post(f"http://127.0.0.1:{port}/digest", body, timeout=20)
+    assert response.content == described(body)
+
+
+@pytest.mark.parametrize("size", [10, bridge.SMALL_BODY_BYTES * 2])
+def test_a_client_that_falls_silent_is_answered_or_dropped(toy, monkeypatch, size):
+    monkeypatch.setattr(bridge, "BODY_IDLE_SECONDS", 0.3)
+    with serving(toy) as port:
+        connection = connect(port)
+        head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+        connection.sendall(head.encode() + b"x")
+        status, headers, body = read_response(connection)
+        # Collected: the bridge answers. Streamed: the toy lets the error out (Django answers 400).
+        assert status == (408 if size == 10 else 500)
+        assert headers["content-type"] == "application/problem+json"
+        assert json.loads(body)["code"] == ("body_timeout" if size == 10 else "internal_error")
+        connection.close()
+
+
+def test_expect_100_continue_is_answered_when_the_body_is_wanted(port):
+    connection = connect(port)
+    connection.sendall(
+        b"POST /digest HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    )
+    assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.sendall(b"hello")
+    assert read_response(connection)[2] == described(b"hello")
+    connection.close()
+
+
+def test_expect_100_continue_is_not_answered_when_the_request_is_refused_anyway(port):
+    connection = connect(port)
+    connection.sendall(
+        b"POST /ignore HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    )
+    status, headers, _ = read_response(connection)
+    assert (status, headers["connection"]) == (401, "close")
+    connection.close()
+
+
+def test_head_has_the_length_and_no_body(port):
+    response = requests.head(f"http://127.0.0.1:{port}/environ", timeout=5)
+    assert int(response.headers["content-length"]) > 100
+    assert response.content == b""
+    assert requests.head(f"http://127.0.0.1:{port}/pieces/5", timeout=5).content == b""
+
+
+def test_a_streamed_response_arrives_whole(port, toy):
+    response = requests.get(f"http://127.0.0.1:{port}/pieces/300", timeout=20)
+    assert response.content == b"".join(b"%08d" % number * 8192 for number in range(300))
+    assert toy.closed.wait(5)
+
+
+def test_slow_readers_hold_no_thread(port):
+    slow = [connect(port) for _ in range(8)]
+    for connection in slow:
+        connection.sendall(b"GET /forever HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.recv(100)
+    for _ in range(5):
+        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+    for connection in slow:
+        connection.close()
+
+
+def test_a_reader_that_leaves_closes_the_response(port, toy):
+    connection = connect(port)
+    connection.sendall(b"GET /forever HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection.recv(100)
+    connection.close()
+    assert toy.closed.wait(10)
+
+
+def test_an_exception_is_a_problem_without_its_text(port):
+    response = requests.get(
+        f"http://127.0.0.1:{port}/broken/before", headers={"X-Request-Id": "abc"}, timeout=5
+    )
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.json()["request_id"] == response.headers["x-request-id"] == "abc"
+    assert "before" not in response.text
+
+
+def test_an_exception_in_the_middle_breaks_the_response_off(port):
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        requests.get(f"http://127.0.0.1:{port}/broken/middle", timeout=5)
+    assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_above_the_limit_is_413_and_the_client_can_read_it(toy, chunked):
+    with serving(toy, max_body_bytes=3 * 2**20) as port:
+        body = b"x" * (8 * 2**20)
+        sent = (body[start : start + 65536] for start in range(0, len(body), 65536))
+        response = requests.post(
+            f"http://127.0.0.1:{port}/digest", sent if chunked else body, timeout=20
+        )
+        assert response.status_code == 413
+        assert response.json()["code"] == "body_too_large"
+
+
+def test_no_free_thread_in_time_is_503_with_retry_after(toy, monkeypatch):
+    monkeypatch.setattr(bridge, "QUEUE_SECONDS", 0.3)
+    with serving(toy) as port:
+        holding = [
+            threading.Thread(target=requests.get, args=[f"http://127.0.0.1:{port}/hold"])
+            for _ in range(2)
+        ]
+        for thread in holding:
+            thread.start()
+        for _ in holding:
+            assert toy.held.acquire(timeout=10)
+        response = requests.get(f"http://127.0.0.1:{port}/environ", timeout=5)
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "5"
+        assert response.json()["code"] == "overloaded"
+        toy.release.set()
+        for thread in holding:
+            thread.join()
+        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+
+
+def environ_of(port: int, head: bytes) -> dict[str, str]:
+    connection = connect(port)
+    connection.sendall(head)
+    status, _, body = read_response(connection)
+    connection.close()
+    assert status == 200
+    environ: dict[str, str] = json.loads(body)
+    return environ
+
+
+def test_the_environment_follows_pep_3333(port):
+    environ = environ_of(
+        port,
+        b"GET /environ/%C3%A9%2Fx?q=%C3%A9&a=1 HTTP/1.1\r\nHost: notes.example\r\n"
+        b"Cookie: a=1\r\nCookie: b=2\r\nAccept: x\r\nAccept: y\r\nContent-Type: text/x\r\n\r\n",
+    )
+    assert environ["PATH_INFO"] == "/environ/é/x".encode().decode("latin-1")
+    assert environ["QUERY_STRING"] == "q=%C3%A9&a=1"
+    assert environ["HTTP_COOKIE"] == "a=1; b=2"
+    assert environ["HTTP_ACCEPT"] == "x,y"
+    assert environ["CONTENT_TYPE"] == "text/x"
+    assert environ["CONTENT_LENGTH"] == "0"
+    assert environ["REMOTE_ADDR"] == "127.0.0.1"
+    assert environ["REQUEST_METHOD"] == "GET"
+    assert environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+
+
+FORGED = (
+    b"GET /environ HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\n"
+    b"X_Real_IP: 7.7.7.7\r\nX-Real-IP: 203.0.113.5\r\n\r\n"
+)
+
+
+def test_forged_addresses_are_not_believed(port):
+    environ = environ_of(port, FORGED)
+    assert environ["REMOTE_ADDR"] == "127.0.0.1"
+    assert "7.7.7.7" not in environ.values()
+
+
+def test_a_trusted_proxy_says_the_address(toy):
+    with serving(toy, trusted_proxy=True) as port:
+        assert environ_of(port, FORGED)["REMOTE_ADDR"] == "203.0.113.5"
+        nonsense = FORGED.replace(b"203.0.113.5", b"; drop")
+        assert environ_of(port, nonsense)["REMOTE_ADDR"] == "127.0.0.1"
+
+
+def test_keep_alive_survives_every_kind_of_request(port):
+    with requests.Session() as session:
+        for _ in range(3):
+            for size in (0, 10, bridge.SMALL_BODY_BYTES + 1):
+                body = b"z" * size
+                sent = session.post(f"http://127.0.0.1:{port}/digest", body, timeout=10)
+                assert sent.content == described(body)
+                ignored = session.post(f"http://127.0.0.1:{port}/ignore", body, timeout=10)
+                assert ignored.status_code == 401

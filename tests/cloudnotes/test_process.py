@@ -1,0 +1,85 @@
+"""The process model: gunicorn with our worker, signals, sockets, restarts."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from tests.servers import ROOT, free_port, listens, wait_for
+
+
+@pytest.fixture
+def gunicorn(tmp_path):
+    port = free_port()
+    environment = {**os.environ, "HOST": "127.0.0.1", "PORT": str(port), "WEB_CONCURRENCY": "2"}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "tests.cloudnotes.toy_asgi:application"],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    wait_for(lambda: listens(port), process, "gunicorn")
+    process.port = port
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_sockets_and_http_share_one_port_and_sockets_close_with_1012(gunicorn):
+    with connect(f"ws://127.0.0.1:{gunicorn.port}/any") as websocket:
+        websocket.send("hello")
+        assert websocket.recv(timeout=10) == "hello"
+        assert requests.get(f"http://127.0.0.1:{gunicorn.port}/environ", timeout=5).ok
+        gunicorn.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as closed:
+            websocket.recv(timeout=20)
+    assert closed.value.rcvd.code == 1012
+    assert gunicorn.wait(timeout=30) == 0
+
+
+def test_sigterm_lets_a_request_in_flight_finish(gunicorn, tmp_path):
+    url = f"http://127.0.0.1:{gunicorn.port}/file{tmp_path}"
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(requests.get, url, timeout=20)
+        while not (tmp_path / "started").exists():
+            time.sleep(0.02)
+        gunicorn.send_signal(signal.SIGTERM)
+        while listens(gunicorn.port):
+            time.sleep(0.02)
+        (tmp_path / "go").touch()
+        assert answer.result().text == "finished"
+    assert gunicorn.wait(timeout=30) == 0
+
+
+def test_the_service_refuses_sockets_that_have_no_consumer(disk_server):
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"ws://127.0.0.1:{disk_server.port}/ws/notify")
+    assert refused.value.response.status_code == 403
+
+
+def test_a_killed_worker_is_replaced_and_nothing_is_refused_for_long(disk_server):
+    workers = disk_server.workers()
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while len(set(disk_server.workers()) - set(workers)) < 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert requests.get(f"{disk_server.url}/health/ready", timeout=10).ok
+
+
+def test_the_connection_pool_is_as_large_as_the_threads(settings):
+    options = settings.DATABASES["default"]["OPTIONS"]
+    if "pool" in options:
+        assert options["pool"]["max_size"] == 2 * settings.WEB_THREADS
+    else:
+        assert options["transaction_mode"] == "IMMEDIATE"
