@@ -60,7 +60,7 @@ class S3Server:
     def start(self) -> None:
         command = [BIN / "rclone", "serve", "s3", "--config", os.devnull]
         command += ["--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{self.key},{self.secret}"]
-        command += ["--vfs-cache-mode", "off", "--dir-cache-time", "0s", str(self.folder)]
+        command += ["--vfs-cache-mode", "off", str(self.folder)]
         log = (self.folder.parent / f"rclone-{self.port}.log").open("ab")
         with log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -6,6 +6,7 @@ may die between any two.
 
 import datetime as dt
 import logging
+import time
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -13,8 +14,10 @@ from django.utils import timezone
 
 from notes import storage
 from notes.models import StoredObject
+from notes.models.objects import StoredObjectQuerySet
 
 BATCH = 200
+PATIENCE_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +34,14 @@ def delete_after_commit(**criteria: Any) -> None:
 
 
 def _delete_now(ids: list[int]) -> None:
+    """Delete for at most about ``PATIENCE_SECONDS``: somebody waits for the answer."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     try:
-        for start in range(0, len(ids), BATCH):
-            _delete(StoredObject.objects.filter(pk__in=ids[start : start + BATCH]), timezone.now())
+        for row in _doom(StoredObject.objects.filter(pk__in=ids), timezone.now()):
+            if time.monotonic() > deadline:
+                logger.warning("Deleting objects takes long; the rest is left to the sweeper.")
+                return
+            _delete(row)
     except (storage.StorageUnavailable, DatabaseError):
         # The request has done what it was asked to; the rows keep the order for the sweeper.
         logger.warning("Objects could not be deleted and are left to the sweeper.", exc_info=True)
@@ -47,20 +55,20 @@ def sweep(*, now: dt.datetime) -> int:
     total = 0
     while True:
         ids = list(StoredObject.objects.due_to_go(now).values_list("pk", flat=True)[:BATCH])
-        gone = _delete(StoredObject.objects.filter(pk__in=ids), now)
-        total += gone
-        if not gone:
+        doomed = _doom(StoredObject.objects.filter(pk__in=ids), now)
+        for row in doomed:
+            _delete(row)
+        total += len(doomed)
+        if not doomed:
             return total
 
 
-def _delete(candidates: Any, now: dt.datetime) -> int:
-    for row in (doomed := _doom(candidates, now)):
-        storage.delete(row.key)
-        StoredObject.objects.filter(pk=row.pk, state=StoredObject.State.DOOMED).delete()
-    return len(doomed)
+def _delete(doomed: StoredObject) -> None:
+    storage.delete(doomed.key)
+    StoredObject.objects.filter(pk=doomed.pk, state=StoredObject.State.DOOMED).delete()
 
 
-def _doom(candidates: Any, now: dt.datetime) -> list[StoredObject]:
+def _doom(candidates: StoredObjectQuerySet, now: dt.datetime) -> list[StoredObject]:
     """Mark those candidates that are due to go, under their locks, and return them.
 
     Locked first and checked by a second statement: one statement would check the pointers of the

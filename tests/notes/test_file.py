@@ -260,6 +260,17 @@ class TestCrashes:
         assert stored_keys() == set()
 
 
+def test_a_slow_storage_does_not_hold_up_the_answer(as_alice, note_url, stored_keys, monkeypatch):
+    from django.utils import timezone
+
+    put(as_alice, note_url, b"old")
+    monkeypatch.setattr(objects, "PATIENCE_SECONDS", -1)
+    assert as_alice.delete(note_url).status_code == 204
+    assert len(stored_keys()) == 1
+    assert objects.sweep(now=timezone.now()) == 1
+    assert stored_keys() == set()
+
+
 def test_the_database_itself_cascades_and_restricts(as_alice, alice, note_url, stored_keys):
     from django.db import IntegrityError, connection
 

@@ -1,0 +1,23 @@
+"""One truth table: what a filter shows and what a question answers is the same."""
+
+import pytest
+from django.utils import timezone
+
+from notes import access
+from notes.actions import notes as actions
+from notes.models import Note
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(
+    ("person", "may"),
+    [("alice", {"read", "edit", "delete"}), ("bob", set()), ("carol", set())],
+)
+def test_visible_to_and_can_agree(alice, bob, carol, person, may):
+    cast = {"alice": alice, "bob": bob, "carol": carol}
+    note = actions.create_note(title="t", content="", by=alice, now=timezone.now())
+    user = cast[person]
+    for verb in ("read", "edit", "delete"):
+        assert access.can(user, verb, note) == (verb in may)
+    assert (note in Note.objects.visible_to(user)) == access.can(user, "read", note)

@@ -1,0 +1,169 @@
+"""Bad input on every write route: never a 5xx, always a problem body, and nothing stored."""
+
+import json
+
+import pytest
+
+from notes.models import Note
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+ROUTES = [
+    ("post", "/api/v1/auth/register", {"email": "new@example.org", "password": PASSWORD}),
+    ("post", "/api/v1/auth/login", {"username": "alice", "password": PASSWORD}),
+    ("post", "/api/v1/auth/refresh", {"refresh_token": "x"}),
+    ("patch", "/api/v1/auth/me", {"full_name": "x", "username": "x"}),
+    ("delete", "/api/v1/auth/me", {"password": PASSWORD}),
+    ("post", "/api/v1/notes", {"title": "t", "content": "c"}),
+    ("put", "/api/v1/notes/{id}", {"title": "t", "content": "c"}),
+    ("patch", "/api/v1/notes/{id}", {"title": "t", "content": "c"}),
+    ("put", "/api/v1/notes/{id}/title", {"title": "t"}),
+]
+DEEP = b"[" * 1000 + b"]" * 1000
+BODIES = {
+    "empty": b"",
+    "no JSON": b"{",
+    "bad UTF-8": b'{"title":"\xff"}',
+    "UTF-16": '{"title":"x"}'.encode("utf-16"),
+    "BOM": b'\xef\xbb\xbf{"title":"x"}',
+    "NaN": b'{"title":NaN}',
+    "infinity": b'{"title":-Infinity}',
+    "1e400": b'{"title":1e400}',
+    "5,000 digits": b'{"title":' + b"9" * 5000 + b"}",
+    "nesting": b'{"title":' + DEEP + b"}",
+    "deep nesting": b"[" * 200_000,
+    "deep objects": b'{"a":' * 100_000,
+    "raw control character": b'{"title":"a\x01b"}',
+    "a list": b"[]",
+    "a string": b'"x"',
+    "a number": b"1",
+    "null": b"null",
+    "true": b"true",
+    "list of lists": DEEP,
+}
+
+
+def value_bodies(good):
+    """Yield bodies in which one field after the other has an unfit value."""
+    for name in good:
+        for label, value in (
+            ("NUL", "a\0b"),
+            ("surrogate", "\ud800"),
+            ("pair reversed", "\udc00\ud800"),
+            ("object", {"a": 1}),
+            ("list", ["a"]),
+            ("true", True),
+            ("1 MB and more", "x" * (2**20 + 1)),
+        ):
+            yield f"{name}: {label}", json.dumps({**good, name: value}).encode()
+        yield f"{name}: twice", json.dumps(good).encode()[:-1] + f', "{name}": "x"}}'.encode()
+    for label, name in (("NUL", "a\0"), ("surrogate", "\udfff")):
+        yield f"a name with {label}", json.dumps({**good, name: 1}).encode()
+
+
+@pytest.mark.parametrize(("method", "path", "good"), ROUTES)
+def test_bad_json_on_every_write_route(as_alice, alice, method, path, good):
+    note = Note.objects.create(owner=alice, title="kept", content="kept")
+    url = path.format(id=note.pk)
+    bodies = {**BODIES, **dict(value_bodies(good))}
+    for label, body in bodies.items():
+        response = as_alice.generic(method.upper(), url, body, content_type="application/json")
+        if (method, label) == ("patch", "empty"):
+            assert response.status_code == 200  # nothing sent, nothing changed
+            continue
+        assert 400 <= response.status_code < 500, (label, response.status_code)
+        assert response.headers["Content-Type"] == "application/problem+json", label
+        problem = response.json()
+        assert problem["status"] == response.status_code
+        assert problem["detail"].endswith("."), (label, problem["detail"])
+        assert problem["request_id"] == response.headers["X-Request-Id"]
+    alice.refresh_from_db()
+    assert (alice.username, alice.full_name) == ("alice", "Alice")
+    assert list(Note.objects.values_list("title", "content", "version")) == [("kept", "kept", 1)]
+    assert as_alice.get("/api/v1/notes").status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path", "good"), ROUTES)
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/xml", "multipart/form-data; boundary=x", "", "x" * 300, "a/b/c;;"],
+)
+def test_wrong_content_types_are_415(as_alice, alice, method, path, good, content_type):
+    note = Note.objects.create(owner=alice, title="kept")
+    url = path.format(id=note.pk)
+    body = json.dumps(good)
+    response = as_alice.generic(method.upper(), url, body, content_type=content_type)
+    assert response.status_code == 415
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("charset", ["bz2", "utf-16", "latin-1", "none"])
+def test_json_is_utf_8_whatever_the_charset_says(as_alice, charset):
+    response = as_alice.post(
+        "/api/v1/notes",
+        '{"title": "é"}'.encode(),
+        content_type=f"application/json; charset={charset}",
+    )
+    assert response.status_code == 201
+    assert response.json()["title"] == "é"
+
+
+def test_an_oversized_body_is_413(as_alice, settings):
+    body = b'{"title": "' + b"x" * settings.MAX_JSON_BYTES + b'"}'
+    response = as_alice.post("/api/v1/notes", body, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        b"",
+        b"=",
+        b"username=alice",
+        b"username=%00&password=x",
+        b"username=%ff&password=%ff",
+        b"username=a&password=x&" + b"&".join(b"f%d=1" % n for n in range(30)),
+        b"username=" + b"a" * 70_000,
+        b"username=%ed%a0%80&password=x",
+    ],
+)
+@pytest.mark.parametrize("path", ["login", "refresh"])
+def test_bad_forms(anonymous, alice, form, path):
+    response = anonymous.post(
+        f"/api/v1/auth/{path}", form, content_type="application/x-www-form-urlencoded"
+    )
+    assert 400 <= response.status_code < 500
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?cursor=%00", "?limit=%ff", "?count=maybe", "?cursor=" + "%ed%a0%80", "?limit=1&limit=x"],
+)
+def test_bad_queries(as_alice, query):
+    assert as_alice.get(f"/api/v1/notes{query}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/notes/%00", "/api/v1/%ff", "/%ED%A0%80", "//", "/a%0d%0ab"]
+)
+def test_odd_paths_are_problems(anonymous, path):
+    response = anonymous.get(path)
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "", "a b", "127.0.0.1:x", "[::1", "a,b"])
+def test_unknown_hosts_are_problems(anonymous, host):
+    response = anonymous.get("/api/v1/notes", HTTP_HOST=host)
+    assert response.status_code == 400
+    assert response.json()["code"] == "unknown_host"
+
+
+@pytest.mark.parametrize("offered", ["ok-1.2_3", "a b", "x" * 65, "é", "a\r\nb: c", ""])
+def test_request_ids_are_taken_over_only_when_well_formed(anonymous, offered):
+    response = anonymous.get("/api/v1/notes", HTTP_X_REQUEST_ID=offered)
+    given = response.headers["X-Request-Id"]
+    assert (given == offered) == (offered == "ok-1.2_3")
+    assert response.json()["request_id"] == given
