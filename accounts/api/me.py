@@ -39,6 +39,7 @@ class PasswordSerializer(serializers.Serializer[Any]):
 class MeView(APIView):
     """The account of whoever asks."""
 
+    delete_takes = PasswordSerializer
     problems: ClassVar = {403: "The password is not the one of this account."}
 
     @extend_schema(responses={200: UserSerializer})

@@ -1,0 +1,70 @@
+"""The OpenAPI document: complete, valid, and what the service really answers."""
+
+import re
+import secrets
+import subprocess
+
+import pytest
+import requests
+from django.core.management import call_command
+
+from tests.conftest import PASSWORD
+from tests.servers import BIN
+from tests.test_routes import TABLE
+
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,"
+    "response_schema_conformance,unsupported_method,ignored_auth"
+)
+
+
+def test_generating_it_warns_of_nothing(capsys):
+    call_command("spectacular", validate=True, fail_on_warn=True, file="/dev/null")
+
+
+@pytest.mark.django_db
+def test_every_route_is_in_it_and_the_unprefixed_ones_are_not(anonymous):
+    document = anonymous.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    described = {
+        (path.removeprefix("/api/v1/").replace("{id}", "<int:pk>"), verb)
+        for path, verbs in document["paths"].items()
+        for verb in verbs
+    }
+    assert described == set(TABLE) - {("register", "post"), ("login", "post")}
+    assert all(path.startswith("/api/v1/") for path in document["paths"])
+
+
+# Operations that end what the others live by are tried last, with a session and a note of their own.
+WHAT_LASTS = ["--exclude-path-regex", "auth/logout", "--exclude-method", "DELETE"]
+WHAT_ENDS_A_NOTE = ["--include-method", "DELETE", "--exclude-path-regex", "auth"]
+WHAT_ENDS_A_SESSION = ["--include-path-regex", "auth/(logout|me)"]
+
+
+@pytest.mark.parametrize(
+    ("selected", "operations"),
+    [(WHAT_LASTS, 13), (WHAT_ENDS_A_NOTE, 2), (WHAT_ENDS_A_SESSION, 5)],
+)
+def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(
+    server, tmp_path, selected, operations
+):
+    account = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
+    tokens = requests.post(f"{server.api}/auth/register", json=account, timeout=30).json()
+    header = {"Authorization": f"Bearer {tokens['access_token']}"}
+    note = requests.post(
+        f"{server.api}/notes", json={"title": "t"}, headers=header, timeout=30
+    ).json()
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(f'[parameters]\n"path.id" = {note["id"]}\n')
+    command = [BIN / "st", "--config-file", config, "run", f"{server.url}/openapi.json", *selected]
+    command += ["--header", f"Authorization: {header['Authorization']}"]
+    command += ["--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--seed", "1"]
+    command += ["--max-redirects", "0", "--max-examples", "40", "--continue-on-failure"]
+    command += ["--workers", "2", "--request-timeout", "30", "--no-color"]
+    command += ["--generation-database", "none"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=tmp_path)
+    print(run.stdout)  # noqa: T201 - pytest shows it when the test fails
+    assert run.returncode == 0
+    assert re.search(rf"Tested: {operations}$", run.stdout, re.MULTILINE)
+    generated, passed = re.findall(r"(\d+) generated, (\d+) passed", run.stdout)[0]
+    assert generated == passed
