@@ -10,7 +10,7 @@ WEB := $(shell sed -n 's/^web: //p' Procfile)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help run admin test test-all lint services clean
+.PHONY: help run admin test test-postgresql test-all lint services clean
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -28,9 +28,10 @@ admin: $(BIN)/.runtime ## Make a member of staff for /admin/.
 test: $(BIN)/.dev ## Run the tests on SQLite and a real S3 server.
 	@DATABASE_URL= REDIS_URL= pytest $(ARGS)
 
-test-all: $(BIN)/.dev services ## Run the tests on SQLite, then on PostgreSQL and Redis.
-	@DATABASE_URL= REDIS_URL= pytest $(ARGS)
+test-postgresql: $(BIN)/.dev services ## Run the same tests on PostgreSQL and Redis.
 	@. .services/environment && pytest $(ARGS)
+
+test-all: test test-postgresql ## Run both legs.
 
 lint: $(BIN)/.dev ## Check style, types, imports, migrations and production settings.
 	ruff check .

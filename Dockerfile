@@ -1,0 +1,27 @@
+# CloudNotes in a container: wheels are made in one stage, only they and the code reach the other.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS wheels
+COPY requirements.txt /build/
+RUN python3 -m venv /build/venv \
+    && /build/venv/bin/pip wheel --no-cache-dir --wheel-dir /build/wheels -r /build/requirements.txt
+
+FROM ${BASE}
+RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin cloudnotes
+RUN --mount=from=wheels,source=/build,target=/build \
+    python3 -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir --no-index --find-links /build/wheels \
+        -r /build/requirements.txt
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    ENVIRONMENT=production \
+    DATA_DIR=/data
+WORKDIR /app
+COPY . .
+RUN python manage.py collectstatic --no-input \
+    && mkdir /data && chown cloudnotes /data
+USER cloudnotes
+EXPOSE 8000
+# The Procfile's web line is the one place that says how the service starts.
+CMD ["/bin/sh", "-c", "eval \"$(sed -n 's/^web: //p' Procfile)\""]
