@@ -1,17 +1,17 @@
-# CloudNotes in a container: wheels are made in one stage, only they and the code reach the other.
+# CloudNotes in a container: wheels are made and installed in one stage; the environment they make
+# and the code are all that reaches the other.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS wheels
 COPY requirements.txt /build/
-RUN python3 -m venv /build/venv \
-    && /build/venv/bin/pip wheel --no-cache-dir --wheel-dir /build/wheels -r /build/requirements.txt
+RUN python3 -m venv /venv \
+    && /venv/bin/pip wheel --no-cache-dir --wheel-dir /build/wheels -r /build/requirements.txt \
+    && /venv/bin/pip install --no-cache-dir --no-index --find-links /build/wheels \
+        -r /build/requirements.txt
 
 FROM ${BASE}
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin cloudnotes
-RUN --mount=from=wheels,source=/build,target=/build \
-    python3 -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --no-index --find-links /build/wheels \
-        -r /build/requirements.txt
+COPY --from=wheels /venv /venv
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -23,7 +23,7 @@ run: $(BIN)/.runtime ## Start CloudNotes at http://127.0.0.1:8000.
 
 admin: $(BIN)/.runtime ## Make a member of staff for /admin/.
 	@python manage.py migrate --no-input --verbosity 0
-	@python manage.py createsuperuser
+	@python manage.py createsuperuser $(ADMIN_OPTIONS)
 
 test: $(BIN)/.dev ## Run the tests on SQLite and a real S3 server.
 	@DATABASE_URL= REDIS_URL= pytest $(ARGS)

@@ -82,7 +82,7 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     """How a client gets in: the OAuth2 password form, or a token that it has already."""
 
     target_class = "accounts.authentication.BearerAuthentication"
-    name = ["password", "bearer"]
+    name = ["oauth2", "token"]
 
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
         token_url, refresh_url = "/api/v1/auth/login", "/api/v1/auth/refresh"

@@ -1,0 +1,102 @@
+"""/docs, /redoc and the admin in a real browser, which reaches nothing but this server."""
+
+import secrets
+
+import pytest
+import requests
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.conftest import PASSWORD, leg
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = leg("chromium")
+    for argument in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--window-size=1200,2000", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(leg("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+def seen(browser, selector):
+    def look(driver):
+        found = driver.find_elements(By.CSS_SELECTOR, selector)
+        return next((each for each in found if each.is_displayed()), None)
+
+    return WebDriverWait(browser, 30).until(look, selector)
+
+
+def complaints(browser):
+    """Return what the browser refused or could not load: CSP, network, scripts."""
+    severe = [line["message"] for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+    # ReDoc's own logo in its footer would come from its makers; that it is blocked is right.
+    return [line for line in severe if "cdn.redoc.ly/redoc/logo" not in line]
+
+
+def test_authorize_in_docs_logs_in_by_the_password_form(browser, disk_server):
+    name = secrets.token_hex(6)
+    account = {"email": f"{name}@example.org", "username": name, "password": PASSWORD}
+    requests.post(f"{disk_server.api}/auth/register", json=account, timeout=30)
+    browser.get(f"{disk_server.url}/docs")
+    seen(browser, "button.authorize").click()
+    seen(browser, "#oauth_username, input[name=username]").send_keys(name)
+    seen(browser, "#oauth_password, input[name=password]").send_keys(PASSWORD)
+    seen(browser, ".modal-ux button.authorize").click()
+    WebDriverWait(browser, 30).until(
+        lambda driver: any(
+            button.text == "Logout"
+            for button in driver.find_elements(By.CSS_SELECTOR, ".modal-ux button")
+        )
+    )
+    seen(browser, ".modal-ux button.btn-done").click()
+    seen(browser, "#operations-auth-auth_me_retrieve .opblock-summary-control").click()
+    seen(browser, "#operations-auth-auth_me_retrieve .try-out__btn").click()
+    seen(browser, "#operations-auth-auth_me_retrieve .execute").click()
+    answer = seen(browser, "#operations-auth-auth_me_retrieve .live-responses-table .response")
+    WebDriverWait(browser, 30).until(lambda _: f'"{name}"' in answer.text)
+    assert "200" in answer.text
+    assert complaints(browser) == []
+
+
+def test_redoc_shows_the_api_without_internet(browser, disk_server):
+    browser.get(f"{disk_server.url}/redoc")
+    assert "CloudNotes" in seen(browser, "h1").text
+    assert seen(browser, "[data-section-id]")
+    assert complaints(browser) == []
+
+
+def test_staff_see_users_and_notes_in_the_admin(browser, disk_server):
+    name = secrets.token_hex(6)
+    account = {"email": f"{name}@example.org", "password": PASSWORD}
+    tokens = requests.post(f"{disk_server.api}/auth/register", json=account, timeout=30).json()
+    header = {"Authorization": f"Bearer {tokens['access_token']}"}
+    note = {"title": f"Plans of {name}", "content": "a body that lists do not show"}
+    requests.post(f"{disk_server.api}/notes", json=note, headers=header, timeout=30)
+    staff = f"{secrets.token_hex(6)}@example.org"
+    disk_server.manage(
+        f"createsuperuser --no-input --email {staff}", DJANGO_SUPERUSER_PASSWORD=PASSWORD
+    )
+    browser.get(f"{disk_server.url}/admin/")
+    seen(browser, "#id_username").send_keys(staff)
+    seen(browser, "#id_password").send_keys(PASSWORD)
+    seen(browser, "input[type=submit]").click()
+    seen(browser, "#user-tools")
+    browser.get(f"{disk_server.url}/admin/notes/note/?q={name}")
+    assert f"Plans of {name}" in seen(browser, "#result_list").text
+    assert note["content"] not in browser.page_source
+    browser.find_element(By.LINK_TEXT, f"Plans of {name}").click()
+    assert note["content"] in seen(browser, "#content").text
+    browser.get(f"{disk_server.url}/admin/accounts/user/?q={name}")
+    assert f"{name}@example.org" in seen(browser, "#result_list").text
+    assert complaints(browser) == []
