@@ -3,10 +3,11 @@
 import os
 import socket
 
+_everywhere = "[::]" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 - a container listens to its host
+_host = os.environ.get("HOST") or _everywhere
 _port = os.environ.get("PORT") or "8000"
-_every_address = "[::]" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 - a server in a container listens to its host
 
-bind = f"{os.environ.get('HOST') or _every_address}:{_port}"
+bind = f"{_host}:{_port}"
 worker_class = "cloudnotes.server.Worker"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 # A worker that does not report for this long is killed; the event loop reports, not the threads.

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.core.exceptions import ValidationError
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -15,35 +17,45 @@ from accounts.authentication import caller
 from accounts.models import Session, User
 
 
-class NewUserForm(AdminUserCreationForm):
+class FoldedIdentifiers(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """What both user forms add: the folded copies follow, and a taken identifier is an error."""
+
+    def clean(self) -> dict[str, Any]:
+        super().clean()
+        if email := self.cleaned_data.get("email"):
+            username = self.cleaned_data.get("username")
+            self.instance.set_identifiers(email=email, username=username)
+            try:
+                self.instance.validate_constraints()
+            except ValidationError as error:
+                self.add_error(None, error)
+        return self.cleaned_data
+
+
+class NewUserForm(FoldedIdentifiers, AdminUserCreationForm):
     """An account that staff make for somebody."""
 
     class Meta:
         model = User
         fields = ("email", "username", "full_name")
 
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        _fold_identifiers(self.instance, cleaned)
-        return cleaned
 
-
-class UserForm(UserChangeForm):  # type: ignore[type-arg]
-    """An account that staff change; the folded copies follow."""
+class UserForm(FoldedIdentifiers, UserChangeForm):  # type: ignore[type-arg]
+    """An account that staff change."""
 
     class Meta:
         model = User
-        fields = "__all__"
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        _fold_identifiers(self.instance, cleaned)
-        return cleaned
-
-
-def _fold_identifiers(user: User, cleaned: dict[str, Any]) -> None:
-    if cleaned.get("email"):
-        user.set_identifiers(email=cleaned["email"], username=cleaned.get("username"))
+        fields = (
+            "email",
+            "username",
+            "full_name",
+            "password",
+            "is_active",
+            "is_staff",
+            "is_superuser",
+            "groups",
+            "user_permissions",
+        )
 
 
 def counted(rows: QuerySet[Any], by: str) -> Coalesce:

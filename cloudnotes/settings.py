@@ -48,10 +48,11 @@ ALLOWED_HOSTS = env.list(
 # Secrets.
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
-if not SECRET_KEY and not IN_PRODUCTION:
-    SECRET_KEY = development.secret_key(DATA_DIR)
+if not SECRET_KEY:
+    # In production the start is refused for it; building an image (collectstatic) is not.
+    SECRET_KEY = "missing" if IN_PRODUCTION else development.secret_key(DATA_DIR)
 JWT_SECRET = env.str("JWT_SECRET", default="")
-if not JWT_SECRET and SECRET_KEY:
+if not JWT_SECRET:
     JWT_SECRET = hmac.new(SECRET_KEY.encode(), b"cloudnotes.jwt", hashlib.sha256).hexdigest()
 
 # Processes. One worker process has WEB_THREADS threads for requests whose body has arrived and as
@@ -189,6 +190,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "cloudnotes.errors.UnavailableMiddleware",
 ]
 ROOT_URLCONF = "cloudnotes.urls"

@@ -6,17 +6,16 @@ is set here, so that nothing of the machine or of a developer's .env reaches the
 
 import os
 import tempfile
+from pathlib import Path
 
 DATA_DIR = tempfile.mkdtemp(prefix="cloudnotes-tests-")
 OUTSIDE = {name: os.environ.get(name, "") for name in ("DATABASE_URL", "REDIS_URL")}
 
-for name in (
-    "ENVIRONMENT RAILWAY_ENVIRONMENT_NAME RAILWAY_PUBLIC_DOMAIN DEBUG PUBLIC_BASE_URL ALLOWED_HOSTS "
-    "SECRET_KEY JWT_SECRET ALGORITHM ACCESS_TOKEN_EXPIRE_MINUTES WEB_THREADS WEB_CONCURRENCY PORT "
-    "HOST MAX_FILE_BYTES BUCKET_NAME AWS_REGION AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY "
-    "AWS_ENDPOINT_URL AWS_S3_ADDRESSING_STYLE CORS_ALLOWED_ORIGINS TRUSTED_PROXY REQUEST_LOG "
-    "LOG_FORMAT DATABASE_URL REDIS_URL"
-).split():
+SETTINGS = Path(__file__).parent.parent / ".env.example"
+for line in SETTINGS.read_text().splitlines():
+    if line.startswith("#") and "=" in line:
+        os.environ.pop(line[1:].partition("=")[0], None)
+for name in ("RAILWAY_ENVIRONMENT_NAME", "RAILWAY_PUBLIC_DOMAIN"):
     os.environ.pop(name, None)
 
 os.environ.update({name: value for name, value in OUTSIDE.items() if value})

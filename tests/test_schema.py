@@ -35,7 +35,7 @@ def test_every_route_is_in_it_and_the_unprefixed_ones_are_not(anonymous):
     assert all(path.startswith("/api/v1/") for path in document["paths"])
 
 
-# Operations that end what the others live by are tried last, with a session and a note of their own.
+# Operations that end what the others live by get a session and a note of their own.
 WHAT_LASTS = ["--exclude-path-regex", "auth/logout", "--exclude-method", "DELETE"]
 WHAT_ENDS_A_NOTE = ["--include-method", "DELETE", "--exclude-path-regex", "auth"]
 WHAT_ENDS_A_SESSION = ["--include-path-regex", "auth/(logout|me)"]

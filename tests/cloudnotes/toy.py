@@ -18,7 +18,7 @@ from tests.servers import free_port
 
 
 class Toy:
-    """``/digest``, ``/ignore``, ``/environ``, ``/pieces/N``, ``/forever``, ``/broken…``, ``/hold``, ``/file``."""
+    """Each method is a path: ``/digest``, ``/ignore``, ``/pieces/N`` and so on."""
 
     def __init__(self) -> None:
         self.closed = threading.Event()

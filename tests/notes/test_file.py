@@ -1,19 +1,24 @@
 """``notes/{id}/file`` on both storages: what is stored, what it is served as, what is left."""
 
+import datetime as dt
 import hashlib
 import io
+import time
 import zlib
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import IntegrityError, connection
+from django.utils import timezone
 
 from accounts.models import User
 from notes import storage
 from notes.actions import objects
 from notes.models import Attachment, Note, StoredObject
 from tests.conftest import PASSWORD, client_of
+from tests.servers import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -161,10 +166,6 @@ class TestCrashes:
 
     @pytest.fixture
     def later(self):
-        import datetime as dt
-
-        from django.utils import timezone
-
         return timezone.now() + dt.timedelta(hours=2)
 
     def test_before_the_object_is_stored(self, as_alice, note_url, stored_keys, monkeypatch, later):
@@ -194,8 +195,6 @@ class TestCrashes:
     def test_an_upload_in_progress_is_left_alone(
         self, as_alice, note_url, stored_keys, monkeypatch
     ):
-        from django.utils import timezone
-
         with monkeypatch.context() as patched:
             self.die_in(patched, storage, "put")
             with pytest.raises(self.Died):
@@ -206,20 +205,18 @@ class TestCrashes:
     def test_after_the_commit_that_let_go(
         self, as_alice, alice, note_url, stored_keys, monkeypatch, how
     ):
-        from django.utils import timezone
-
+        account = "/api/v1/auth/me"
+        let_go = {
+            "replace": lambda: put(as_alice, note_url, b"new"),
+            "remove": lambda: as_alice.delete(f"{note_url}/file"),
+            "note": lambda: as_alice.delete(note_url),
+            "account": lambda: as_alice.delete(account, {"password": PASSWORD}, format="json"),
+        }
         put(as_alice, note_url, b"old")
         with monkeypatch.context() as patched:
             self.die_in(patched, storage, "delete")
             with pytest.raises(self.Died):
-                if how == "replace":
-                    put(as_alice, note_url, b"new")
-                elif how == "remove":
-                    as_alice.delete(f"{note_url}/file")
-                elif how == "note":
-                    as_alice.delete(note_url)
-                else:
-                    as_alice.delete("/api/v1/auth/me", {"password": PASSWORD}, format="json")
+                let_go[how]()
         kept = 1 if how == "replace" else 0
         assert len(stored_keys()) == kept + 1
         assert objects.sweep(now=timezone.now()) == 1
@@ -261,8 +258,6 @@ class TestCrashes:
 
 
 def test_a_slow_storage_does_not_hold_up_the_answer(as_alice, note_url, stored_keys, monkeypatch):
-    from django.utils import timezone
-
     put(as_alice, note_url, b"old")
     monkeypatch.setattr(objects, "PATIENCE_SECONDS", -1)
     assert as_alice.delete(note_url).status_code == 204
@@ -272,8 +267,6 @@ def test_a_slow_storage_does_not_hold_up_the_answer(as_alice, note_url, stored_k
 
 
 def test_the_database_itself_cascades_and_restricts(as_alice, alice, note_url, stored_keys):
-    from django.db import IntegrityError, connection
-
     put(as_alice, note_url, b"x")
     with connection.cursor() as cursor:
         with pytest.raises(IntegrityError):
@@ -290,8 +283,6 @@ def test_the_database_itself_cascades_and_restricts(as_alice, alice, note_url, s
 
 
 def test_an_outage_of_s3_is_503_for_files_and_nothing_for_notes(as_alice, note_url, s3, settings):
-    from tests.servers import free_port
-
     options = {
         "bucket_name": "gone",
         "region_name": "us-east-1",
@@ -332,8 +323,6 @@ def test_disk_links_end_and_cannot_be_changed(as_alice, anonymous, note_url, mon
     for changed in (link[:-1], link + "x", "/files/x", "/files/" + "a" * 3000):
         assert anonymous.get(changed).status_code == 404
     assert anonymous.post(link).status_code == 405
-    import time
-
     now = time.time()
     monkeypatch.setattr("django.core.signing.time.time", lambda: now + 301)
     assert anonymous.get(link).status_code == 404

@@ -26,9 +26,12 @@ class Command(MigrateCommand):
     the start with one line.
     """
 
-    def handle(self, *args: Any, **options: Any) -> str | None:
+    def check(self, *args: Any, **options: Any) -> None:
         if refusal := first_refusal():
             raise CommandError(refusal)
+        super().check(*args, **options)
+
+    def handle(self, *args: Any, **options: Any) -> str | None:
         connection = connections[options["database"]]
         lock = _advisory if connection.vendor == "postgresql" else _beside
         with lock(connection):

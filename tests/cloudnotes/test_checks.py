@@ -1,0 +1,85 @@
+"""A wrong combination of settings does not start, and says why in one line."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.servers import ROOT
+
+GOOD = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": "Zb1nQ4x9v7LpT2wR8yK5mJ3hF6dS0aGcUeWiZb1nQ4x9v7LpT2wR8yK5mJ3h",
+    "PUBLIC_BASE_URL": "https://notes.example.org",
+    "TRUSTED_PROXY": "1",
+}
+
+
+def run(*arguments, **environment):
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "ENV_FILE", "DATA_DIR", "HOME")
+        if name in os.environ
+    }
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_good_settings_pass_check_deploy():
+    told = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", **GOOD)
+    assert told.returncode == 0, told.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"DEBUG": "on"}, "DEBUG"),
+        ({"SECRET_KEY": ""}, "SECRET_KEY"),
+        ({"SECRET_KEY": "short"}, "SECRET_KEY"),
+        ({"SECRET_KEY": "x" * 64}, "SECRET_KEY"),
+        (
+            {"SECRET_KEY": "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"},
+            "SECRET_KEY",
+        ),
+        ({"JWT_SECRET": "secret"}, "JWT_SECRET"),
+        ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
+        ({"ALLOWED_HOSTS": ".example.org,*"}, "ALLOWED_HOSTS"),
+        ({"PUBLIC_BASE_URL": "", "ALLOWED_HOSTS": "a.example"}, "PUBLIC_BASE_URL"),
+        ({"BUCKET_NAME": "b", "AWS_ACCESS_KEY_ID": "k"}, "S3 is half configured"),
+        ({"BUCKET_NAME": "b", "AWS_SECRET_ACCESS_KEY": "k"}, "S3 is half configured"),
+        ({"AWS_ENDPOINT_URL": "https://s3.example"}, "BUCKET_NAME"),
+        ({"ENVIRONMENT": "prod"}, "ENVIRONMENT"),
+    ],
+)
+@pytest.mark.parametrize(
+    "start", [("manage.py", "migrate", "--no-input"), ("-c", "import cloudnotes.asgi")]
+)
+def test_it_refuses_to_start_in_one_line(changes, said, start):
+    told = run(*start, **{**GOOD, **changes})
+    assert told.returncode != 0
+    lines = [line for line in told.stderr.splitlines() if "CloudNotes cannot start" in line]
+    assert len(lines) == 1, told.stderr
+    assert said in lines[0]
+    assert "Traceback" not in told.stderr
+
+
+def test_railway_needs_a_key_and_nothing_else():
+    railway = {
+        "RAILWAY_ENVIRONMENT_NAME": "production",
+        "RAILWAY_PUBLIC_DOMAIN": "notes.up.railway.app",
+        "SECRET_KEY": GOOD["SECRET_KEY"],
+    }
+    told = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", **railway)
+    assert told.returncode == 0, told.stderr
+
+
+def test_the_development_key_is_made_once(tmp_path):
+    script = "from cloudnotes import settings; print(settings.SECRET_KEY)"
+    keys = {run("-c", script, DATA_DIR=str(tmp_path)).stdout for _ in range(2)}
+    assert len(keys) == 1
+    assert len(keys.pop()) > 64
+    assert (tmp_path / "secret_key").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]

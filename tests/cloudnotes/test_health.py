@@ -1,0 +1,95 @@
+import os
+import subprocess
+import time
+
+import pytest
+import requests
+
+from cloudnotes import health
+from tests.conftest import leg
+from tests.deploy.postgresql import PostgreSQL
+from tests.servers import Server, free_port, listens, wait_for
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    health._outside.cache_clear()
+    yield
+    health._outside.cache_clear()
+
+
+def test_any_host_and_no_redirect(client, settings):
+    settings.SECURE_SSL_REDIRECT = True
+    for path in ("/health", "/health/ready", "/health/live"):
+        response = client.get(path, HTTP_HOST="healthcheck.railway.app")
+        assert response.status_code == 200
+        assert response.json()["status"] == "ok"
+
+
+def test_a_database_behind_the_code_is_not_ready(client, monkeypatch):
+    monkeypatch.delitem(health._migrated.__dict__, "before", raising=False)
+    monkeypatch.setattr(
+        "django.db.migrations.executor.MigrationExecutor.migration_plan", lambda *_: [("a", "b")]
+    )
+    response = client.get("/health/ready")
+    assert response.status_code == 503
+    assert response.json()["checks"]["database"] == "not migrated"
+
+
+def test_redis_and_storage_are_reported_and_do_not_decide(client, settings, bucket):
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    settings.STORAGES["default"]["OPTIONS"]["bucket_name"] = "not-there"
+    settings.STORAGES = dict(settings.STORAGES)
+    response = client.get("/health")
+    assert response.status_code == 200
+    assert response.json()["checks"] == {
+        "database": "ok",
+        "redis": "unavailable",
+        "storage": "unavailable",
+    }
+
+
+def test_a_redis_that_runs_is_ok_and_one_that_hangs_is_not(client, settings, tmp_path):
+    port = free_port()
+    command = [leg("redis-server"), "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: listens(port), process, "redis-server")
+        settings.REDIS_URL = f"redis://127.0.0.1:{port}/0"
+        assert client.get("/health").json()["checks"]["redis"] == "ok"
+        health._outside.cache_clear()
+        process.send_signal(19)  # SIGSTOP: it hangs
+        assert client.get("/health").json()["checks"]["redis"] == "unavailable"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(not os.environ.get("DATABASE_URL"), reason="the PostgreSQL leg: make test-all")
+def test_a_database_that_stops_is_503_and_recovers_by_itself(tmp_path):
+    """A real server and a real PostgreSQL of its own, stopped hard and started again."""
+    with PostgreSQL(tmp_path) as database:
+        server = Server(tmp_path, DATABASE_URL=database.url)
+        server.start()
+        try:
+            account = {"email": "a@example.org", "password": "a long enough password"}
+            tokens = requests.post(f"{server.api}/auth/register", json=account, timeout=10).json()
+            header = {"Authorization": f"Bearer {tokens['access_token']}"}
+            database.stop()
+            started = time.monotonic()
+            answer = requests.get(f"{server.api}/notes", headers=header, timeout=20)
+            assert answer.status_code == 503
+            assert answer.json()["code"] == "unavailable"
+            assert "Retry-After" in answer.headers
+            assert time.monotonic() - started < 10  # SECURITY.md: within 10 s
+            assert requests.get(f"{server.url}/health/ready", timeout=20).status_code == 503
+            database.start()
+            deadline = time.monotonic() + 10  # SECURITY.md: recovers within 10 s
+            while requests.get(f"{server.url}/health/ready", timeout=20).status_code != 200:
+                assert time.monotonic() < deadline
+            for _ in range(20):
+                assert requests.get(f"{server.api}/notes", headers=header, timeout=10).ok
+        finally:
+            server.stop()

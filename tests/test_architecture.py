@@ -1,0 +1,89 @@
+"""Rules that no single test owns."""
+
+import ast
+import re
+from importlib import metadata
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from tests.servers import ROOT
+
+APPS = ("cloudnotes", "accounts", "notes")
+SOURCES = [
+    path
+    for app in APPS
+    for path in sorted((ROOT / app).rglob("*.py"))
+    if "migrations" not in path.parts
+]
+
+
+def test_every_setting_that_is_read_is_in_the_example_and_the_reverse():
+    settings = (ROOT / "cloudnotes" / "settings.py").read_text()
+    read = set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', settings))
+    read |= set(
+        re.findall(r'environ\.get\("([A-Z0-9_]+)"', (ROOT / "gunicorn.conf.py").read_text())
+    )
+    read -= {"RAILWAY_PUBLIC_DOMAIN", "RAILWAY_ENVIRONMENT_NAME"}  # Railway sets these itself
+    shown = set(re.findall(r"^#([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert read == shown
+
+
+@pytest.mark.parametrize(
+    ("package", "floor"),
+    [("Django", "5.2.19"), ("djangorestframework", "3.18.3"), ("PyJWT", "2.15.1")],
+)
+def test_floors_below_which_there_are_known_holes(package, floor):
+    assert Version(metadata.version(package)) >= Version(floor)
+
+
+def pinned(name):
+    lines = (ROOT / name).read_text().splitlines()
+    return [Requirement(line.partition("#")[0]) for line in lines if line[:1].isalnum()]
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_pinned(name):
+    for requirement in pinned(name):
+        assert [each.operator for each in requirement.specifier] == ["=="], requirement
+
+
+def test_everything_that_runs_in_production_is_named_in_requirements():
+    named = {re.sub(r"[-_.]+", "-", each.name).lower() for each in pinned("requirements.txt")}
+    waiting, seen = list(named), set()
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        try:
+            needs = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue  # needed on other Pythons only
+        for each in map(Requirement, needs):
+            needed = re.sub(r"[-_.]+", "-", each.name).lower()
+            if (each.marker is None or each.marker.evaluate({"extra": ""})) and needed not in seen:
+                waiting.append(needed)
+    assert seen - named <= {"setuptools"}
+
+
+def test_synced_tables_are_written_in_actions_alone():
+    """``save``, ``create``, ``update`` and ``delete`` on rows of notes stand in ``actions``."""
+    writes = {"save", "create", "bulk_create", "update", "bulk_update", "delete", "get_or_create"}
+    for path in (ROOT / "notes").rglob("*.py"):
+        if {"actions", "migrations"} & set(path.parts) or path.name == "storage.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                assert node.func.attr not in writes, f"{path.name}:{node.lineno}"
+
+
+def test_no_file_has_grown_past_its_second_reason_to_change():
+    for path in SOURCES:
+        assert len(path.read_text().splitlines()) <= 450, path
+
+
+def test_init_files_hold_at_most_a_docstring():
+    for path in SOURCES:
+        if path.name == "__init__.py" and path.parent.name != "models":
+            body = ast.parse(path.read_text()).body
+            assert all(isinstance(node, ast.Expr) for node in body), path
