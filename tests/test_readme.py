@@ -9,6 +9,7 @@ import subprocess
 import pytest
 import requests
 
+from tests.conftest import leg
 from tests.servers import BIN, ROOT, free_port, wait_for
 
 README = (ROOT / "README.md").read_text()
@@ -55,6 +56,7 @@ def made(tmp_path):
 
 
 def test_make_run_then_every_curl_line_then_make_admin(made):
+    leg("curl")
     url, environment, tmp_path = made
     hint = (tmp_path / "out").read_text()
     for expected in (url, f"{url}/docs", f"{url}/admin/", "make admin"):
