@@ -5,6 +5,7 @@ Answered before anything looks at the Host or redirects to TLS, because probes c
 """
 
 import functools
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -57,14 +58,16 @@ def _database() -> str:
 
 
 def _migrated() -> bool:
-    if _migrated.__dict__.get("before"):
+    """Look for missing migrations until there are none; afterwards only ask the database."""
+    if _seen_migrated.is_set():
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         return True
     executor = MigrationExecutor(connection)
-    done = not executor.migration_plan(executor.loader.graph.leaf_nodes())
-    _migrated.__dict__["before"] = done
-    return done
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return False
+    _seen_migrated.set()
+    return True
 
 
 @functools.lru_cache(maxsize=1)
@@ -99,4 +102,5 @@ def _storage() -> str:
     return "ok" if storage.is_reachable() else "unavailable"
 
 
+_seen_migrated = threading.Event()
 _asker = ThreadPoolExecutor(2, thread_name_prefix="health")

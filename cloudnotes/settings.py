@@ -79,6 +79,9 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 8,
         "init_command": "PRAGMA journal_mode=WAL;",
     }
+elif DATABASE["ENGINE"] != "django.db.backends.postgresql":
+    # Here and not in the checks: Django loads the engine before it can check anything.
+    raise SystemExit("CloudNotes cannot start: DATABASE_URL is not postgres://… or sqlite:///…")
 else:
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {

@@ -161,8 +161,12 @@ def delete(key: str) -> None:
 
 
 def link(key: str, name: str, content_type: str) -> str:
-    """Return an address, or a path of this service, that gives the file for 300 s to anybody."""
-    return str(_storage.link(key, name, content_type))
+    """Return an address, or a path of this service, that gives the file for 300 s to anybody.
+
+    Raises :class:`StorageUnavailable` when there is nothing to sign with.
+    """
+    with _failures_named():
+        return str(_storage.link(key, name, content_type))
 
 
 def open_link(token: str) -> Download:

@@ -52,6 +52,7 @@ def test_good_settings_pass_check_deploy():
         ({"BUCKET_NAME": "b", "AWS_SECRET_ACCESS_KEY": "k"}, "S3 is half configured"),
         ({"AWS_ENDPOINT_URL": "https://s3.example"}, "BUCKET_NAME"),
         ({"ENVIRONMENT": "prod"}, "ENVIRONMENT"),
+        ({"DATABASE_URL": "mysql://a:b@c/d"}, "DATABASE_URL"),
     ],
 )
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_any_host_and_no_redirect(client, settings):
 
 
 def test_a_database_behind_the_code_is_not_ready(client, monkeypatch):
-    monkeypatch.delitem(health._migrated.__dict__, "before", raising=False)
+    health._seen_migrated.clear()
     monkeypatch.setattr(
         "django.db.migrations.executor.MigrationExecutor.migration_plan", lambda *_: [("a", "b")]
     )
