@@ -4,6 +4,7 @@ import ast
 import re
 from importlib import metadata
 
+import psycopg
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -75,6 +76,17 @@ def test_synced_tables_are_written_in_actions_alone():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 assert node.func.attr not in writes, f"{path.name}:{node.lineno}"
+
+
+def test_one_module_knows_simplejwt():
+    for path in SOURCES:
+        names = re.findall(r"^(?:from|import) ([\w.]+)", path.read_text(), re.MULTILINE)
+        known = {name.partition(".")[0] for name in names} & {"jwt", "rest_framework_simplejwt"}
+        assert not known or path == ROOT / "accounts" / "jwt.py", path
+
+
+def test_psycopg_has_its_speedups():
+    assert psycopg.pq.__impl__ in ("binary", "c")
 
 
 def test_no_file_has_grown_past_its_second_reason_to_change():
