@@ -3,8 +3,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-HOST ?= 127.0.0.1
-PORT ?= 8000
 WEB := $(shell sed -n 's/^web: //p' Procfile)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -16,10 +14,7 @@ help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
 
 run: $(BIN)/.runtime ## Start CloudNotes at http://127.0.0.1:8000.
-	@echo "CloudNotes      http://$(HOST):$(PORT)"
-	@echo "API, to try     http://$(HOST):$(PORT)/docs"
-	@echo "For staff       http://$(HOST):$(PORT)/admin/   (make admin, in a second terminal, makes a staff user)"
-	@HOST=$(HOST) PORT=$(PORT) sh -c '$(WEB)'
+	@sh -c '$(WEB)'
 
 admin: $(BIN)/.runtime ## Make a member of staff for /admin/.
 	@python manage.py migrate --no-input --verbosity 0

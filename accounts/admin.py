@@ -5,16 +5,23 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.forms import (
+    AdminPasswordChangeForm,
+    AdminUserCreationForm,
+    UserChangeForm,
+)
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.actions import users
+from accounts.actions import sessions, users
 from accounts.authentication import caller
 from accounts.models import Session, User
+
+IDENTIFIERS = {"email_folded", "username_folded"}
 
 
 class FoldedIdentifiers(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -26,10 +33,25 @@ class FoldedIdentifiers(forms.ModelForm):  # type: ignore[type-arg]  # not gener
             username = self.cleaned_data.get("username")
             self.instance.set_identifiers(email=email, username=username)
             try:
+                self.instance.clean_fields(
+                    exclude={field.name for field in User._meta.fields} - IDENTIFIERS
+                )
                 self.instance.validate_constraints()
             except ValidationError as error:
-                self.add_error(None, error)
+                self.add_error(None, error.messages)
         return self.cleaned_data
+
+
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
+    """A password that staff set for somebody; it ends that person's sessions."""
+
+    def save(self, commit: bool = True) -> User:
+        with transaction.atomic():
+            user: User = super().save(commit=commit)
+            sessions.revoke_all(
+                user=user, reason=Session.Reason.PASSWORD_CHANGED, now=timezone.now()
+            )
+        return user
 
 
 class NewUserForm(FoldedIdentifiers, AdminUserCreationForm):
@@ -73,6 +95,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     form = UserForm
     add_form = NewUserForm
+    change_password_form = PasswordForm
     list_display: tuple[str, ...] = (
         "email",
         "username",

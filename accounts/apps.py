@@ -1,7 +1,26 @@
 """Who people are and how they prove it."""
 
+import logging
+from typing import Any
+
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in, user_login_failed
+
+security_log = logging.getLogger("cloudnotes.security")
 
 
 class AccountsConfig(AppConfig):
     name = "accounts"
+
+    def ready(self) -> None:
+        """Hear of log-ins to the admin, which are Django's own and have no action of ours."""
+        user_logged_in.connect(_logged_in, dispatch_uid="accounts.logged_in")
+        user_login_failed.connect(_login_failed, dispatch_uid="accounts.login_failed")
+
+
+def _logged_in(user: Any, **context: Any) -> None:
+    security_log.info("admin login", extra={"event": "admin_login", "user": user.pk})
+
+
+def _login_failed(**context: Any) -> None:
+    security_log.warning("admin login refused", extra={"event": "admin_login_refused"})

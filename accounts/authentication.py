@@ -1,6 +1,7 @@
 """Bearer tokens on requests (RFC 6750)."""
 
 import datetime as dt
+import logging
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -10,6 +11,8 @@ from rest_framework.request import Request
 
 from accounts import jwt
 from accounts.models import Session, User
+
+security_log = logging.getLogger("cloudnotes.security")
 
 SEEN_EVERY = dt.timedelta(minutes=15)
 
@@ -42,6 +45,14 @@ class BearerAuthentication(BaseAuthentication):
             .first()
         )
         if session is None:
+            security_log.warning(
+                "token refused",
+                extra={
+                    "event": "token_refused",
+                    "user": claims.user_id,
+                    "session": claims.session_id,
+                },
+            )
             raise _refused()
         if now - session.last_seen_at > SEEN_EVERY:
             Session.objects.filter(pk=session.pk).update(last_seen_at=now)

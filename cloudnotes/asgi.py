@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from django.conf import settings
 
+from cloudnotes import headers
 from cloudnotes.bridge import Bridge, Receive, Scope, Send
 from cloudnotes.wsgi import application as wsgi_application
 
@@ -20,6 +21,15 @@ async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close", "code": 1008})
 
 
+async def live(send: Send) -> None:
+    """Answer ``/health/live``: needs no thread, so a busy process is not taken for a dead one."""
+    body = b'{"status": "ok"}'
+    fields = {**headers.DATA, "Content-Type": "application/json", "Content-Length": str(len(body))}
+    encoded = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": 200, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
+
+
 class Entrance:
     """Routes a scope by its type and closes the bridge when the server shuts down."""
 
@@ -27,7 +37,9 @@ class Entrance:
         self.http, self.websocket = http, websocket
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] == "/health/live":
+            await live(send)
+        elif scope["type"] == "http":
             await self.http(scope, receive, send)
         elif scope["type"] == "websocket":
             await self.websocket(scope, receive, send)

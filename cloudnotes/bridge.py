@@ -3,14 +3,15 @@
 A thread is dear and a client may be slow, so a thread never waits for a client where that can be
 helped:
 
-- A small body, and one of undeclared length, is collected on the event loop first (in memory up
-  to ``SMALL_BODY_BYTES``, on disk beyond) and the request then runs in the *ready* lane.
-- A large body of declared length is streamed: its request runs in the *arriving* lane, whose
-  threads may wait for the client. Slow uploads can hold up uploads, never notes.
+- A body of up to ``COLLECTED_BYTES``, and one of undeclared length, is collected on the event loop
+  first, in memory up to ``MEMORY_BYTES`` and on disk beyond. A larger one is streamed.
+- Uploads (streamed bodies and multipart forms) run in the *arriving* lane, all else in the *ready*
+  lane: neither slow clients nor a slow file storage can hold up notes.
 - A response that streams is pulled chunk by chunk as the client takes it; between two chunks no
   thread belongs to it.
 
-A request that finds no free thread within ``QUEUE_SECONDS`` is answered 503.
+A request that finds no free thread within ``QUEUE_SECONDS``, or to which the ready lane has no
+answer within ``ANSWER_SECONDS``, is answered 503: whatever hangs behind us, the client hears of it.
 """
 
 import asyncio
@@ -20,11 +21,13 @@ import ipaddress
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from tempfile import SpooledTemporaryFile
+from tempfile import TemporaryFile
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
+
+from django.utils.http import parse_header_parameters
 
 from cloudnotes import errors, request_id
 
@@ -34,9 +37,13 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-SMALL_BODY_BYTES = 1 * 2**20
+MEMORY_BYTES = 1 * 2**20
+COLLECTED_BYTES = 8 * 2**20
+SPOOLS = 32
 QUEUE_SECONDS = 8.0
+ANSWER_SECONDS = 9.5
 BODY_IDLE_SECONDS = 30.0
+SLOWEST_BYTES_PER_SECOND = 32 * 2**10
 LINGER_SECONDS = 5.0
 LINGER_BYTES = 64 * 2**20
 
@@ -56,30 +63,49 @@ class Refused(Exception):
 
 
 class Lane:
-    """A bounded set of threads, with a bounded wait for one of them."""
+    """A bounded set of threads, with a bounded wait for one of them and for its answer."""
 
-    def __init__(self, name: str, threads: int) -> None:
+    def __init__(self, name: str, threads: int, answer_seconds: float | None = None) -> None:
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self.places = asyncio.Semaphore(threads)
+        self.answer_seconds = answer_seconds
 
     async def run(self, call: Callable[[], "Answer"]) -> "Answer":
-        """Run ``call`` in a thread. Raises :class:`Refused` (503) if none is free in time."""
+        """Run ``call`` in a thread. Raises :class:`Refused` (503) if that takes too long.
+
+        A thread cannot be stopped: its place stays taken until it ends by itself, and what it
+        answers then is dropped.
+        """
         try:
             async with asyncio.timeout(QUEUE_SECONDS):
                 await self.places.acquire()
         except TimeoutError:
             raise Refused(503, "overloaded", "The server is busy. Please try again.") from None
+        work = asyncio.get_running_loop().run_in_executor(self.pool, call)
+        work.add_done_callback(lambda _: self.places.release())
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.pool, call)
-        finally:
-            self.places.release()
+            async with asyncio.timeout(self.answer_seconds):
+                return await asyncio.shield(work)
+        except TimeoutError:
+            work.add_done_callback(self._drop)
+            raise Refused(
+                503, "unavailable", "The answer takes too long. Please try again."
+            ) from None
+        except asyncio.CancelledError:
+            work.add_done_callback(self._drop)
+            raise
+
+    def _drop(self, work: "asyncio.Future[Answer]") -> None:
+        if not work.cancelled() and work.exception() is None and work.result().rest is not None:
+            self.pool.submit(work.result().close)
 
 
 class ArrivingBody(io.RawIOBase):
-    """A request body read in a thread while it arrives on the event loop."""
+    """A request body of ``length`` bytes read in a thread while it arrives on the event loop."""
 
-    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, length: int) -> None:
         self.receive, self.loop = receive, loop
+        self.deadline = loop.time() + BODY_IDLE_SECONDS + length / SLOWEST_BYTES_PER_SECOND
         self.rest = memoryview(b"")
         self.more = True
 
@@ -90,23 +116,31 @@ class ArrivingBody(io.RawIOBase):
         """Fill ``buffer``; 0 at the end. Raises :class:`Disconnected` when the client is gone."""
         while self.more and not self.rest:
             waiting = asyncio.run_coroutine_threadsafe(self._next(), self.loop)
-            self.rest = memoryview(waiting.result())
+            try:
+                self.rest = memoryview(waiting.result())
+            except CancelledError:
+                raise Disconnected("The server is stopping.") from None
         taken = min(len(buffer), len(self.rest))
         buffer[:taken] = self.rest[:taken]
         self.rest = self.rest[taken:]
         return taken
 
     async def _next(self) -> bytes:
-        message = await next_message(self.receive)
+        message = await next_message(self.receive, self.deadline)
         self.more = message.get("more_body", False)
         body: bytes = message.get("body", b"")
         return body
 
 
-async def next_message(receive: Receive) -> Message:
-    """Return the next part of a request body. Raises :class:`Disconnected`."""
+async def next_message(receive: Receive, deadline: float) -> Message:
+    """Return the next part of a request body. Raises :class:`Disconnected`.
+
+    A client has ``BODY_IDLE_SECONDS`` for each part and until ``deadline`` (on the loop's clock)
+    for all of them.
+    """
+    idle = asyncio.get_running_loop().time() + BODY_IDLE_SECONDS
     try:
-        async with asyncio.timeout(BODY_IDLE_SECONDS):
+        async with asyncio.timeout_at(min(idle, deadline)):
             message = await receive()
     except TimeoutError:
         raise Disconnected("The request body did not arrive in time.") from None
@@ -123,6 +157,7 @@ class Answer:
     headers: Headers = field(default_factory=list)
     body: bytes = b""
     rest: Iterator[bytes] | None = None
+    unread: bool = False
     close: Callable[[], None] = lambda: None
 
 
@@ -145,28 +180,24 @@ class Bridge:
         self.application = application
         self.max_body_bytes = max_body_bytes
         self.trusted_proxy = trusted_proxy
-        self.ready = Lane("ready", threads)
+        self.ready = Lane("ready", threads, ANSWER_SECONDS)
         self.arriving = Lane("arriving", threads)
+        self.spools = asyncio.Semaphore(SPOOLS)
 
     def close(self) -> None:
-        """Let the threads finish and go. Nothing can be asked afterwards."""
-        self.ready.pool.shutdown()
-        self.arriving.pool.shutdown()
+        """Take no more work; threads end with the request that they are in."""
+        self.ready.pool.shutdown(wait=False, cancel_futures=True)
+        self.arriving.pool.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A copy, because the server appends the trailers of a chunked body to its list, and a
+        # trailer must not become a header that a proxy in front would have set or removed.
+        scope = {**scope, "headers": list(scope["headers"])}
         headers = dict(scope["headers"])
+        name = request_id.choose(headers.get(b"x-request-id", b"").decode("latin-1"))
+        request_id.current.set(name)
         try:
-            length = self._declared_length(headers)
-            if b"expect" in headers or (length or 0) > SMALL_BODY_BYTES:
-                answer = await self._ask_while_arriving(scope, receive, length)
-                if b"expect" in headers:
-                    # Perhaps nobody asked for the body: then nobody knows whether it comes.
-                    answer.headers.append((b"connection", b"close"))
-            else:
-                body, size = await self._collect(receive, length)
-                with body:
-                    environ = self._environ(scope, body, size)
-                    answer = await self.ready.run(lambda: self._ask(environ))
+            answer = await self._answer(scope, headers, receive)
         except Disconnected as silence:
             await self._refuse(scope, receive, send, Refused(408, "body_timeout", f"{silence}"))
         except Refused as refusal:
@@ -174,8 +205,35 @@ class Bridge:
         else:
             await self._send(answer, scope["method"], receive, send)
 
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+        length = self._declared_length(headers)
+        _check_content_type(headers)
+        if length is not None and length > COLLECTED_BYTES:
+            arriving = ArrivingBody(receive, asyncio.get_running_loop(), length)
+            body: IO[bytes] = io.BufferedReader(arriving, MEMORY_BYTES)
+            environ = self._environ(scope, body, length)
+            answer = await self.arriving.run(lambda: self._ask(environ))
+            if arriving.more and b"expect" in headers:
+                # Nobody asked for the body, so nobody knows whether it comes.
+                answer.headers.append((b"connection", b"close"))
+            answer.unread = arriving.more and b"expect" not in headers
+            return answer
+        body, size = await self._collect(receive, length)
+        environ = self._environ(scope, body, size)
+        is_upload = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
+        lane = self.arriving if is_upload else self.ready
+        return await lane.run(lambda: self._ask(environ))
+
     def _declared_length(self, headers: dict[bytes, bytes]) -> int | None:
-        """Return the Content-Length, 0 without a body, None for a chunked one."""
+        """Return the Content-Length, 0 without a body, None for a chunked one.
+
+        Raises :class:`Refused` for a body that is too large, or that comes with an Upgrade: the
+        server's parser ends at such a request's headers and would lose the body.
+        """
+        has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+        if has_body and b"upgrade" in headers:
+            detail = "There is nothing to upgrade to here. Send the request without Upgrade."
+            raise Refused(400, "bad_upgrade", detail)
         if b"transfer-encoding" in headers:
             return None
         length = int(headers.get(b"content-length", b"0"))
@@ -190,34 +248,49 @@ class Bridge:
             f"The request body is larger than the limit of {self.max_body_bytes} bytes.",
         )
 
-    async def _ask_while_arriving(
-        self, scope: Scope, receive: Receive, length: int | None
-    ) -> Answer:
-        loop = asyncio.get_running_loop()
-        body = io.BufferedReader(ArrivingBody(receive, loop), SMALL_BODY_BYTES)
-        environ = self._environ(scope, body, length)
-        return await self.arriving.run(lambda: self._ask(environ))
-
     async def _collect(self, receive: Receive, length: int | None) -> tuple[IO[bytes], int]:
         """Return the whole body as an open file, and its size in bytes."""
         if length == 0:
             return io.BytesIO(), 0
-        message = await next_message(receive)
+        most = self.max_body_bytes if length is None else length
+        now = asyncio.get_running_loop().time()
+        deadline = now + BODY_IDLE_SECONDS + most / SLOWEST_BYTES_PER_SECOND
+        message = await next_message(receive, deadline)
+        body = bytearray(message.get("body", b""))
+        while message.get("more_body", False) and len(body) <= MEMORY_BYTES:
+            message = await next_message(receive, deadline)
+            body += message.get("body", b"")
         if not message.get("more_body", False):
-            body = message.get("body", b"")
+            if length is not None and len(body) != length:
+                raise Refused(
+                    400, "body_incomplete", "The body is not as long as it was said to be."
+                )
             return io.BytesIO(body), len(body)
-        spool: Any = SpooledTemporaryFile(SMALL_BODY_BYTES)  # noqa: SIM115 - the caller closes it
+        async with self.spools:
+            return await self._spool(receive, body, deadline)
+
+    async def _spool(
+        self, receive: Receive, start: bytearray, deadline: float
+    ) -> tuple[IO[bytes], int]:
+        """Return the body of which ``start`` has arrived as an open file on disk, and its size."""
         try:
-            size = spool.write(message.get("body", b""))
-            while message.get("more_body", False):
-                message = await next_message(receive)
+            spool = TemporaryFile()  # noqa: SIM115 - whoever reads it ends it
+            size = spool.write(start)
+            more = True
+            while more:
+                message = await next_message(receive, deadline)
                 size += spool.write(message.get("body", b""))
+                more = message.get("more_body", False)
                 if size > self.max_body_bytes:
                     raise self._too_large()
-        except BaseException:
-            spool.close()
+            spool.seek(0)
+        except Disconnected:
             raise
-        spool.seek(0)
+        except OSError:
+            logger.exception("A request body cannot be kept on disk.")
+            raise Refused(
+                503, "unavailable", "The body cannot be taken. Please try again."
+            ) from None
         return spool, size
 
     def _environ(self, scope: Scope, body: IO[bytes], length: int | None) -> dict[str, Any]:
@@ -256,12 +329,20 @@ class Bridge:
     def _client_address(self, scope: Scope, environ: dict[str, Any]) -> str:
         address = (scope.get("client") or ("",))[0]
         if self.trusted_proxy:
-            with contextlib.suppress(ValueError):
-                address = str(ipaddress.ip_address(environ.get("HTTP_X_REAL_IP", "")))
-        return address.removeprefix("::ffff:")
+            address = _plain_address(environ.get("HTTP_X_REAL_IP", "")) or address
+        return _plain_address(address)
 
     def _ask(self, environ: dict[str, Any]) -> Answer:
         """Call the application (in a thread) and take its answer, whole unless it streams."""
+        try:
+            return self._call(environ)
+        except Exception:
+            logger.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            raise Refused(500, "internal_error", "Something went wrong on our side.") from None
+        finally:
+            environ["wsgi.input"].close()
+
+    def _call(self, environ: dict[str, Any]) -> Answer:
         answer = Answer()
         written: list[bytes] = []
 
@@ -274,11 +355,7 @@ class Bridge:
             ]
             return written.append
 
-        try:
-            result = self.application(environ, start_response)
-        except Exception:
-            logger.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            raise Refused(500, "internal_error", "Something went wrong on our side.") from None
+        result = self.application(environ, start_response)
         answer.close = getattr(result, "close", answer.close)
         if getattr(result, "streaming", True):
             answer.rest = iter(result)
@@ -300,7 +377,12 @@ class Bridge:
             }
         )
         if answer.rest is None:
-            await send({"type": "http.response.body", "body": answer.body})
+            body = {"type": "http.response.body", "body": answer.body}
+            if answer.unread:
+                await send({**body, "more_body": True})
+                await _drop(receive)
+                body = {"type": "http.response.body", "body": b""}
+            await send(body)
             return
         loop = asyncio.get_running_loop()
         gone = asyncio.ensure_future(_disconnect(receive))
@@ -321,16 +403,14 @@ class Bridge:
         A connection closed on unread bytes is reset, and most clients then report the reset
         instead of what was answered (the "lingering close" of web servers).
         """
-        offered = dict(scope["headers"]).get(request_id.HEADER.lower().encode(), b"")
+        origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
         headers, body = errors.problem_bytes(
-            refusal.status,
-            refusal.code,
-            str(refusal),
-            request_id=request_id.choose(offered.decode("latin-1")),
+            refusal.status, refusal.code, str(refusal), origin=origin
         )
-        if refusal.status in (408, 413):
+        if refusal.status != 503:
             headers.append((b"connection", b"close"))
-        logger.warning("%s %s %d", scope["method"], scope["path"], refusal.status)
+        path = request_id.loggable(scope["path"])
+        logger.warning("%s %s %d", scope["method"], path, refusal.status)
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": True})
         if refusal.status == 413:
@@ -338,16 +418,34 @@ class Bridge:
         await send({"type": "http.response.body", "body": b""})
 
 
+def _check_content_type(headers: dict[bytes, bytes]) -> None:
+    """Raise :class:`Refused` for a Content-Type on which Django fails before it can answer."""
+    try:
+        parse_header_parameters(headers.get(b"content-type", b"").decode("latin-1"))
+    except (ValueError, LookupError):
+        detail = "The Content-Type cannot be understood."
+        raise Refused(400, "bad_content_type", detail) from None
+
+
+def _plain_address(text: str) -> str:
+    """Return an IP address in its one form, IPv4 as IPv4 and without a zone; '' if it is none."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return ""
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 async def _drop(receive: Receive) -> None:
     """Read and forget the rest of a body, for a bounded time and size."""
     left = LINGER_BYTES
-    with contextlib.suppress(TimeoutError, Disconnected):
-        async with asyncio.timeout(LINGER_SECONDS):
-            while left > 0:
-                message = await next_message(receive)
-                left -= len(message.get("body", b""))
-                if not message.get("more_body", False):
-                    return
+    deadline = asyncio.get_running_loop().time() + LINGER_SECONDS
+    with contextlib.suppress(Disconnected):
+        while left > 0:
+            message = await next_message(receive, deadline)
+            left -= len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
 
 
 async def _disconnect(receive: Receive) -> None:

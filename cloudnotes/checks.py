@@ -41,6 +41,8 @@ def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
         refuse(3, "AWS_ENDPOINT_URL is set without BUCKET_NAME.", "Set BUCKET_NAME too.")
     if not settings.IN_PRODUCTION:
         return found
+    if not settings.BUCKET_NAME and settings.AWS_ACCESS_KEY_ID:
+        refuse(9, "AWS_ACCESS_KEY_ID is set without BUCKET_NAME.", "Set BUCKET_NAME, or neither.")
     if settings.DEBUG:
         refuse(4, "DEBUG is on in production.", "Unset DEBUG: it shows secrets to strangers.")
     for name in ("SECRET_KEY", "JWT_SECRET"):
@@ -54,6 +56,19 @@ def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
             )
     if "*" in settings.ALLOWED_HOSTS or not settings.ALLOWED_HOSTS:
         refuse(6, "ALLOWED_HOSTS is empty or '*'.", "Name the hosts that clients use.")
+    is_embedded = settings.DATABASE["ENGINE"] == "django.db.backends.sqlite3"
+    if (
+        settings.ON_RAILWAY
+        and not settings.RAILWAY_VOLUME
+        and (is_embedded or not settings.BUCKET_NAME)
+    ):
+        missing = "notes" if is_embedded else "files"
+        refuse(
+            8,
+            f"The {missing} would lie on a disk that the next deploy throws away.",
+            "Set DATABASE_URL to ${{Postgres.DATABASE_URL}} and BUCKET_NAME with its keys, or "
+            "attach a volume.",
+        )
     if not settings.PUBLIC_BASE_URL:
         refuse(
             7,

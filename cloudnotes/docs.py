@@ -28,6 +28,7 @@ def _document() -> bytes:
 class SwaggerView(SpectacularSwaggerSplitView):
     """``/docs``: Swagger UI from our own static files, its script apart from its page."""
 
+    http_method_names = ["get", "head"]
     permission_classes = []
     authentication_classes = []
 
@@ -35,5 +36,6 @@ class SwaggerView(SpectacularSwaggerSplitView):
 class RedocView(SpectacularRedocView):
     """``/redoc``: ReDoc from our own static files."""
 
+    http_method_names = ["get", "head"]
     permission_classes = []
     authentication_classes = []

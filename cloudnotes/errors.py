@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import (
     DisallowedHost,
     PermissionDenied,
@@ -21,6 +22,7 @@ from django.core.exceptions import (
 )
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import (
+    DataError,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -28,6 +30,7 @@ from django.db import (
 from django.db.models import BaseConstraint
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import RawPostDataException, UnreadablePostError
+from django.views.csrf import csrf_failure as django_csrf_failure
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
@@ -74,17 +77,28 @@ def problem(
 
 
 def problem_bytes(
-    status: int, code: str, detail: str, *, request_id: str
+    status: int, code: str, detail: str, *, origin: str = ""
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Return ASGI headers and body of a problem that is answered before Django sees a request."""
-    body = json.dumps({**problem(status, code, detail), "request_id": request_id}).encode()
+    """Return ASGI headers and body of a problem that is answered without Django.
+
+    They are what the middleware would have made of it: a browser's ``origin`` may read it if the
+    API may be read from there.
+    """
+    body = json.dumps(problem(status, code, detail)).encode()
     fields = {
         **headers.DATA,
         "Content-Type": CONTENT_TYPE,
         "Content-Length": str(len(body)),
-        "X-Request-Id": request_id,
-        **({"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}),
+        request_id.HEADER: request_id.current.get(),
+        "Vary": "origin",
     }
+    if status == 503:
+        fields["Retry-After"] = str(RETRY_SECONDS)
+    if origin and origin in settings.CORS_ALLOWED_ORIGINS:
+        fields["Access-Control-Allow-Origin"] = origin
+        fields["Access-Control-Expose-Headers"] = ", ".join(settings.CORS_EXPOSE_HEADERS)
+    if settings.SECURE_HSTS_SECONDS:
+        fields["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
     return [(name.lower().encode(), value.encode()) for name, value in fields.items()], body
 
 
@@ -120,6 +134,9 @@ def describe(error: Exception) -> dict[str, Any] | None:
             return _invalid(list(_flatten(drf.ValidationError(error.messages).get_full_details())))
         case IntegrityError():
             return _violation(error)
+        case DataError():
+            logger.error("The database refused a value.", exc_info=error)
+            return problem(400, "invalid", "A value is outside of what can be stored.")
         case OperationalError() | InterfaceError():
             logger.error(
                 "The database cannot be used: %s", error.__class__.__name__, exc_info=error
@@ -160,7 +177,8 @@ def _flatten(details: Any, path: str = "") -> Iterator[dict[str, str]]:
 
 def _violation(error: IntegrityError) -> dict[str, Any] | None:
     """Return the problem that a violated constraint's own code and message describe."""
-    if "foreign key" in str(error).lower():
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    if sqlstate == "23503" or str(error) == "FOREIGN KEY constraint failed":
         return problem(409, "gone", "What this belongs to was deleted meanwhile.")
     constraint = violated_constraint(error)
     if constraint is None or not constraint.violation_error_code:
@@ -228,6 +246,13 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500 without a word about the insides; Django has logged the traceback."""
     return _respond(500, "internal_error", "Something went wrong on our side. It has been logged.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer 403: with a page to people in the admin, with a problem to all others."""
+    if request.path.startswith("/admin/"):
+        return django_csrf_failure(request, reason=reason)
+    return _respond(403, "forbidden", "You may not do that.")
 
 
 class UnavailableMiddleware:

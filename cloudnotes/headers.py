@@ -38,7 +38,7 @@ class HeadersMiddleware:
         if request.path.startswith(PAGES):
             headers = {**ALWAYS, "Content-Security-Policy": OWN_PAGES}
         elif request.path.startswith(CACHEABLE):
-            headers = ALWAYS
+            headers = {**ALWAYS, "Content-Security-Policy": NOTHING_LOADS}
         for name, value in headers.items():
             response.headers.setdefault(name, value)
         return response

@@ -1,4 +1,6 @@
-"""``/health/live``: the process answers. ``/health`` and ``/health/ready``: it can do its work.
+"""``/health`` and ``/health/ready``: the process can do its work.
+
+``/health/live`` (it answers) is in ``cloudnotes.asgi`` because it must not wait for a thread.
 
 Answered before anything looks at the Host or redirects to TLS, because probes come by address
 (Railway's with the Host ``healthcheck.railway.app``) and want a plain 200.
@@ -14,7 +16,7 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
@@ -23,14 +25,12 @@ PATIENCE_SECONDS = 1.0
 
 
 class HealthMiddleware:
-    """Answers the three health paths and passes on all others."""
+    """Answers the two paths that need the database and passes on all others."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path == "/health/live":
-            return JsonResponse({"status": "ok"})
         if request.path in ("/health", "/health/ready"):
             return report()
         return self.get_response(request)
@@ -53,7 +53,7 @@ def report() -> JsonResponse:
 def _database() -> str:
     try:
         return "ok" if _migrated() else "not migrated"
-    except DatabaseError:
+    except Error:
         return "unavailable"
 
 

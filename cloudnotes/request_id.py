@@ -22,6 +22,11 @@ def choose(offered: str | None) -> str:
     return offered if offered and WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
 
 
+def loggable(path: str) -> str:
+    """Return a path as logs may hold it: a signed link is a credential and names a file."""
+    return "/files/…" if path.startswith("/files/") else path
+
+
 class RequestIdMiddleware:
     """Names the request, puts the name on the response and writes one log line a request.
 
@@ -36,6 +41,7 @@ class RequestIdMiddleware:
         request_id = choose(request.headers.get(HEADER))
         token = current.set(request_id)
         started = time.perf_counter()
+        path = loggable(request.path)
         try:
             response = self.get_response(request)
             response.headers[HEADER] = request_id
@@ -43,11 +49,11 @@ class RequestIdMiddleware:
                 logger.info(
                     "%s %s %d",
                     request.method,
-                    request.path,
+                    path,
                     response.status_code,
                     extra={
                         "method": request.method,
-                        "path": request.path,
+                        "path": path,
                         "status": response.status_code,
                         "milliseconds": round((time.perf_counter() - started) * 1000, 1),
                     },

@@ -7,6 +7,7 @@ described in ``.env.example``. Wrong combinations are refused by ``cloudnotes.ch
 
 import hashlib
 import hmac
+import socket
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,7 +30,11 @@ IN_PRODUCTION = ENVIRONMENT == "production"
 DEBUG = env.bool("DEBUG", default=False)
 
 PORT = env.int("PORT", default=8000)
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
+# A laptop serves itself; what is deployed serves its network, IPv6 and IPv4.
+EVERY_ADDRESS = "[::]" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 - see above
+HOST = env.str("HOST", default=EVERY_ADDRESS if IN_PRODUCTION else "127.0.0.1")
+RAILWAY_VOLUME = env.str("RAILWAY_VOLUME_MOUNT_PATH", default="")
+DATA_DIR = Path(env.str("DATA_DIR", default=RAILWAY_VOLUME or str(BASE_DIR / "data"))).resolve()
 PUBLIC_BASE_URL = env.str(
     "PUBLIC_BASE_URL",
     default=f"https://{RAILWAY_DOMAIN}"
@@ -58,6 +63,7 @@ if not JWT_SECRET:
 # Processes. One worker process has WEB_THREADS threads for requests whose body has arrived and as
 # many for bodies that are still arriving; the database pool is exactly as large.
 
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=2)
 WEB_THREADS = env.int("WEB_THREADS", default=4)
 MAX_JSON_BYTES = 8 * 2**20  # 1 MiB of note text may need six bytes a character when escaped
 MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=100 * 2**20)
@@ -86,10 +92,21 @@ else:
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
         **DATABASE.get("OPTIONS", {}),
+        # A dead network is noticed as soon as a dead server is.
         "connect_timeout": 3,
+        "tcp_user_timeout": 8000,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
         "options": "-c statement_timeout=8000 -c lock_timeout=5000"
         " -c idle_in_transaction_session_timeout=30000",
-        "pool": {"min_size": 1, "max_size": 2 * WEB_THREADS, "timeout": 5},
+        # The pool waits ever longer between attempts to reconnect, up to this many seconds.
+        "pool": {
+            "min_size": 1,
+            "max_size": 2 * WEB_THREADS,
+            "timeout": 5,
+            "reconnect_timeout": 4,
+        },
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -183,9 +200,10 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "cloudnotes.request_id.RequestIdMiddleware",
+    "cloudnotes.parsers.UTF8Middleware",
     "cloudnotes.headers.HeadersMiddleware",
-    "cloudnotes.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "cloudnotes.health.HealthMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -258,13 +276,13 @@ _over_tls = _public.scheme == "https"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL] if PUBLIC_BASE_URL else []
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = _over_tls
 SECURE_SSL_REDIRECT = _over_tls and TRUSTED_PROXY
+SECURE_REDIRECT_EXEMPT = ["^health(/|$)"]  # probes come without TLS and want a plain 200
+CSRF_FAILURE_VIEW = "cloudnotes.errors.csrf_failure"
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _over_tls else 0
 SILENCED_SYSTEM_CHECKS = [
     # HSTS for subdomains and preloading: CloudNotes speaks for its own host alone.
     "security.W005",
     "security.W021",
-    # USERNAME_FIELD must be unique: the folded copy of the address is, which is stricter.
-    "auth.E003",
 ]
 # Nothing goes to other sites. Stricter ("no-referrer") makes browsers send "Origin: null" with the
 # admin's own forms, which its CSRF check must refuse.
@@ -298,6 +316,8 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
         "django.request": {"level": "ERROR"},
+        # Scanners send any Host; the answer is 400 and the request log has the line.
+        "django.security.DisallowedHost": {"handlers": [], "level": "CRITICAL"},
         "botocore": {"level": "WARNING"},
     },
 }

@@ -67,12 +67,17 @@ class BucketStorage(S3Storage):
             "default_acl": None,
             "querystring_auth": True,
             "signature_version": "s3v4",
-            # Uploads stay in the thread that asked for them.
-            "transfer_config": TransferConfig(use_threads=False),
+            # Uploads stay in the thread that asked for them,
+            # one request each, so that a crash leaves no parts of an object behind.
+            "transfer_config": TransferConfig(
+                use_threads=False, multipart_threshold=settings.MAX_FILE_BYTES + 1
+            ),
             "client_config": Config(
+                # Two attempts of 4 s: whoever uploads hears within 10 s that S3 hangs. (With
+                # 10 s and `max_attempts` 2, which means three attempts, that took 33 s.)
                 connect_timeout=3,
-                read_timeout=10,
-                retries={"mode": "standard", "max_attempts": 2},
+                read_timeout=4,
+                retries={"mode": "standard", "total_max_attempts": 2},
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 signature_version="s3v4",

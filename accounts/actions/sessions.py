@@ -53,7 +53,14 @@ def log_in(
     if user is None or not right or not user.is_active:
         security_log.warning("login refused", extra={"event": "login_refused", "address": address})
         raise WrongCredentials
-    session = open_session(user=user, user_agent=user_agent, address=address, now=now)
+    with transaction.atomic():
+        # Hashing takes its time: what was true before it must still be.
+        unchanged = User.objects.select_for_update().filter(
+            pk=user.pk, is_active=True, password=user.password
+        )
+        if not unchanged.exists():
+            raise WrongCredentials
+        session = open_session(user=user, user_agent=user_agent, address=address, now=now)
     security_log.info(
         "login",
         extra={"event": "login", "user": user.pk, "session": session.pk, "address": address},

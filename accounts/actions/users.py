@@ -16,6 +16,14 @@ from cloudnotes.errors import DomainError
 security_log = logging.getLogger("cloudnotes.security")
 
 
+class AccountGone(DomainError):
+    """The account was deleted between the look and the lock."""
+
+    status = 401
+    code = "invalid_token"
+    detail = "The account of this access token is gone."
+
+
 class WrongPassword(DomainError):
     """A change that asks for the current password came with another one."""
 
@@ -54,16 +62,18 @@ def register(
 def update_profile(*, user: User, changes: dict[str, Any]) -> User:
     """Set those of ``username`` and ``full_name`` that are in ``changes`` and return the user.
 
-    Raises IntegrityError by ``one_account_per_username``.
+    Raises IntegrityError by ``one_account_per_username`` and :class:`AccountGone`.
     """
     fields = set(changes)
-    if "full_name" in changes:
-        user.full_name = changes["full_name"]
-    if "username" in changes:
-        user.set_identifiers(email=user.email, username=changes["username"])
-        fields.add("username_folded")
-    if fields:
-        user.save(update_fields=fields)
+    with transaction.atomic():
+        user = _lock(user)
+        if "full_name" in changes:
+            user.full_name = changes["full_name"]
+        if "username" in changes:
+            user.set_identifiers(email=user.email, username=changes["username"])
+            fields.add("username_folded")
+        if fields:
+            user.save(update_fields=fields)
     return user
 
 
@@ -94,9 +104,16 @@ def delete(*, user: User, by: User) -> None:
     release: Callable[..., None] = import_string(settings.BEFORE_USER_DELETE)
     user_id, actor_id = user.pk, by.pk
     with transaction.atomic():
-        User.objects.select_for_update().filter(pk=user_id).first()
+        _lock(user)
         release(owner=user)
         user.delete()
     security_log.info(
         "user_deleted", extra={"event": "user_deleted", "user": user_id, "by": actor_id}
     )
+
+
+def _lock(user: User) -> User:
+    locked = User.objects.select_for_update().filter(pk=user.pk).first()
+    if locked is None:
+        raise AccountGone
+    return locked

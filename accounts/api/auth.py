@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from accounts import jwt
 from accounts.actions import sessions, users
-from accounts.api.fields import NewPasswordField, PasswordField, UsernameField
+from accounts.api.fields import AddressField, NewPasswordField, PasswordField, UsernameField
 from accounts.api.forms import OAuth2FormParser
 from accounts.api.me import UserSerializer
 from accounts.authentication import caller
@@ -23,7 +23,7 @@ from accounts.models import Session
 class RegisterSerializer(serializers.Serializer[Any]):
     """What it takes to have an account."""
 
-    email = serializers.EmailField(max_length=254)
+    email = AddressField()
     password = NewPasswordField()
     username = UsernameField()
     full_name = serializers.CharField(max_length=200, allow_blank=True, default="")

@@ -6,6 +6,7 @@ from django.contrib.auth.password_validation import validate_password
 from rest_framework import serializers
 
 from accounts.identifiers import fold
+from accounts.models.users import FOLDED_LENGTH
 
 
 class PasswordField(serializers.CharField):
@@ -28,6 +29,19 @@ class NewPasswordField(PasswordField):
         super().__init__(min_length=8, validators=[validate_password], **options)
 
 
+class AddressField(serializers.EmailField):
+    """An e-mail address of at most 254 characters, and folded of at most 320."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=254, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        address: str = super().to_internal_value(data)
+        if len(fold(address)) > FOLDED_LENGTH:
+            raise serializers.ValidationError("Enter a valid email address.", code="invalid")
+        return address
+
+
 class UsernameField(serializers.CharField):
     """An optional name to log in with: at most 60 characters, no @ and no blank at its ends."""
 
@@ -43,7 +57,7 @@ class UsernameField(serializers.CharField):
                 "A username cannot hold an @: it could be mistaken for somebody's e-mail address.",
                 code="invalid_username",
             )
-        if username and not (username.isprintable() and fold(username)):
+        if username and not (username.isprintable() and 0 < len(fold(username)) <= FOLDED_LENGTH):
             raise serializers.ValidationError(
                 "A username holds printable characters only.", code="invalid_username"
             )

@@ -26,9 +26,10 @@ class OAuth2FormParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> QueryDict:
-        body = stream.read(MAX_BYTES + 1)
-        if len(body) > MAX_BYTES:
-            raise RequestDataTooBig
+        request = (parser_context or {})["request"]
+        if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BYTES:
+            raise RequestDataTooBig  # before waiting for it
+        body = stream.read(MAX_BYTES)
         if body.count(b"&") >= MAX_FIELDS:
             raise ParseError(f"The form has more than {MAX_FIELDS} fields.")
         form = QueryDict(body, encoding="utf-8")

@@ -35,6 +35,7 @@ class Session(models.Model):
         LOGOUT_ALL = "logout_all"
         REFRESH_REUSED = "refresh_reused"
         USER_DISABLED = "user_disabled"
+        PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,

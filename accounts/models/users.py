@@ -8,6 +8,12 @@ from django.db.models.functions import Now
 
 from accounts.identifiers import fold
 
+FOLDED_LENGTH = 320
+EMAIL_TAKEN = (
+    "There is an account with this e-mail address already. "
+    "Log in, or register with another address."
+)
+
 
 class UserManager(BaseUserManager["User"]):
     """Finds users by folded identifiers and makes them, for Django's commands too."""
@@ -37,9 +43,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     """
 
     email = models.EmailField(max_length=254)
-    email_folded = models.CharField(max_length=320, editable=False)
+    email_folded = models.CharField(max_length=FOLDED_LENGTH, editable=False)
     username = models.CharField(max_length=60, null=True, blank=True)  # noqa: DJ001 - NULL is not unique
-    username_folded = models.CharField(max_length=320, null=True, blank=True, editable=False)  # noqa: DJ001 - same
+    username_folded = models.CharField(  # noqa: DJ001 - same
+        max_length=FOLDED_LENGTH, null=True, blank=True, editable=False
+    )
     full_name = models.CharField(max_length=200, blank=True, default="", db_default="")
     is_active = models.BooleanField(default=True, db_default=True)
     is_staff = models.BooleanField(default=False, db_default=False)
@@ -53,12 +61,18 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints = [
+            # Follows from the next one; by it Django's own commands know that it is unique.
+            models.UniqueConstraint(
+                fields=["email"],
+                name="one_account_per_written_email",
+                violation_error_code="email_taken",
+                violation_error_message=EMAIL_TAKEN,
+            ),
             models.UniqueConstraint(
                 fields=["email_folded"],
                 name="one_account_per_email",
                 violation_error_code="email_taken",
-                violation_error_message="There is an account with this e-mail address already. "
-                "Log in, or register with another address.",
+                violation_error_message=EMAIL_TAKEN,
             ),
             models.UniqueConstraint(
                 fields=["username_folded"],
@@ -67,7 +81,7 @@ class User(AbstractBaseUser, PermissionsMixin):
                 violation_error_message="This username is taken. Choose another one.",
             ),
             models.CheckConstraint(
-                condition=~models.Q(username__contains="@"),
+                condition=~models.Q(username_folded__contains="@"),
                 name="username_is_no_email",
                 violation_error_code="invalid_username",
                 violation_error_message="A username cannot hold an @: it could be mistaken for "

@@ -45,6 +45,14 @@ def store_file(*, note: Note, name: str, content: IO[bytes], by: User, now: dt.d
     """
     announced = _announce(content)
     storage.put(announced.key, content, announced.content_type)
+    try:
+        return _attach(announced, note=note, name=name, by=by, now=now)
+    except DomainError:
+        objects.discard(announced)
+        raise
+
+
+def _attach(announced: StoredObject, *, note: Note, name: str, by: User, now: dt.datetime) -> Note:
     with transaction.atomic():
         note = lock(note)
         _make_ready(announced)

@@ -61,11 +61,14 @@ def delete_note(*, note: Note, by: User) -> None:
 
 
 def lock(note: Note) -> Note:
-    """Return the note as it is now, its row locked until the transaction ends."""
-    locked = Note.objects.select_for_update(of=("self",)).with_file().filter(pk=note.pk).first()
-    if locked is None:
+    """Return the note as it is now with its file, its row locked until the transaction ends.
+
+    Locked first and read by a second statement: PostgreSQL reads the locked row anew when it has
+    waited, but rows that are joined to it as they were before. Raises :class:`NoteGone`.
+    """
+    if not Note.objects.select_for_update().filter(pk=note.pk).values_list("pk").first():
         raise NoteGone
-    return locked
+    return Note.objects.with_file().get(pk=note.pk)
 
 
 def touch(note: Note, *, fields: list[str], now: dt.datetime) -> None:

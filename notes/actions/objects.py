@@ -6,10 +6,11 @@ may die between any two.
 
 import datetime as dt
 import logging
+import math
 import time
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import Error, transaction
 from django.utils import timezone
 
 from notes import storage
@@ -42,23 +43,39 @@ def _delete_now(ids: list[int]) -> None:
                 logger.warning("Deleting objects takes long; the rest is left to the sweeper.")
                 return
             _delete(row)
-    except (storage.StorageUnavailable, DatabaseError):
+    except (storage.StorageUnavailable, Error):
         # The request has done what it was asked to; the rows keep the order for the sweeper.
         logger.warning("Objects could not be deleted and are left to the sweeper.", exc_info=True)
 
 
-def sweep(*, now: dt.datetime) -> int:
+def discard(announced: StoredObject) -> None:
+    """Delete an object that was stored for a note that would not have it.
+
+    The sweeper may have taken the row already while the object was still on its way: the object
+    goes by its key.
+    """
+    try:
+        storage.delete(announced.key)
+        StoredObject.objects.filter(pk=announced.pk, attachments=None).delete()
+    except storage.StorageUnavailable:
+        logger.warning("An object could not be deleted and is left to the sweeper.")
+
+
+def sweep(*, now: dt.datetime, patience: float = math.inf) -> int:
     """Delete every object that is due to go and return how many went.
 
-    Raises :class:`notes.storage.StorageUnavailable`; what was done until then stays done.
+    Ends after about ``patience`` seconds with what is left for the next time. Raises
+    :class:`notes.storage.StorageUnavailable`; what was done until then stays done.
     """
-    total = 0
+    total, deadline = 0, time.monotonic() + patience
     while True:
         ids = list(StoredObject.objects.due_to_go(now).values_list("pk", flat=True)[:BATCH])
         doomed = _doom(StoredObject.objects.filter(pk__in=ids), now)
         for row in doomed:
+            if time.monotonic() > deadline:
+                return total
             _delete(row)
-        total += len(doomed)
+            total += 1
         if not doomed:
             return total
 

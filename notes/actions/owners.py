@@ -2,6 +2,7 @@
 
 from accounts.models import User
 from notes.actions import objects
+from notes.models import Note
 
 
 def release_owner(*, owner: User) -> None:
@@ -9,4 +10,6 @@ def release_owner(*, owner: User) -> None:
 
     Called by ``accounts.actions.users.delete`` (setting ``BEFORE_USER_DELETE``) in its transaction.
     """
+    # With the notes locked no upload that is under way can attach an object unseen.
+    list(Note.objects.select_for_update().filter(owner=owner).values_list("pk"))
     objects.delete_after_commit(attachments__note__owner=owner)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
@@ -18,14 +19,24 @@ from notes.models import Note
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
 
 
-class ContentField(serializers.CharField):
-    """Markdown exactly as sent, at most 1 MiB in UTF-8."""
+class TextField(serializers.CharField):
+    """Text and nothing else: DRF would make text of numbers, and change them on the way."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(trim_whitespace=False, allow_blank=True, **options)
 
     def to_internal_value(self, data: Any) -> str:
-        content: str = super().to_internal_value(data)
+        if not isinstance(data, str):
+            self.fail("invalid")
+        text: str = super().to_internal_value(data)
+        return text
+
+
+class ContentField(TextField):
+    """Markdown exactly as sent, at most 1 MiB in UTF-8."""
+
+    def to_internal_value(self, data: Any) -> str:
+        content = super().to_internal_value(data)
         if len(content.encode()) > MAX_CONTENT_BYTES:
             raise serializers.ValidationError(
                 f"A note's content has at most {MAX_CONTENT_BYTES} bytes in UTF-8.",
@@ -34,11 +45,11 @@ class ContentField(serializers.CharField):
         return content
 
 
-class TitleField(serializers.CharField):
-    """One line of at most 200 characters, exactly as sent."""
+class TitleField(TextField):
+    """A title of at most 200 characters, exactly as sent."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=False, allow_blank=True, max_length=200, **options)
+        super().__init__(max_length=200, **options)
 
 
 class NoteSerializer(serializers.ModelSerializer[Note]):
@@ -80,7 +91,7 @@ class NoteViewSet(viewsets.GenericViewSet[Note]):
     serializer_class = NoteSerializer
     queryset = Note.objects.none()
     keyset = "updated_at"
-    lookup_value_converter = "int"
+    max_json_bytes = settings.MAX_JSON_BYTES
 
     def get_queryset(self) -> NoteQuerySet:
         return Note.objects.visible_to(caller(self.request)).with_file()

@@ -10,7 +10,7 @@ import threading
 import pytest
 import requests
 
-from cloudnotes import bridge
+from cloudnotes import bridge, server
 from tests.cloudnotes.toy import Toy, serving
 
 
@@ -42,7 +42,7 @@ def described(body: bytes) -> bytes:
     return f"{len(body)} {hashlib.sha256(body).hexdigest()}".encode()
 
 
-@pytest.mark.parametrize("size", [0, 1, 2**16, 2**20, 2**20 + 1, 30 * 2**20])
+@pytest.mark.parametrize("size", [0, 1, 2**16, 2**20, 2**20 + 1, 8 * 2**20 + 1, 30 * 2**20])
 def test_bodies_of_declared_length_arrive_whole(port, size):
     body = os.urandom(size)
     response = requests.post(f"http://127.0.0.1:{port}/digest", body, timeout=20)
@@ -71,7 +71,7 @@ def test_a_slow_small_body_holds_no_thread(port):
 
 
 def test_slow_large_bodies_hold_up_no_small_request(port):
-    size = bridge.SMALL_BODY_BYTES + 10
+    size = bridge.COLLECTED_BYTES + 10
     slow = [connect(port) for _ in range(4)]  # twice the arriving lane
     for connection in slow:
         head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
@@ -87,7 +87,7 @@ def test_slow_large_bodies_hold_up_no_small_request(port):
 
 def test_a_large_body_is_read_while_it_arrives(port, toy):
     """The application runs, and fails, before the body is there: nothing is collected first."""
-    size = bridge.SMALL_BODY_BYTES * 4
+    size = bridge.COLLECTED_BYTES * 4
     connection = connect(port)
     head = f"POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
     connection.sendall(head.encode() + b"x" * 10)
@@ -96,7 +96,7 @@ def test_a_large_body_is_read_while_it_arrives(port, toy):
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_body_frees_its_thread(port, toy):
-    size = bridge.SMALL_BODY_BYTES * 2
+    size = bridge.COLLECTED_BYTES * 2
     for _ in range(6):
         connection = connect(port)
         head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
@@ -109,7 +109,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_frees_its_thread(port, toy
     assert response.content == described(body)
 
 
-@pytest.mark.parametrize("size", [10, bridge.SMALL_BODY_BYTES * 2])
+@pytest.mark.parametrize("size", [10, bridge.COLLECTED_BYTES * 2])
 def test_a_client_that_falls_silent_is_answered_or_dropped(toy, monkeypatch, size):
     monkeypatch.setattr(bridge, "BODY_IDLE_SECONDS", 0.3)
     with serving(toy) as port:
@@ -135,14 +135,205 @@ def test_expect_100_continue_is_answered_when_the_body_is_wanted(port):
     connection.close()
 
 
-def test_expect_100_continue_is_not_answered_when_the_request_is_refused_anyway(port):
+def test_expect_100_continue_is_not_answered_when_a_large_body_is_refused_anyway(port):
     connection = connect(port)
-    connection.sendall(
-        b"POST /ignore HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
-    )
+    head = "POST /ignore HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 20000000"
+    connection.sendall(f"{head}\r\n\r\n".encode())
     status, headers, _ = read_response(connection)
     assert (status, headers["connection"]) == (401, "close")
     connection.close()
+
+
+@pytest.mark.parametrize("size", [5, 3 * 2**20])
+def test_expect_100_continue_with_a_chunked_body_loses_nothing(port, size):
+    connection = connect(port)
+    connection.sendall(
+        b"PATCH /digest HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    body = os.urandom(size)
+    connection.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (size, body))
+    assert read_response(connection)[2] == described(body)
+    connection.close()
+
+
+def test_a_body_with_an_upgrade_is_refused_and_not_lost(port):
+    for length in (
+        b"Content-Length: 5\r\n\r\nhello",
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ):
+        connection = connect(port)
+        connection.sendall(
+            b"PATCH /digest HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n" + length
+        )
+        status, headers, body = read_response(connection)
+        assert (status, json.loads(body)["code"]) == (400, "bad_upgrade")
+        assert headers["connection"] == "close"
+        connection.close()
+
+
+def test_an_upgrade_without_a_body_is_answered_plainly(port):
+    connection = connect(port)
+    connection.sendall(
+        b"GET /environ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    )
+    status, headers, _ = read_response(connection)
+    assert (status, headers["connection"]) == (200, "close")
+    connection.close()
+
+
+def test_trailers_do_not_become_headers(toy):
+    with serving(toy, trusted_proxy=True) as port:
+        connection = connect(port)
+        connection.sendall(
+            b"POST /environ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"1\r\nx\r\n0\r\nX-Real-IP: 9.9.9.9\r\nX-Forwarded-Proto: https\r\n\r\n"
+        )
+        environ = json.loads(read_response(connection)[2])
+        assert environ["REMOTE_ADDR"] == "127.0.0.1"
+        assert "HTTP_X_FORWARDED_PROTO" not in environ
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "content_type", ["a/b; x*=bogus''x", "a/b; x*=idna''%ff", "a/b; " + "x" * 20_000]
+)
+def test_a_content_type_that_cannot_be_parsed_is_400(port, content_type):
+    response = requests.get(
+        f"http://127.0.0.1:{port}/environ", headers={"Content-Type": content_type}, timeout=5
+    )
+    assert (response.status_code, response.json()["code"]) == (400, "bad_content_type")
+
+
+def test_an_early_answer_to_a_large_body_can_be_read(port):
+    for _ in range(10):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        body = b"x" * (12 * 2**20)
+        connection.request("POST", "/ignore", body, {"Connection": "close"})
+        assert connection.getresponse().status == 401
+        connection.close()
+
+
+def test_a_request_head_has_a_largest_size(port):
+    connection = connect(port)
+    connection.sendall(b"GET /environ HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 300_000)
+    status, headers, body = read_response(connection)
+    assert status == 400
+    assert headers["content-type"] == "application/problem+json"
+    assert json.loads(body)["code"] == "bad_request"
+    connection.close()
+
+
+def test_many_requests_on_one_connection_are_no_large_head(port):
+    connection = connect(port)
+    request = b"GET /ignore HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 4000 + b"\r\n\r\n"
+    for _ in range(100):
+        connection.sendall(request)
+        assert read_response(connection)[0] == 401
+    connection.close()
+
+
+def test_half_a_head_does_not_stay_open(toy, monkeypatch):
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    with serving(toy) as port:
+        connection = connect(port)
+        connection.sendall(b"GET /environ HTTP/1.1\r\nHos")
+        assert connection.recv(10) == b""
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"NONSENSE",
+        b"GET / HTTP/1.1\r\nContent-Length: x",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+        b"POST / HTTP/1.1\r\nContent-Length: -1",
+    ],
+)
+def test_malformed_requests_are_problems_too(port, head):
+    connection = connect(port)
+    connection.sendall(head + b"\r\n\r\n")
+    status, headers, body = read_response(connection)
+    assert status == 400
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert json.loads(body)["request_id"] == headers["x-request-id"]
+    connection.close()
+
+
+def test_an_answer_that_takes_too_long_is_503_and_the_thread_comes_back(toy, monkeypatch):
+    monkeypatch.setattr(bridge, "ANSWER_SECONDS", 0.3)
+    with serving(toy) as port:
+        for _ in range(2):
+            response = requests.get(f"http://127.0.0.1:{port}/hold", timeout=10)
+            assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+            assert response.headers["retry-after"] == "5"
+        toy.release.set()
+        for _ in range(5):
+            assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=9).status_code == 200
+
+
+def test_uploads_have_threads_of_their_own(toy):
+    """Small ones too: a file storage that hangs holds up uploads alone."""
+    with serving(toy) as port:
+        holding = [
+            threading.Thread(
+                target=requests.put,
+                args=[f"http://127.0.0.1:{port}/hold"],
+                kwargs={"files": {"file": b"x"}},
+            )
+            for _ in range(4)
+        ]
+        for thread in holding:
+            thread.start()
+        for _ in range(2):
+            assert toy.held.acquire(timeout=10)
+        for _ in range(5):
+            assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+        toy.release.set()
+        for thread in holding:
+            thread.join()
+
+
+def test_stopping_does_not_wait_for_an_upload(toy):
+    with serving(toy) as port:
+        connection = connect(port)
+        head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {20 * 2**20}\r\n\r\n"
+        connection.sendall(head.encode() + b"x" * 10)
+        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+    assert toy.read_failed.wait(10)
+    connection.close()
+
+
+def test_a_browser_may_read_what_the_bridge_refuses(toy):
+    with serving(toy, max_body_bytes=10) as port:
+        for origin, allowed in (("https://app.example.org", True), ("https://evil.example", False)):
+            response = requests.post(
+                f"http://127.0.0.1:{port}/digest", b"x" * 20, headers={"Origin": origin}, timeout=5
+            )
+            assert response.status_code == 413
+            assert (response.headers.get("access-control-allow-origin") == origin) == allowed
+
+
+@pytest.mark.parametrize(
+    ("address", "plain"),
+    [
+        ("203.0.113.5", "203.0.113.5"),
+        ("::ffff:203.0.113.5", "203.0.113.5"),
+        ("::FFFF:cb00:7105", "203.0.113.5"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("", "127.0.0.1"),
+        ("x", "127.0.0.1"),
+    ],
+)
+def test_an_address_has_one_form(toy, address, plain):
+    with serving(toy, trusted_proxy=True) as port:
+        head = f"GET /environ HTTP/1.1\r\nHost: x\r\nX-Real-IP: {address}\r\n\r\n"
+        assert environ_of(port, head.encode())["REMOTE_ADDR"] == plain
 
 
 def test_head_has_the_length_and_no_body(port):
@@ -276,7 +467,7 @@ def test_a_trusted_proxy_says_the_address(toy):
 def test_keep_alive_survives_every_kind_of_request(port):
     with requests.Session() as session:
         for _ in range(3):
-            for size in (0, 10, bridge.SMALL_BODY_BYTES + 1):
+            for size in (0, 10, bridge.COLLECTED_BYTES + 1):
                 body = b"z" * size
                 sent = session.post(f"http://127.0.0.1:{port}/digest", body, timeout=10)
                 assert sent.content == described(body)

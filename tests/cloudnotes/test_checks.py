@@ -51,6 +51,7 @@ def test_good_settings_pass_check_deploy():
         ({"BUCKET_NAME": "b", "AWS_ACCESS_KEY_ID": "k"}, "S3 is half configured"),
         ({"BUCKET_NAME": "b", "AWS_SECRET_ACCESS_KEY": "k"}, "S3 is half configured"),
         ({"AWS_ENDPOINT_URL": "https://s3.example"}, "BUCKET_NAME"),
+        ({"AWS_ACCESS_KEY_ID": "k"}, "BUCKET_NAME"),
         ({"ENVIRONMENT": "prod"}, "ENVIRONMENT"),
         ({"DATABASE_URL": "mysql://a:b@c/d"}, "DATABASE_URL"),
     ],
@@ -67,14 +68,21 @@ def test_it_refuses_to_start_in_one_line(changes, said, start):
     assert "Traceback" not in told.stderr
 
 
-def test_railway_needs_a_key_and_nothing_else():
+def test_railway_needs_a_key_and_a_place_that_lasts(tmp_path):
     railway = {
         "RAILWAY_ENVIRONMENT_NAME": "production",
         "RAILWAY_PUBLIC_DOMAIN": "notes.up.railway.app",
         "SECRET_KEY": GOOD["SECRET_KEY"],
     }
-    told = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", **railway)
-    assert told.returncode == 0, told.stderr
+    lasting = {"DATABASE_URL": "postgres://a:b@c/d", "BUCKET_NAME": "b"}
+    check = ("manage.py", "check", "--deploy", "--fail-level", "WARNING")
+    for place in (lasting, {"RAILWAY_VOLUME_MOUNT_PATH": str(tmp_path)}):
+        told = run(*check, **railway, **place)
+        assert told.returncode == 0, told.stderr
+    for missing in lasting:
+        place = {name: value for name, value in lasting.items() if name != missing}
+        told = run(*check, **railway, **place)
+        assert "a disk that the next deploy throws away" in told.stderr
 
 
 def test_the_development_key_is_made_once(tmp_path):

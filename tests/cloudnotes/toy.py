@@ -129,11 +129,13 @@ def serving(application: Any, **options: Any) -> Iterator[int]:
         **Worker.CONFIG_KWARGS,
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield port
-    server.should_exit = True
-    server.force_exit = True
-    thread.join()
+    try:
+        yield port
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        thread.join()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -34,6 +35,19 @@ class PostgreSQL:
 
     def stop(self) -> None:
         self.run("pg_ctl", "-w", "-s", "-m", "immediate", "stop")
+
+    def hang(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, sent: int) -> None:
+        """Signal the server and every process of it."""
+        postmaster = (self.folder / "data" / "postmaster.pid").read_text().split()[0]
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        for process in (postmaster, *children):
+            os.kill(int(process), sent)
 
     def __enter__(self) -> "PostgreSQL":
         self.run("initdb", "-U", "cloudnotes", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")

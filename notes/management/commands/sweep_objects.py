@@ -1,8 +1,9 @@
 """``sweep_objects``: delete the stored objects that a crash or an outage left behind."""
 
+import math
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
 from notes.actions import objects
@@ -14,9 +15,14 @@ class Command(BaseCommand):
 
     help = "Delete stored objects that no note points at any more."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--patience", type=float, default=math.inf, help="End after about so many seconds."
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            gone = objects.sweep(now=timezone.now())
+            gone = objects.sweep(now=timezone.now(), patience=options["patience"])
         except StorageUnavailable:
             self.stderr.write("The storage does not answer; the objects stay for the next sweep.")
             return

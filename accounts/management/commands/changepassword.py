@@ -1,0 +1,19 @@
+"""``changepassword``: Django's, and the account's sessions end."""
+
+from typing import Any
+
+from django.contrib.auth.management.commands.changepassword import Command as DjangoCommand
+from django.utils import timezone
+
+from accounts.actions import sessions
+from accounts.models import Session, User
+
+
+class Command(DjangoCommand):
+    """A new password from the console ends what was logged in with the old one."""
+
+    def handle(self, *args: Any, **options: Any) -> str | None:
+        said: str | None = super().handle(*args, **options)
+        user = User.objects.get_by_natural_key(options["username"])
+        sessions.revoke_all(user=user, reason=Session.Reason.PASSWORD_CHANGED, now=timezone.now())
+        return said
