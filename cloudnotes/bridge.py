@@ -190,9 +190,6 @@ class Bridge:
         self.arriving.pool.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # A copy, because the server appends the trailers of a chunked body to its list, and a
-        # trailer must not become a header that a proxy in front would have set or removed.
-        scope = {**scope, "headers": list(scope["headers"])}
         headers = dict(scope["headers"])
         name = request_id.choose(headers.get(b"x-request-id", b"").decode("latin-1"))
         request_id.current.set(name)
@@ -202,7 +199,14 @@ class Bridge:
             await self._refuse(scope, receive, send, Refused(408, "body_timeout", f"{silence}"))
         except Refused as refusal:
             await self._refuse(scope, receive, send, refusal)
+        except OSError:
+            logger.exception("A request body cannot be kept on disk.")
+            full = Refused(503, "unavailable", "The body cannot be taken. Please try again.")
+            await self._refuse(scope, receive, send, full)
         else:
+            if b"upgrade" in headers:
+                # The server's parser reads nothing more on a connection that offered one.
+                answer.headers.append((b"connection", b"close"))
             await self._send(answer, scope["method"], receive, send)
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Answer:
@@ -273,10 +277,9 @@ class Bridge:
         self, receive: Receive, start: bytearray, deadline: float
     ) -> tuple[IO[bytes], int]:
         """Return the body of which ``start`` has arrived as an open file on disk, and its size."""
-        try:
-            spool = TemporaryFile()  # noqa: SIM115 - whoever reads it ends it
-            size = spool.write(start)
-            more = True
+        with contextlib.ExitStack() as on_error:
+            spool = on_error.enter_context(TemporaryFile())
+            size, more = spool.write(start), True
             while more:
                 message = await next_message(receive, deadline)
                 size += spool.write(message.get("body", b""))
@@ -284,14 +287,8 @@ class Bridge:
                 if size > self.max_body_bytes:
                     raise self._too_large()
             spool.seek(0)
-        except Disconnected:
-            raise
-        except OSError:
-            logger.exception("A request body cannot be kept on disk.")
-            raise Refused(
-                503, "unavailable", "The body cannot be taken. Please try again."
-            ) from None
-        return spool, size
+            on_error.pop_all()  # from here on whoever reads it closes it
+            return spool, size
 
     def _environ(self, scope: Scope, body: IO[bytes], length: int | None) -> dict[str, Any]:
         """Return the WSGI environment (PEP 3333) of an ASGI scope."""

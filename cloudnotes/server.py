@@ -35,6 +35,11 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.head_deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
         super().data_received(data)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; drop a trailer, which a proxy in front has neither set nor removed."""
+        if not self.in_body:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self.in_body = True
         self._forget_head()

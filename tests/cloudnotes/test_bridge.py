@@ -196,9 +196,7 @@ def test_trailers_do_not_become_headers(toy):
         connection.close()
 
 
-@pytest.mark.parametrize(
-    "content_type", ["a/b; x*=bogus''x", "a/b; x*=idna''%ff", "a/b; " + "x" * 20_000]
-)
+@pytest.mark.parametrize("content_type", ["a/b; x*=bogus''x", "a/b; x*=idna''%ff"])
 def test_a_content_type_that_cannot_be_parsed_is_400(port, content_type):
     response = requests.get(
         f"http://127.0.0.1:{port}/environ", headers={"Content-Type": content_type}, timeout=5
