@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from django.conf import settings
 
 from cloudnotes import headers
-from cloudnotes.bridge import Bridge, Receive, Scope, Send
+from cloudnotes.bodies import Receive
+from cloudnotes.bridge import Bridge, Scope, Send
 from cloudnotes.wsgi import application as wsgi_application
 
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]

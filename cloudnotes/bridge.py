@@ -15,51 +15,40 @@ answer within ``ANSWER_SECONDS``, is answered 503: whatever hangs behind us, the
 """
 
 import asyncio
-import contextlib
 import io
 import ipaddress
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from tempfile import TemporaryFile
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 from django.utils.http import parse_header_parameters
 
 from cloudnotes import errors, request_id
+from cloudnotes.bodies import (
+    MEMORY_BYTES,
+    ArrivingBody,
+    Collector,
+    Disconnected,
+    Message,
+    Receive,
+    Refused,
+    drop,
+    too_large,
+)
 
 Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-MEMORY_BYTES = 1 * 2**20
 COLLECTED_BYTES = 8 * 2**20
-SPOOLS = 32
 QUEUE_SECONDS = 8.0
 ANSWER_SECONDS = 9.5
-BODY_IDLE_SECONDS = 30.0
-SLOWEST_BYTES_PER_SECOND = 32 * 2**10
-LINGER_SECONDS = 5.0
-LINGER_BYTES = 64 * 2**20
 
 logger = logging.getLogger(__name__)
-
-
-class Disconnected(OSError):
-    """The client went away, or fell silent, before its body was complete."""
-
-
-class Refused(Exception):
-    """The request is answered by the bridge itself, with this status, code and sentence."""
-
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status, self.code = status, code
 
 
 class Lane:
@@ -100,55 +89,6 @@ class Lane:
             self.pool.submit(work.result().close)
 
 
-class ArrivingBody(io.RawIOBase):
-    """A request body of ``length`` bytes read in a thread while it arrives on the event loop."""
-
-    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, length: int) -> None:
-        self.receive, self.loop = receive, loop
-        self.deadline = loop.time() + BODY_IDLE_SECONDS + length / SLOWEST_BYTES_PER_SECOND
-        self.rest = memoryview(b"")
-        self.more = True
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill ``buffer``; 0 at the end. Raises :class:`Disconnected` when the client is gone."""
-        while self.more and not self.rest:
-            waiting = asyncio.run_coroutine_threadsafe(self._next(), self.loop)
-            try:
-                self.rest = memoryview(waiting.result())
-            except CancelledError:
-                raise Disconnected("The server is stopping.") from None
-        taken = min(len(buffer), len(self.rest))
-        buffer[:taken] = self.rest[:taken]
-        self.rest = self.rest[taken:]
-        return taken
-
-    async def _next(self) -> bytes:
-        message = await next_message(self.receive, self.deadline)
-        self.more = message.get("more_body", False)
-        body: bytes = message.get("body", b"")
-        return body
-
-
-async def next_message(receive: Receive, deadline: float) -> Message:
-    """Return the next part of a request body. Raises :class:`Disconnected`.
-
-    A client has ``BODY_IDLE_SECONDS`` for each part and until ``deadline`` (on the loop's clock)
-    for all of them.
-    """
-    idle = asyncio.get_running_loop().time() + BODY_IDLE_SECONDS
-    try:
-        async with asyncio.timeout_at(min(idle, deadline)):
-            message = await receive()
-    except TimeoutError:
-        raise Disconnected("The request body did not arrive in time.") from None
-    if message["type"] == "http.disconnect":
-        raise Disconnected("The client closed the connection.")
-    return message
-
-
 @dataclass
 class Answer:
     """What the application said; ``rest`` is what is still to be pulled from it."""
@@ -182,7 +122,7 @@ class Bridge:
         self.trusted_proxy = trusted_proxy
         self.ready = Lane("ready", threads, ANSWER_SECONDS)
         self.arriving = Lane("arriving", threads)
-        self.spools = asyncio.Semaphore(SPOOLS)
+        self.collector = Collector(max_body_bytes)
 
     def close(self) -> None:
         """Take no more work; threads end with the request that they are in."""
@@ -222,7 +162,7 @@ class Bridge:
                 answer.headers.append((b"connection", b"close"))
             answer.unread = arriving.more and b"expect" not in headers
             return answer
-        body, size = await self._collect(receive, length)
+        body, size = await self.collector.collect(receive, length)
         environ = self._environ(scope, body, size)
         is_upload = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
         lane = self.arriving if is_upload else self.ready
@@ -242,53 +182,8 @@ class Bridge:
             return None
         length = int(headers.get(b"content-length", b"0"))
         if length > self.max_body_bytes:
-            raise self._too_large()
+            raise too_large(self.max_body_bytes)
         return length
-
-    def _too_large(self) -> Refused:
-        return Refused(
-            413,
-            "body_too_large",
-            f"The request body is larger than the limit of {self.max_body_bytes} bytes.",
-        )
-
-    async def _collect(self, receive: Receive, length: int | None) -> tuple[IO[bytes], int]:
-        """Return the whole body as an open file, and its size in bytes."""
-        if length == 0:
-            return io.BytesIO(), 0
-        most = self.max_body_bytes if length is None else length
-        now = asyncio.get_running_loop().time()
-        deadline = now + BODY_IDLE_SECONDS + most / SLOWEST_BYTES_PER_SECOND
-        message = await next_message(receive, deadline)
-        body = bytearray(message.get("body", b""))
-        while message.get("more_body", False) and len(body) <= MEMORY_BYTES:
-            message = await next_message(receive, deadline)
-            body += message.get("body", b"")
-        if not message.get("more_body", False):
-            if length is not None and len(body) != length:
-                raise Refused(
-                    400, "body_incomplete", "The body is not as long as it was said to be."
-                )
-            return io.BytesIO(body), len(body)
-        async with self.spools:
-            return await self._spool(receive, body, deadline)
-
-    async def _spool(
-        self, receive: Receive, start: bytearray, deadline: float
-    ) -> tuple[IO[bytes], int]:
-        """Return the body of which ``start`` has arrived as an open file on disk, and its size."""
-        with contextlib.ExitStack() as on_error:
-            spool = on_error.enter_context(TemporaryFile())
-            size, more = spool.write(start), True
-            while more:
-                message = await next_message(receive, deadline)
-                size += spool.write(message.get("body", b""))
-                more = message.get("more_body", False)
-                if size > self.max_body_bytes:
-                    raise self._too_large()
-            spool.seek(0)
-            on_error.pop_all()  # from here on whoever reads it closes it
-            return spool, size
 
     def _environ(self, scope: Scope, body: IO[bytes], length: int | None) -> dict[str, Any]:
         """Return the WSGI environment (PEP 3333) of an ASGI scope."""
@@ -377,7 +272,7 @@ class Bridge:
             body = {"type": "http.response.body", "body": answer.body}
             if answer.unread:
                 await send({**body, "more_body": True})
-                await _drop(receive)
+                await drop(receive)
                 body = {"type": "http.response.body", "body": b""}
             await send(body)
             return
@@ -411,7 +306,7 @@ class Bridge:
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": True})
         if refusal.status == 413:
-            await _drop(receive)
+            await drop(receive)
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -431,18 +326,6 @@ def _plain_address(text: str) -> str:
     except ValueError:
         return ""
     return str(getattr(address, "ipv4_mapped", None) or address)
-
-
-async def _drop(receive: Receive) -> None:
-    """Read and forget the rest of a body, for a bounded time and size."""
-    left = LINGER_BYTES
-    deadline = asyncio.get_running_loop().time() + LINGER_SECONDS
-    with contextlib.suppress(Disconnected):
-        while left > 0:
-            message = await next_message(receive, deadline)
-            left -= len(message.get("body", b""))
-            if not message.get("more_body", False):
-                return
 
 
 async def _disconnect(receive: Receive) -> None:

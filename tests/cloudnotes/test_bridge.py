@@ -10,7 +10,7 @@ import threading
 import pytest
 import requests
 
-from cloudnotes import bridge, server
+from cloudnotes import bodies, bridge, server
 from tests.cloudnotes.toy import Toy, serving
 
 
@@ -103,7 +103,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_frees_its_thread(port, toy
         connection.sendall(head.encode() + b"x" * 1000)
         connection.close()
     assert toy.read_failed.wait(10)
-    assert isinstance(toy.read_error, bridge.Disconnected)
+    assert isinstance(toy.read_error, bodies.Disconnected)
     body = b"y" * size
     response = requests.post(f"http://127.0.0.1:{port}/digest", body, timeout=20)
     assert response.content == described(body)
@@ -111,7 +111,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_frees_its_thread(port, toy
 
 @pytest.mark.parametrize("size", [10, bridge.COLLECTED_BYTES * 2])
 def test_a_client_that_falls_silent_is_answered_or_dropped(toy, monkeypatch, size):
-    monkeypatch.setattr(bridge, "BODY_IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(bodies, "BODY_IDLE_SECONDS", 0.3)
     with serving(toy) as port:
         connection = connect(port)
         head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
