@@ -112,6 +112,8 @@ class Collector:
         while message.get("more_body", False) and len(body) <= MEMORY_BYTES:
             message = await next_message(receive, deadline)
             body += message.get("body", b"")
+        if len(body) > self.max_bytes:
+            raise too_large(self.max_bytes)
         if not message.get("more_body", False):
             if length is not None and len(body) != length:
                 raise Refused(

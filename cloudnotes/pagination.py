@@ -2,10 +2,10 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from django.core import signing
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Func, IntegerField, Model, Q, QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -16,10 +16,19 @@ MAX_LIMIT = 200
 SALT = "cloudnotes.pagination"
 
 
-class Paged(Protocol):
-    """A view whose lists are paged: ``keyset`` names a datetime column, newest first."""
+PAGE_BYTES = 8 * 2**20
 
-    keyset: str
+
+class OctetLength(Func):
+    """How many bytes a text has in UTF-8, without reading it where the database can."""
+
+    function = "OCTET_LENGTH"
+    arity = 1
+    output_field = IntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "LENGTH(CAST(%(expressions)s AS BLOB))"
+        return self.as_sql(compiler, connection, template=template, **context)
 
 
 class KeysetPagination(BasePagination):
@@ -28,6 +37,9 @@ class KeysetPagination(BasePagination):
     The order is the view's ``keyset`` column descending, then the primary key descending, so a
     deep page costs what the first one costs and rows that arrive meanwhile shift nothing.
     ``?count=true`` adds the total as ``count``. The cursor is signed: a changed one is 400.
+
+    A view may name its ``heavy_column``: a page of more than the default number of rows then ends
+    before their texts exceed ``PAGE_BYTES``, so that 200 notes of 1 MiB do not fill the memory.
     """
 
     def paginate_queryset(
@@ -42,8 +54,11 @@ class KeysetPagination(BasePagination):
                 Q(**{f"{self.keyset}__lte": moment})
                 & (Q(**{f"{self.keyset}__lt": moment}) | Q(pk__lt=key))
             )
+        queryset = queryset.order_by(f"-{self.keyset}", "-pk")
         limit = _limit(request)
-        rows = list(queryset.order_by(f"-{self.keyset}", "-pk")[: limit + 1])
+        if limit > DEFAULT_LIMIT and (column := getattr(view, "heavy_column", None)):
+            limit = _fitting(queryset, column, limit)
+        rows = list(queryset[: limit + 1])
         self.next = self._encode(rows[limit - 1]) if len(rows) > limit else None
         return rows[:limit]
 
@@ -103,6 +118,17 @@ class KeysetPagination(BasePagination):
                 "count": {"type": "integer"},
             },
         }
+
+
+def _fitting(queryset: QuerySet[Any], column: str, limit: int) -> int:
+    """Return how many rows, of at most ``limit``, make a page; one always does."""
+    sizes = queryset.annotate(size=OctetLength(column)).values_list("size", flat=True)[:limit]
+    total = 0
+    for number, size in enumerate(sizes):
+        total += size
+        if total > PAGE_BYTES and number > 0:
+            return number
+    return limit
 
 
 def _limit(request: Request) -> int:

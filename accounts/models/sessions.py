@@ -6,7 +6,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.utils import timezone
 
 from cloudnotes.constraints import ForeignKeyConstraint
 
@@ -45,9 +45,9 @@ class Session(models.Model):
     )
     refresh_id = models.UUIDField(default=uuid.uuid4)
     previous_refresh_id = models.UUIDField(null=True, blank=True)
-    rotated_at = models.DateTimeField(db_default=Now())
-    created_at = models.DateTimeField(db_default=Now())
-    last_seen_at = models.DateTimeField(db_default=Now())
+    rotated_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now)
+    last_seen_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     user_agent = models.CharField(max_length=300, blank=True, default="", db_default="")
     address = models.GenericIPAddressField(null=True, blank=True)

@@ -91,6 +91,7 @@ class NoteViewSet(viewsets.GenericViewSet[Note]):
     serializer_class = NoteSerializer
     queryset = Note.objects.none()
     keyset = "updated_at"
+    heavy_column = "content"
     max_json_bytes = settings.MAX_JSON_BYTES
 
     def get_queryset(self) -> NoteQuerySet:

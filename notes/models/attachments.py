@@ -1,7 +1,7 @@
 """Attachments: the files of notes."""
 
 from django.db import models
-from django.db.models.functions import Now
+from django.utils import timezone
 
 from cloudnotes.constraints import ForeignKeyConstraint
 from notes.models.notes import Note
@@ -21,7 +21,7 @@ class Attachment(models.Model):
         StoredObject, on_delete=models.DO_NOTHING, db_constraint=False, related_name="attachments"
     )
     name = models.CharField(max_length=255)
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [

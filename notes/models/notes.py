@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
-from django.db.models.functions import Now
+from django.utils import timezone
 
 from cloudnotes.constraints import ForeignKeyConstraint
 
@@ -45,8 +45,8 @@ class Note(models.Model):
     title = models.CharField(max_length=200, blank=True)
     content = models.TextField(blank=True, default="", db_default="")
     version = models.PositiveIntegerField(default=1, db_default=1)
-    created_at = models.DateTimeField(db_default=Now())
-    updated_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
 
     objects = NoteQuerySet.as_manager()
 

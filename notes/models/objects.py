@@ -4,7 +4,7 @@ import datetime as dt
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.utils import timezone
 
 ABANDONED_AFTER = dt.timedelta(hours=1)
 
@@ -38,7 +38,7 @@ class StoredObject(models.Model):
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
     content_type = models.CharField(max_length=100)
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(default=timezone.now)
 
     objects = StoredObjectQuerySet.as_manager()
 

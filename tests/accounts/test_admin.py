@@ -1,11 +1,14 @@
 """Users in the admin: found, disabled and enabled, deleted with all they own."""
 
+import io
+
 import pytest
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from accounts.models import Session, User
 from notes.models import Note
-from tests.conftest import client_of, make_user
+from tests.conftest import PASSWORD, client_of, make_user
 
 pytestmark = pytest.mark.django_db
 USERS = reverse("admin:accounts_user_changelist")
@@ -121,3 +124,47 @@ def test_sessions_are_shown_and_cannot_be_changed(staff, alice):
     assert staff.post(
         reverse("admin:accounts_session_change", args=[session.pk]), {"address": "1.1.1.1"}
     ).status_code in (403, 405)
+
+
+def test_a_password_that_staff_set_ends_the_sessions(staff, alice, anonymous):
+    client = client_of(alice)
+    url = reverse("admin:auth_user_password_change", args=[alice.pk])
+    form = {"password1": "another long one", "password2": "another long one"}
+    assert staff.post(url, {**form, "usable_password": "true"}).status_code == 302
+    assert client.get("/api/v1/auth/me").status_code == 401
+    assert Session.objects.get(user=alice).revoked_reason == "password_changed"
+    body = {"username": "alice", "password": "another long one"}
+    assert anonymous.post("/api/v1/auth/login", body, format="json").status_code == 200
+
+
+def test_a_password_from_the_console_ends_the_sessions(alice, monkeypatch):
+    client = client_of(alice)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "another long one")
+    call_command("changepassword", "ALICE@example.org", stdout=io.StringIO())
+    assert client.get("/api/v1/auth/me").status_code == 401
+
+
+def test_make_admin_with_a_taken_address_says_so(alice):
+    with pytest.raises(CommandError, match="already taken"):
+        call_command("createsuperuser", email="alice@example.org", interactive=False)
+
+
+@pytest.mark.parametrize(
+    ("email", "username"),
+    [("x@example.org", "bob＠example.org"), ("x@example.org", "\ufdfa" * 30)],
+)
+def test_unfit_identifiers_are_errors_in_the_form(staff, bob, email, username):
+    form = {"email": email, "username": username, "full_name": "", "usable_password": "true"}
+    form |= {"password1": "a long password", "password2": "a long password"}
+    assert staff.post(reverse("admin:accounts_user_add"), form).status_code == 200
+    assert not User.objects.filter(email=email).exists()
+
+
+def test_admin_log_ins_are_security_events(client, staff, caplog):
+    caplog.set_level("INFO", "cloudnotes.security")
+    for password in ("wrong", PASSWORD):
+        form = {"username": "sam@example.org", "password": password}
+        client.post(reverse("admin:login"), form)
+    events = [record.event for record in caplog.records if hasattr(record, "event")]
+    assert events == ["admin_login_refused", "admin_login"]
+    assert PASSWORD not in caplog.text

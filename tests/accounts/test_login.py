@@ -98,3 +98,18 @@ def test_a_disabled_user_is_out_at_once(alice):
     assert client.get("/api/v1/auth/me").status_code == 200
     User.objects.filter(pk=alice.pk).update(is_active=False)
     assert client.get("/api/v1/auth/me").status_code == 401
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"password": "!"}])
+def test_what_changes_while_the_password_is_hashed_counts(alice, anonymous, monkeypatch, change):
+    checks = User.check_password
+
+    def slow(user, password):
+        right = checks(user, password)
+        User.objects.filter(pk=user.pk).update(**change)
+        return right
+
+    monkeypatch.setattr(User, "check_password", slow)
+    response = anonymous.post(LOGIN, {"username": "alice", "password": PASSWORD}, format="json")
+    assert response.status_code == 401
+    assert not Session.objects.exists()

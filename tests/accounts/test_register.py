@@ -86,3 +86,19 @@ def test_the_unprefixed_path_is_the_same_view(anonymous):
     assert anonymous.post("/register", body, format="json").status_code == 201
     assert anonymous.post("/login", body, format="json").status_code == 200
     assert anonymous.post("/auth/login", body, format="json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"username": "\ufdfa" * 20}, {"email": "f@" + ".".join(["\ufdfa" * 5] * 10) + ".org"}],
+)
+def test_identifiers_that_grow_when_folded_are_refused(anonymous, fields):
+    assert register(anonymous, **fields).status_code == 400
+    assert not User.objects.exists()
+
+
+def test_what_is_taken_is_told_from_what_it_says(anonymous):
+    """PostgreSQL's message holds the value: it must not be read as the error's kind."""
+    register(anonymous, username="foreign key")
+    response = register(anonymous, email="b@example.org", username="FOREIGN key")
+    assert response.json()["code"] == "username_taken"

@@ -92,3 +92,14 @@ def test_the_development_key_is_made_once(tmp_path):
     assert len(keys.pop()) > 64
     assert (tmp_path / "secret_key").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
+
+
+def test_the_env_file_says_where_the_server_listens(tmp_path):
+    script = "import runpy; c = runpy.run_path('gunicorn.conf.py'); print(c['bind'], c['workers'])"
+    file = tmp_path / "env"
+    file.write_text("PORT=8123\nHOST=127.0.0.9\nWEB_CONCURRENCY=3\n")
+    assert run("-c", script, ENV_FILE=str(file)).stdout == "127.0.0.9:8123 3\n"
+    told = run("-c", script, ENV_FILE=str(file), PORT="9").stdout
+    assert told == "127.0.0.9:9 3\n"
+    assert run("-c", script).stdout == "127.0.0.1:8000 2\n"
+    assert run("-c", script, **GOOD).stdout in ("[::]:8000 2\n", "0.0.0.0:8000 2\n")

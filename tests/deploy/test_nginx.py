@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import ssl
 import subprocess
 
@@ -102,8 +103,20 @@ def test_the_service_sees_the_client_and_the_scheme(behind_nginx):
     assert refused.headers["Content-Type"] == "application/problem+json"
 
 
-def test_old_tls_is_refused(behind_nginx):
+@pytest.mark.parametrize(
+    ("version", "taken"), [(ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_1, False)]
+)
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_old_tls_is_refused(behind_nginx, version, taken):
     _, _, url, certificate = behind_nginx
     context = ssl.create_default_context(cafile=certificate)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    assert requests.get(f"{url}/health", verify=certificate, timeout=5).ok
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = version
+    host, port = url.removeprefix("https://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as plain:
+        if taken:
+            context.wrap_socket(plain, server_hostname=host).close()
+        else:
+            with pytest.raises(ssl.SSLError):
+                context.wrap_socket(plain, server_hostname=host)

@@ -1,11 +1,14 @@
 import datetime as dt
+import os
+import threading
+import time
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from notes.actions import notes as actions
-from notes.models import Note
+from notes.models import Attachment, Note, StoredObject
 from tests.conftest import client_of
 
 pytestmark = pytest.mark.django_db
@@ -174,6 +177,18 @@ class TestList:
             assert response.status_code == 400, cursor
             assert response.json()["errors"][0]["code"] == "invalid_cursor"
 
+    def test_a_page_of_heavy_notes_ends_early_and_none_is_left_out(self, as_alice, alice):
+        for number in range(25):
+            Note.objects.create(owner=alice, title=str(number), content="é" * 2**19)
+        seen, cursor, pages = [], "", 0
+        while cursor is not None:
+            page = as_alice.get(f"{NOTES}?limit=200&cursor={cursor}").json()
+            seen += [note["id"] for note in page["results"]]
+            cursor, pages = page["next"], pages + 1
+        assert pages == 4
+        assert seen == sorted(seen, reverse=True)
+        assert len(seen) == 25
+
     def test_queries(self, as_alice):
         for number in range(3):
             create(as_alice, title=str(number))
@@ -222,3 +237,44 @@ def test_method_not_allowed_is_a_problem(as_alice):
     assert response.status_code == 405
     assert response.json()["code"] == "method_not_allowed"
     assert "POST" in response.headers["Allow"]
+
+
+def test_text_is_text(as_alice):
+    for value in (1, 1.5, 1e300, True, {}, []):
+        response = as_alice.post(NOTES, {"title": value}, format="json")
+        assert response.status_code == 400
+        assert response.json()["errors"][0]["code"] == "invalid"
+
+
+@pytest.mark.skipif(not os.environ.get("DATABASE_URL"), reason="the PostgreSQL leg: make test-all")
+@pytest.mark.django_db(transaction=True)
+def test_a_write_that_waited_for_a_lock_sees_the_file_that_came_meanwhile(as_alice, alice):
+    """PostgreSQL re-reads a row that it waited for, but not the rows joined to it."""
+    note = Note.objects.get(pk=create(as_alice)["id"])
+    locked, waited = threading.Event(), []
+
+    def edit():
+        locked.wait(10)
+        note = Note.objects.visible_to(alice).get()
+        now = dt.datetime.now(dt.UTC)
+        waited.append(actions.update_note(note=note, changes={"title": "x"}, by=alice, now=now))
+        connection.close()
+
+    thread = threading.Thread(target=edit)
+    thread.start()
+    with transaction.atomic():
+        actions.lock(note)
+        locked.set()
+        stored = StoredObject.objects.create(key="k", size=1, sha256="0", state="ready")
+        Attachment.objects.create(note=note, object=stored, name="new.txt")
+        deadline = time.monotonic() + 10
+        while not _somebody_waits_for_a_lock():
+            assert time.monotonic() < deadline
+    thread.join()
+    assert waited[0].get_attachment().name == "new.txt"
+
+
+def _somebody_waits_for_a_lock():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0] > 0

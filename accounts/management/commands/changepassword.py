@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.management.commands.changepassword import Command as DjangoCommand
+from django.core.management import CommandError
 from django.utils import timezone
 
 from accounts.actions import sessions
@@ -13,7 +14,10 @@ class Command(DjangoCommand):
     """A new password from the console ends what was logged in with the old one."""
 
     def handle(self, *args: Any, **options: Any) -> str | None:
-        said: str | None = super().handle(*args, **options)
-        user = User.objects.get_by_natural_key(options["username"])
+        try:
+            user = User.objects.get_by_natural_key(options["username"])
+        except User.DoesNotExist:
+            raise CommandError("Name the account by its e-mail address.") from None
+        said: str | None = super().handle(*args, **{**options, "username": user.email})
         sessions.revoke_all(user=user, reason=Session.Reason.PASSWORD_CHANGED, now=timezone.now())
         return said
