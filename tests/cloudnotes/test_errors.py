@@ -20,9 +20,9 @@ def test_a_violated_constraint_is_found_by_name_and_by_columns(alice):
 
 
 def test_a_check_of_the_database_speaks_http(alice):
-    alice.username = "a@b"
+    alice.username_folded = "a@b"
     with pytest.raises(IntegrityError) as check:
-        alice.save(update_fields=["username"])
+        alice.save(update_fields=["username_folded"])
     assert errors.describe(check.value)["code"] == "invalid_username"
 
 
