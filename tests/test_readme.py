@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.conftest import leg
-from tests.servers import BIN, ROOT, free_port, wait_for
+from tests.servers import BIN, ROOT, database, free_port, wait_for
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
@@ -33,26 +33,27 @@ def run(script, cwd, **environment):
 @pytest.fixture
 def made(tmp_path):
     """Run ``make run`` as the README says, on another port and folder; yield its address."""
-    port = free_port()
-    environment = {"PORT": str(port), "DATA_DIR": str(tmp_path / "data")}
-    with (tmp_path / "out").open("w") as out:
-        process = subprocess.Popen(
-            ["make", "run"],
-            cwd=ROOT, env={**os.environ, **environment},
-            stdout=out, stderr=out, start_new_session=True,
-        )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
+    with database(tmp_path) as where:
+        port = free_port()
+        environment = {"PORT": str(port), "DATA_DIR": str(tmp_path / "data"), **where}
+        with (tmp_path / "out").open("w") as out:
+            process = subprocess.Popen(
+                ["make", "run"],
+                cwd=ROOT, env={**os.environ, **environment},
+                stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
+        url = f"http://127.0.0.1:{port}"
 
-    def is_ready():
-        try:
-            return requests.get(f"{url}/health/ready", timeout=2).ok
-        except requests.RequestException:
-            return False
+        def is_ready():
+            try:
+                return requests.get(f"{url}/health/ready", timeout=2).ok
+            except requests.RequestException:
+                return False
 
-    wait_for(is_ready, process, "make run")
-    yield url, environment, tmp_path
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(timeout=40)
+        wait_for(is_ready, process, "make run")
+        yield url, environment, tmp_path
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=40)
 
 
 def test_make_run_then_every_curl_line_then_make_admin(made):
