@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -139,3 +141,15 @@ def serving(application: Any, **options: Any) -> Iterator[int]:
         server.should_exit = True
         server.force_exit = True
         thread.join()
+
+
+def connect(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def read_response(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response.status, dict(response.getheaders()), response.read()
