@@ -27,6 +27,8 @@ command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v nginx >/dev/null || missing="$missing nginx-light"
 command -v chromium >/dev/null || missing="$missing chromium"
 command -v chromedriver >/dev/null || missing="$missing chromium-driver"
+command -v curl >/dev/null || missing="$missing curl"
+command -v openssl >/dev/null || missing="$missing openssl"
 if [ -n "$missing" ]; then
     echo "Installing$missing ..."
     command -v apt-get >/dev/null || { echo "Please install:$missing"; exit 1; }
