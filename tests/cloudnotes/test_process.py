@@ -66,6 +66,14 @@ def test_the_service_refuses_sockets_that_have_no_consumer(disk_server):
     assert refused.value.response.status_code == 403
 
 
+def test_live_is_answered_for_any_host_without_a_thread(disk_server):
+    answer = requests.get(
+        f"{disk_server.url}/health/live", headers={"Host": "healthcheck.railway.app"}, timeout=5
+    )
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_a_killed_worker_is_replaced_and_nothing_is_refused_for_long(disk_server):
     workers = disk_server.workers()
     assert len(workers) == 2
