@@ -10,7 +10,7 @@ RUN python3 -m venv /venv \
         -r /build/requirements.txt
 
 FROM ${BASE}
-RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin cloudnotes
+RUN useradd --uid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin cloudnotes
 COPY --from=wheels /venv /venv
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
