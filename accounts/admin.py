@@ -42,7 +42,7 @@ class FoldedIdentifiers(forms.ModelForm):  # type: ignore[type-arg]  # not gener
         return self.cleaned_data
 
 
-class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not generic at run time
     """A password that staff set for somebody; it ends that person's sessions."""
 
     def save(self, commit: bool = True) -> User:
@@ -62,7 +62,7 @@ class NewUserForm(FoldedIdentifiers, AdminUserCreationForm):
         fields = ("email", "username", "full_name")
 
 
-class UserForm(FoldedIdentifiers, UserChangeForm):  # type: ignore[type-arg]
+class UserForm(FoldedIdentifiers, UserChangeForm):  # type: ignore[type-arg]  # same
     """An account that staff change."""
 
     class Meta:

@@ -229,7 +229,8 @@ class Bridge:
         try:
             return self._call(environ)
         except Exception:
-            logger.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            path = request_id.loggable(environ["PATH_INFO"])
+            logger.exception("%s %s", environ["REQUEST_METHOD"], path)
             raise Refused(500, "internal_error", "Something went wrong on our side.") from None
         finally:
             environ["wsgi.input"].close()
@@ -299,7 +300,8 @@ class Bridge:
         headers, body = errors.problem_bytes(
             refusal.status, refusal.code, str(refusal), origin=origin
         )
-        if refusal.status != 503:
+        if refusal.status != 503 or b"expect" in dict(scope["headers"]):
+            # The rest of the body is unwanted, or nobody knows whether it comes.
             headers.append((b"connection", b"close"))
         path = request_id.loggable(scope["path"])
         logger.warning("%s %s %d", scope["method"], path, refusal.status)

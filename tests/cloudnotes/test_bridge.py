@@ -10,19 +10,7 @@ import pytest
 import requests
 
 from cloudnotes import bodies, bridge
-from tests.cloudnotes.toy import Toy, connect, read_response, serving
-
-
-@pytest.fixture
-def toy():
-    return Toy()
-
-
-@pytest.fixture
-def port(toy):
-    with serving(toy) as port:
-        yield port
-        toy.release.set()
+from tests.cloudnotes.toy import connect, read_response, serving
 
 
 def described(body: bytes) -> bytes:
@@ -129,6 +117,23 @@ def test_expect_100_continue_is_not_answered_when_a_large_body_is_refused_anyway
     status, headers, _ = read_response(connection)
     assert (status, headers["connection"]) == (401, "close")
     connection.close()
+
+
+def test_a_refused_expectation_closes_the_connection(toy, monkeypatch):
+    """The client may keep its body: what came next would be taken for it."""
+    monkeypatch.setattr(bridge, "QUEUE_SECONDS", 0.0)
+    with serving(toy, threads=1) as port:
+        head = "POST /hold HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 20000000"
+        holding = connect(port)
+        holding.sendall(f"{head}\r\n\r\n".encode())
+        assert toy.held.acquire(timeout=10)
+        connection = connect(port)
+        connection.sendall(f"{head}\r\n\r\n".encode())
+        status, headers, _ = read_response(connection)
+        assert (status, headers["connection"]) == (503, "close")
+        toy.release.set()
+        connection.close()
+        holding.close()
 
 
 @pytest.mark.parametrize("size", [5, 3 * 2**20])

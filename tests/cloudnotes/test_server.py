@@ -5,18 +5,7 @@ import json
 import pytest
 
 from cloudnotes import server
-from tests.cloudnotes.toy import Toy, connect, read_response, serving
-
-
-@pytest.fixture
-def toy():
-    return Toy()
-
-
-@pytest.fixture
-def port(toy):
-    with serving(toy) as port:
-        yield port
+from tests.cloudnotes.toy import connect, read_response, serving
 
 
 def test_trailers_do_not_become_headers(toy):
