@@ -1,6 +1,7 @@
-"""The project as an app: it brings ``migrate`` and the system checks."""
+"""The project as an app: it brings ``migrate``, the system checks and the admin's site."""
 
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin
 from django.core import checks
 
 from cloudnotes.checks import check_deployment
@@ -8,6 +9,12 @@ from cloudnotes.checks import check_deployment
 
 class CloudNotesConfig(AppConfig):
     name = "cloudnotes"
+    default = True
 
     def ready(self) -> None:
         checks.register(check_deployment)
+
+
+class StaffAdminConfig(admin.AdminConfig):
+    default = False
+    default_site = "accounts.staff.StaffSite"

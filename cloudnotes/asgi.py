@@ -4,6 +4,7 @@ Django's own ASGI handler runs synchronous views one thread hop at a time and me
 this bridge's throughput. Realtime brings the first consumer; until then every socket is refused.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from django.conf import settings
@@ -56,6 +57,9 @@ class Entrance:
             if message["type"] == "lifespan.shutdown":
                 return
 
+
+if not settings.RATE_LIMITS:
+    logging.getLogger("cloudnotes.security").warning("Rate limits are off (RATE_LIMITS=off).")
 
 application = Entrance(
     http=Bridge(

@@ -8,7 +8,9 @@ import functools
 import http
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
@@ -58,6 +60,35 @@ class DomainError(Exception):
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.detail)
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """What is left of a limit: requests, of ``limit`` in ``window`` seconds, for ``reset`` more."""
+
+    limit: int
+    remaining: int
+    window: int
+    reset: float
+
+
+class TooManyRequests(DomainError):
+    """A limit is used up; ``wait`` is in how many seconds there is room again."""
+
+    status = 429
+    code = "too_many_requests"
+
+    def __init__(self, detail: str, *, wait: float) -> None:
+        super().__init__(detail)
+        self.wait = wait
+
+
+def note_rate_limit(request: Any, status: RateLimit) -> None:
+    """Remember the scarcest limit that a request has met, for the ``RateLimit-*`` headers."""
+    request = getattr(request, "_request", request)
+    known: RateLimit | None = getattr(request, "rate_limit", None)
+    if known is None or status.remaining <= known.remaining:
+        request.rate_limit = status
 
 
 def problem(
@@ -111,11 +142,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if described is None:
         return None
     response = Response(described, status=described["status"], content_type=CONTENT_TYPE)
-    if isinstance(error, drf.APIException):
-        if challenge := getattr(error, "auth_header", None):
-            response.headers["WWW-Authenticate"] = challenge
-        if (wait := getattr(error, "wait", None)) is not None:
-            response.headers["Retry-After"] = str(int(wait) + 1)
+    if challenge := getattr(error, "auth_header", None):
+        response.headers["WWW-Authenticate"] = challenge
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.wait)))
     if described["status"] == 503:
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response

@@ -29,6 +29,7 @@ PROBLEM = inline_serializer(
 )
 ANYWHERE = {
     400: "The request is malformed or not valid.",
+    429: "A limit is used up; there is room again after `Retry-After` seconds.",
     500: "A bug of ours; it has been logged.",
     503: "The service is briefly unavailable; try again after `Retry-After` seconds.",
 }

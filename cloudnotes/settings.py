@@ -181,13 +181,27 @@ SESSION_ABSOLUTE_LIFETIME = timedelta(days=365)
 # What a user leaves behind outside the accounts app; called inside the deleting transaction.
 BEFORE_USER_DELETE = "notes.actions.owners.release_owner"
 
+# Limits: by scope, what is counted together, how many, in how many seconds. A network is a /24 or
+# a /64, an account is counted with it so that nobody locks somebody else out.
+
+RATE_LIMITS = env.bool("RATE_LIMITS", default=True)
+LIMITS = {
+    # The API in general, counted on Redis or by process.
+    "api": [("account", 3000, 60)],
+    "anonymous": [("network", 600, 60)],
+    # What could be guessed, flooded or filled up: exact, counted in the database.
+    "register": [("network", 30, 3600)],
+    "login": [("account+network", 10, 300), ("network", 100, 300)],
+    "admin_login": [("account+network", 10, 300), ("network", 50, 300)],
+}
+
 # Applications and the way a request takes.
 
 INSTALLED_APPS = [
     "cloudnotes",
     "accounts",
     "notes",
-    "django.contrib.admin",
+    "cloudnotes.apps.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -211,6 +225,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "cloudnotes.throttling.RateLimitMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "cloudnotes.errors.UnavailableMiddleware",
 ]
@@ -237,6 +252,7 @@ USE_TZ = True
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["cloudnotes.throttling.APIThrottle"],
     "DEFAULT_PARSER_CLASSES": ["cloudnotes.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "cloudnotes.parsers.JSONAlways",
@@ -268,7 +284,16 @@ SPECTACULAR_SETTINGS = {
 
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_ALLOW_CREDENTIALS = False
-CORS_EXPOSE_HEADERS = ["X-Request-Id", "Location", "ETag", "Retry-After"]
+CORS_EXPOSE_HEADERS = [
+    "X-Request-Id",
+    "Location",
+    "ETag",
+    "Retry-After",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "RateLimit-Policy",
+]
 TRUSTED_PROXY = env.bool("TRUSTED_PROXY", default=ON_RAILWAY)
 if TRUSTED_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -22,4 +22,5 @@ os.environ.update({name: value for name, value in OUTSIDE.items() if value})
 os.environ["ENV_FILE"] = os.devnull
 os.environ["DATA_DIR"] = DATA_DIR
 os.environ["CORS_ALLOWED_ORIGINS"] = "https://app.example.org"
+os.environ["RATE_LIMITS"] = "off"  # the tests of the limits switch them on
 os.environ["MAX_FILE_BYTES"] = str(8 * 2**20)

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import jwt
+from accounts import jwt, limits
 from accounts.actions import sessions, users
 from accounts.api.fields import AddressField, NewPasswordField, PasswordField, UsernameField
 from accounts.api.forms import OAuth2FormParser
@@ -100,6 +100,7 @@ class RegisterView(PublicView):
     def post(self, request: Request) -> Response:
         given = RegisterSerializer(data=request.data)
         given.is_valid(raise_exception=True)
+        limits.spend(request, "register")
         now = timezone.now()
         session = users.register(
             email=given.validated_data["email"],
@@ -130,9 +131,11 @@ class LoginView(PublicView):
     def post(self, request: Request) -> Response:
         given = LoginSerializer(data=request.data)
         given.is_valid(raise_exception=True)
+        identifier = given.validated_data.get("username") or given.validated_data["email"]
+        limits.spend(request, "login", identifier)
         now = timezone.now()
         session = sessions.log_in(
-            identifier=given.validated_data.get("username") or given.validated_data["email"],
+            identifier=identifier,
             password=given.validated_data["password"],
             now=now,
             **device(request),

@@ -1,0 +1,89 @@
+"""Limits on what an attacker would try often: exact across processes, hosts and restarts.
+
+Which scopes there are, and how many attempts each allows, stands in the setting ``LIMITS``. The
+count is one atomic statement in the database; a limiter in memory or on Redis let too many through
+when they came in parallel. The limits of the API in general are ``cloudnotes.throttling``.
+"""
+
+import hashlib
+import hmac
+import logging
+import math
+import time
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from accounts.identifiers import fold
+from accounts.models import Attempts
+from accounts.networks import network
+from cloudnotes.errors import RateLimit, TooManyRequests, note_rate_limit
+
+# Counts an attempt and returns how many there were, or no row where the limit is used up: what is
+# refused writes nothing. The row lock of ON CONFLICT makes it exact.
+COUNT = """
+INSERT INTO accounts_attempts (key, used, ends_at) VALUES (%(key)s, 1, %(ends_at)s)
+ON CONFLICT (key) DO UPDATE SET
+    used = CASE WHEN accounts_attempts.ends_at <= %(now)s THEN 1
+           ELSE accounts_attempts.used + 1 END,
+    ends_at = CASE WHEN accounts_attempts.ends_at <= %(now)s THEN excluded.ends_at
+              ELSE accounts_attempts.ends_at END
+WHERE accounts_attempts.ends_at <= %(now)s OR accounts_attempts.used < %(limit)s
+RETURNING used, ends_at
+"""
+
+security_log = logging.getLogger("cloudnotes.security")
+
+
+def spend(request: HttpRequest | Request, scope: str, account: object = "") -> None:
+    """Count one attempt in ``scope``, before it is evaluated.
+
+    ``account`` is the identifier as typed, folded here, or a user's id. Raises
+    :class:`cloudnotes.errors.TooManyRequests` when a rule of the scope is used up, and the attempt
+    must not be evaluated then. Must be called outside a transaction: the count has to stay.
+    """
+    if not settings.RATE_LIMITS:
+        return
+    where = network(request.META.get("REMOTE_ADDR", ""))
+    parts = {"account": fold(str(account)), "network": where}
+    for rule, limit, seconds in settings.LIMITS[scope]:
+        key = _key(scope, rule, *(parts[name] for name in rule.split("+")))
+        used, ends_at = _count(key, limit, seconds)
+        status = RateLimit(limit, limit - min(used, limit), seconds, ends_at - time.time())
+        note_rate_limit(request, status)
+        if used > limit:
+            security_log.warning(
+                "limit hit", extra={"event": "limit_hit", "scope": scope, "network": where}
+            )
+            raise TooManyRequests(
+                f"Too many attempts. Try again in {math.ceil(status.reset)} seconds.",
+                wait=status.reset,
+            )
+
+
+def _count(key: str, limit: int, seconds: int) -> tuple[int, float]:
+    """Return the number of this attempt, ``limit + 1`` if it is one too many, and the window's end.
+
+    The end is in seconds since 1970.
+    """
+    now = int(time.time() * 1000)
+    parameters = {"key": key, "now": now, "ends_at": now + seconds * 1000, "limit": limit}
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT, parameters)
+        counted = cursor.fetchone()
+    if counted:
+        return counted[0], counted[1] / 1000
+    ends_at = Attempts.objects.filter(key=key).values_list("ends_at", flat=True).first()
+    return limit + 1, max(ends_at or now, now + 1000) / 1000
+
+
+def forget_old() -> None:
+    """Delete the windows that are over; the worker calls this."""
+    Attempts.objects.filter(ends_at__lte=int(time.time() * 1000)).delete()
+
+
+def _key(*parts: str) -> str:
+    message = "\0".join(parts).encode()
+    return hmac.new(settings.SECRET_KEY.encode(), message, hashlib.sha256).hexdigest()

@@ -1,0 +1,158 @@
+"""How many requests the API takes in general, and the headers that say so.
+
+Counted on Redis, so that all processes share one count. Without Redis, or while it is down or
+hangs, each process counts for itself. What an attacker would guess at has exact limits of its own
+in the database (``accounts.limits``).
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import limits
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from limits.storage import RedisStorage
+from redis import RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from accounts.networks import network
+from cloudnotes.errors import RateLimit, TooManyRequests, note_rate_limit
+
+BREAK_SECONDS = 5.0
+MAX_WINDOWS = 10_000
+
+logger = logging.getLogger(__name__)
+
+
+class APIThrottle(BaseThrottle):
+    """Limits a user's requests, and those of a network that come without a token."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        if not settings.RATE_LIMITS:
+            return True
+        if request.user and request.user.is_authenticated:
+            scope, key = "api", str(request.user.pk)
+        else:
+            scope, key = "anonymous", network(request.META.get("REMOTE_ADDR", ""))
+        ((_, limit, seconds),) = settings.LIMITS[scope]
+        allowed, status = counter.hit(f"{scope}:{key}", limit, seconds)
+        note_rate_limit(request, status)
+        if not allowed:
+            raise TooManyRequests(
+                f"Too many requests. Try again in {math.ceil(status.reset)} seconds.",
+                wait=status.reset,
+            )
+        return True
+
+
+class RateLimitMiddleware:
+    """Writes the ``RateLimit-*`` headers (draft-ietf-httpapi-ratelimit-headers-06)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        status: RateLimit | None = getattr(request, "rate_limit", None)
+        if status:
+            response.headers["RateLimit-Limit"] = str(status.limit)
+            response.headers["RateLimit-Remaining"] = str(status.remaining)
+            response.headers["RateLimit-Reset"] = str(max(0, math.ceil(status.reset)))
+            response.headers["RateLimit-Policy"] = f"{status.limit};w={status.window}"
+        return response
+
+
+class Windows:
+    """Fixed windows in this process's memory, exact under its threads."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.windows: dict[str, tuple[int, float]] = {}
+
+    def hit(self, key: str, limit: int, seconds: int) -> tuple[bool, RateLimit]:
+        """Count one request; return whether it is allowed, and what is left."""
+        now = time.monotonic()
+        with self.lock:
+            used, end = self.windows.get(key, (0, 0.0))
+            if end <= now:
+                used, end = 0, now + seconds
+                self._make_room(now)
+            allowed = used < limit
+            used += allowed
+            self.windows[key] = used, end
+        return allowed, RateLimit(limit, limit - used, seconds, end - now)
+
+    def _make_room(self, now: float) -> None:
+        if len(self.windows) >= MAX_WINDOWS:
+            self.windows = {key: kept for key, kept in self.windows.items() if kept[1] > now}
+        if len(self.windows) >= MAX_WINDOWS:
+            # More clients at once than a process can serve: starting anew lets each of them through
+            # once more, which a full memory would not.
+            self.windows.clear()
+
+
+class SharedCounter:
+    """Moving windows on Redis; while it fails, :class:`Windows` of this process.
+
+    One request in ``BREAK_SECONDS`` waits at most ``REDIS_TIMEOUT_SECONDS`` for a Redis that is
+    gone; the others do not ask it.
+    """
+
+    def __init__(self) -> None:
+        self.fallback = Windows()
+        self.lock = threading.Lock()
+        self.asked_again_at = 0.0
+        self.connected: tuple[str, limits.strategies.MovingWindowRateLimiter] | None = None
+
+    def hit(self, key: str, limit: int, seconds: int) -> tuple[bool, RateLimit]:
+        """Count one request; return whether it is allowed, and what is left."""
+        if settings.REDIS_URL and self._may_ask():
+            try:
+                return self._hit_redis(key, limit, seconds)
+            except (RedisError, OSError) as error:
+                self.asked_again_at = time.monotonic() + BREAK_SECONDS
+                logger.warning(
+                    "Redis cannot be used, limits are counted by process: %s", type(error).__name__
+                )
+        return self.fallback.hit(key, limit, seconds)
+
+    def _may_ask(self) -> bool:
+        now = time.monotonic()
+        if not self.asked_again_at:
+            return True
+        with self.lock:
+            if now < self.asked_again_at:
+                return False
+            self.asked_again_at = now + BREAK_SECONDS  # this one tries; the others wait for it
+            return True
+
+    def _hit_redis(self, key: str, limit: int, seconds: int) -> tuple[bool, RateLimit]:
+        limiter, item = self._limiter(), limits.RateLimitItemPerSecond(limit, seconds)
+        allowed = limiter.hit(item, key)
+        reset, remaining = limiter.get_window_stats(item, key)
+        self.asked_again_at = 0.0
+        return allowed, RateLimit(limit, max(0, remaining), seconds, reset - time.time())
+
+    def _limiter(self) -> limits.strategies.MovingWindowRateLimiter:
+        if self.connected is None or self.connected[0] != settings.REDIS_URL:
+            storage = RedisStorage(
+                settings.REDIS_URL,
+                key_prefix="cloudnotes:limits",
+                # redis-py's own defaults wait 5 s and try again.
+                socket_timeout=settings.REDIS_TIMEOUT_SECONDS,
+                socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+            )
+            limiter = limits.strategies.MovingWindowRateLimiter(storage)
+            self.connected = settings.REDIS_URL, limiter
+        return self.connected[1]
+
+
+counter = SharedCounter()

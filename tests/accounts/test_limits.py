@@ -1,0 +1,229 @@
+"""Exact limits: two processes, 200 parallel attempts, spoofed addresses, a Redis that dies."""
+
+import collections
+import itertools
+import re
+import secrets
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+from django.conf import settings
+from django.urls import reverse
+
+from accounts.models import Attempts
+from accounts.networks import network
+from tests.conftest import PASSWORD, leg, make_user
+from tests.servers import Server, database, free_port, listens, wait_for
+
+ATTEMPTS = 200
+hosts = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def redis_port(tmp_path_factory):
+    port = free_port()
+    folder = tmp_path_factory.mktemp("redis")
+    command = [leg("redis-server"), "--port", str(port), "--save", "", "--dir", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    wait_for(lambda: listens(port), process, "redis-server")
+    yield port, process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory):
+    """CloudNotes with its limits on, told addresses by the tests as by a trusted proxy."""
+    folder = tmp_path_factory.mktemp("limited")
+    with database(folder) as where:
+        running = Server(folder, **where, RATE_LIMITS="on", TRUSTED_PROXY="1", REDIS_URL="")
+        running.start()
+        yield running
+        running.stop()
+
+
+def new_address():
+    """Return an address in a network that no other test has used."""
+    number = next(hosts)
+    return f"10.{number // 250}.{number % 250}.7"
+
+
+def account(server):
+    body = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
+    headers = {"X-Real-IP": new_address()}
+    answer = requests.post(f"{server.api}/auth/register", json=body, headers=headers, timeout=30)
+    assert answer.status_code == 201, answer.text
+    return body, answer.json()
+
+
+def login(server):
+    body, _ = account(server)
+    return lambda headers: requests.post(
+        f"{server.api}/auth/login", json={**body, "password": "wrong"}, headers=headers, timeout=60
+    )
+
+
+def register(server):
+    def attempt(headers):
+        body = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
+        return requests.post(f"{server.api}/auth/register", json=body, headers=headers, timeout=60)
+
+    return attempt
+
+
+def admin_login(server):
+    url = f"{server.url}/admin/login/"
+
+    def attempt(headers):
+        with requests.Session() as browser:
+            page = browser.get(url, headers=headers, timeout=60)
+            token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
+            form = {"username": "sam@example.org", "password": "x", "csrfmiddlewaretoken": token}
+            return browser.post(url, form, headers=headers, timeout=60)
+
+    return attempt
+
+
+SCOPES = {"login": login, "register": register, "admin_login": admin_login}
+
+
+def in_parallel(attempt, headers):
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: attempt(headers()), range(ATTEMPTS)))
+    for answer in answers:
+        if answer.status_code == 429:
+            assert 1 <= int(answer.headers["Retry-After"]) <= 3600
+            assert answer.headers["RateLimit-Remaining"] == "0"
+    return collections.Counter(answer.status_code for answer in answers)
+
+
+def test_every_scope_is_tried():
+    assert set(SCOPES) == set(settings.LIMITS) - {"api", "anonymous"}
+
+
+@pytest.mark.parametrize("spoofed", [False, True])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_of_200_parallel_attempts_exactly_the_limit_is_evaluated(limited, scope, spoofed):
+    attempt, address = SCOPES[scope](limited), new_address()
+
+    def headers():
+        spoof = {"X-Forwarded-For": f"198.51.100.{secrets.randbelow(250)}"} if spoofed else {}
+        return {"X-Real-IP": address, **spoof}
+
+    statuses = in_parallel(attempt, headers)
+    limit = settings.LIMITS[scope][0][1]
+    assert statuses[429] == ATTEMPTS - limit, statuses
+    assert sum(statuses.values()) - statuses[429] == limit
+
+
+def test_it_holds_over_a_restart_and_in_the_same_24(limited):
+    attempt = login(limited)
+    limit = settings.LIMITS["login"][0][1]
+    headers = {"X-Real-IP": "192.0.2.1"}
+    assert {attempt(headers).status_code for _ in range(limit)} == {401}
+    limited.stop()
+    limited.start()
+    assert attempt(headers).status_code == 429
+    assert attempt({"X-Real-IP": "192.0.2.200"}).status_code == 429
+    assert attempt({"X-Real-IP": "192.0.3.1"}).status_code == 401  # nobody else is locked out
+
+
+def test_with_redis_killed_in_the_middle(tmp_path, redis_port):
+    port, redis = redis_port
+    with database(tmp_path) as where:
+        running = Server(
+            tmp_path, **where, RATE_LIMITS="on", TRUSTED_PROXY="1",
+            REDIS_URL=f"redis://127.0.0.1:{port}/0",
+        )  # fmt: skip
+        running.start()
+        try:
+            attempt, address = login(running), new_address()
+            killer = iter(range(ATTEMPTS))
+
+            def headers():
+                if next(killer) == ATTEMPTS // 2:
+                    redis.kill()
+                return {"X-Real-IP": address}
+
+            statuses = in_parallel(attempt, headers)
+            limit = settings.LIMITS["login"][0][1]
+            assert statuses == {401: limit, 429: ATTEMPTS - limit}
+            _, tokens = account(running)
+            token = {"Authorization": f"Bearer {tokens['access_token']}"}
+            answers = [
+                requests.get(f"{running.api}/notes", headers=token, timeout=10) for _ in range(20)
+            ]
+            assert {answer.status_code for answer in answers} == {200}
+        finally:
+            running.stop()
+
+
+@pytest.mark.django_db
+class TestInProcess:
+    @pytest.fixture(autouse=True)
+    def on(self, settings):
+        settings.RATE_LIMITS = True
+
+    def test_identifiers_are_folded_into_one_key(self, alice, anonymous):
+        body = {"password": "wrong"}
+        for name in ("alice", "ALICE", "ａｌｉｃｅ", "alice ") * 3:
+            last = anonymous.post("/api/v1/auth/login", {**body, "username": name}, format="json")
+        assert last.status_code == 429
+        assert last.json()["code"] == "too_many_requests"
+        assert last.headers["RateLimit-Policy"] == "10;w=300"
+
+    def test_what_is_malformed_costs_no_attempt(self, anonymous):
+        for _ in range(20):
+            anonymous.post("/api/v1/auth/login", {"username": "alice"}, format="json")
+        assert not Attempts.objects.exists()
+
+    def test_the_table_names_nobody(self, alice, anonymous):
+        body = {"username": "alice", "password": PASSWORD}
+        anonymous.post("/api/v1/auth/login", body, format="json")
+        assert Attempts.objects.count() == 2
+        assert not any("alice" in row.key for row in Attempts.objects.all())
+
+    def test_a_window_ends_and_begins_anew(self, alice, anonymous):
+        body = {"username": "alice", "password": "wrong"}
+        for _ in range(11):
+            anonymous.post("/api/v1/auth/login", body, format="json")
+        Attempts.objects.update(ends_at=1)
+        answer = anonymous.post("/api/v1/auth/login", body, format="json")
+        assert (answer.status_code, answer.headers["RateLimit-Remaining"]) == (401, "9")
+
+    def test_an_allowed_attempt_costs_two_queries_and_a_refused_one_too(
+        self, alice, anonymous, django_assert_num_queries
+    ):
+        body = {"username": "nobody", "password": "wrong"}
+        with django_assert_num_queries(3):  # account and network counted, the user looked for
+            anonymous.post("/api/v1/auth/login", body, format="json")
+        for _ in range(10):
+            anonymous.post("/api/v1/auth/login", body, format="json")
+        with django_assert_num_queries(2):  # no room, and until when
+            anonymous.post("/api/v1/auth/login", body, format="json")
+
+    def test_the_admin_says_it_on_its_page(self, client):
+        make_user("sam", is_staff=True)
+        form = {"username": "sam@example.org", "password": "wrong"}
+        pages = [client.post(reverse("admin:login"), form) for _ in range(11)]
+        assert [page.status_code for page in pages] == [200] * 10 + [429]
+        assert "Too many attempts" in pages[-1].content.decode()
+        right = client.post(reverse("admin:login"), {**form, "password": PASSWORD})
+        assert right.status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("203.0.113.9", "203.0.113.0/24"),
+        ("::ffff:203.0.113.9", "203.0.113.0/24"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_networks(address, expected):
+    assert network(address) == expected

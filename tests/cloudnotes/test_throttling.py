@@ -1,0 +1,86 @@
+"""The API's general limits: exact on Redis, exact in a process, and never in the way."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+
+from cloudnotes.throttling import SharedCounter, Windows
+from tests import environment
+from tests.conftest import client_of
+from tests.servers import free_port
+
+
+@pytest.fixture
+def small(settings):
+    settings.RATE_LIMITS = True
+    settings.REDIS_URL = ""
+    settings.LIMITS = {
+        **settings.LIMITS,
+        "api": [("account", 3, 60)],
+        "anonymous": [("network", 3, 60)],
+    }
+
+
+@pytest.mark.django_db
+def test_a_user_is_limited_and_told_what_is_left(small, alice, bob):
+    client = client_of(alice)
+    left = [client.get("/api/v1/notes").headers["RateLimit-Remaining"] for _ in range(3)]
+    assert left == ["2", "1", "0"]
+    answer = client.get("/api/v1/notes")
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert answer.headers["RateLimit-Policy"] == "3;w=60"
+    assert client_of(bob).get("/api/v1/notes").status_code == 200
+
+
+@pytest.mark.django_db
+def test_without_a_token_the_network_is_limited(small, anonymous):
+    def refresh(address):
+        return anonymous.post(
+            "/api/v1/auth/refresh", {"refresh_token": "x"}, format="json", REMOTE_ADDR=address
+        ).status_code
+
+    assert [refresh(f"203.0.113.{number}") for number in range(4)] == [401, 401, 401, 429]
+    assert refresh("203.0.114.1") == 401
+
+
+def hit_in_parallel(counter, key):
+    with ThreadPoolExecutor(16) as pool:
+        hits = pool.map(lambda _: counter.hit(key, 20, 60)[0], range(200))
+        return sum(hits)
+
+
+def test_windows_of_a_process_are_exact():
+    assert hit_in_parallel(Windows(), "key") == 20
+
+
+def test_windows_of_a_process_do_not_grow_without_end(monkeypatch):
+    monkeypatch.setattr("cloudnotes.throttling.MAX_WINDOWS", 10)
+    windows = Windows()
+    for number in range(100):
+        windows.hit(str(number), 1, 60)
+    assert len(windows.windows) <= 10
+
+
+@pytest.mark.skipif(not environment.OUTSIDE["REDIS_URL"], reason="leg skipped: Redis")
+def test_on_redis_they_are_exact(settings):
+    key = f"test-{time.monotonic_ns()}"
+    assert hit_in_parallel(SharedCounter(), key) + hit_in_parallel(SharedCounter(), key) == 20
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        assert any(key in name.decode() for name in client.scan_iter("cloudnotes:limits*"))
+
+
+def test_one_caller_in_five_seconds_asks_a_redis_that_is_gone(settings, caplog):
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    counter = SharedCounter()
+    assert hit_in_parallel(counter, "key") == 20
+    warnings = [record for record in caplog.records if "Redis" in record.message]
+    assert 1 <= len(warnings) <= 16  # those that were asking when the first one failed
+    before = len(caplog.records)
+    assert hit_in_parallel(counter, "other") == 20
+    assert len(caplog.records) == before
+    counter.asked_again_at = time.monotonic() - 1  # the break is over: one asks again
+    assert hit_in_parallel(counter, "third") == 20
+    assert len(caplog.records) == before + 1
