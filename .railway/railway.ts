@@ -13,6 +13,9 @@ export default defineRailway(() => {
     env: {
       DATABASE_URL: database.env.DATABASE_URL,
       REDIS_URL: cache.env.REDIS_URL,
+      // One service: the web processes send the mail too.
+      RUN_WORKER: "1",
+      EMAIL_URL: preserve(),
       SECRET_KEY: preserve(),
       BUCKET_NAME: preserve(),
       AWS_REGION: preserve(),

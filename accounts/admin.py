@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.actions import sessions, users
+from accounts.actions import passwords, users
 from accounts.authentication import caller
 from accounts.models import Session, User
 
@@ -48,9 +48,7 @@ class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not ge
     def save(self, commit: bool = True) -> User:
         with transaction.atomic():
             user: User = super().save(commit=commit)
-            sessions.revoke_all(
-                user=user, reason=Session.Reason.PASSWORD_CHANGED, now=timezone.now()
-            )
+            passwords.note_change(user=user, now=timezone.now())
         return user
 
 

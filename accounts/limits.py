@@ -5,8 +5,6 @@ count is one atomic statement in the database; a limiter in memory or on Redis l
 when they came in parallel. The limits of the API in general are ``cloudnotes.throttling``.
 """
 
-import hashlib
-import hmac
 import logging
 import math
 import time
@@ -16,6 +14,7 @@ from django.db import connection
 from django.http import HttpRequest
 from rest_framework.request import Request
 
+from accounts import keys
 from accounts.identifiers import fold
 from accounts.models import Attempts
 from accounts.networks import network
@@ -69,7 +68,12 @@ def _count(key: str, limit: int, seconds: int) -> tuple[int, float]:
     The end is in seconds since 1970.
     """
     now = int(time.time() * 1000)
-    parameters = {"key": key, "now": now, "ends_at": now + seconds * 1000, "limit": limit}
+    parameters: dict[str, int | str] = {
+        "key": key,
+        "now": now,
+        "ends_at": now + seconds * 1000,
+        "limit": limit,
+    }
     with connection.cursor() as cursor:
         cursor.execute(COUNT, parameters)
         counted = cursor.fetchone()
@@ -85,5 +89,4 @@ def forget_old() -> None:
 
 
 def _key(*parts: str) -> str:
-    message = "\0".join(parts).encode()
-    return hmac.new(settings.SECRET_KEY.encode(), message, hashlib.sha256).hexdigest()
+    return keys.derive("limits", *parts).hex()

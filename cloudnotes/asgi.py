@@ -4,6 +4,7 @@ Django's own ASGI handler runs synchronous views one thread hop at a time and me
 this bridge's throughput. Realtime brings the first consumer; until then every socket is refused.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -12,6 +13,7 @@ from django.conf import settings
 from cloudnotes import headers
 from cloudnotes.bodies import Receive
 from cloudnotes.bridge import Bridge, Scope, Send
+from cloudnotes.worker import Worker
 from cloudnotes.wsgi import application as wsgi_application
 
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -33,10 +35,12 @@ async def live(send: Send) -> None:
 
 
 class Entrance:
-    """Routes a scope by its type and closes the bridge when the server shuts down."""
+    """Routes a scope by its type; starts and ends the bridge and the worker with the server."""
 
-    def __init__(self, http: Bridge, websocket: ASGIApplication) -> None:
-        self.http, self.websocket = http, websocket
+    def __init__(
+        self, http: Bridge, websocket: ASGIApplication, worker: Worker | None = None
+    ) -> None:
+        self.http, self.websocket, self.worker = http, websocket, worker
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/health/live":
@@ -51,8 +55,12 @@ class Entrance:
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
+            if message["type"] == "lifespan.startup" and self.worker:
+                self.worker.start()
             if message["type"] == "lifespan.shutdown":
                 self.http.close()
+                if self.worker:
+                    await asyncio.to_thread(self.worker.stop)
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -69,4 +77,5 @@ application = Entrance(
         trusted_proxy=settings.TRUSTED_PROXY,
     ),
     websocket=refuse_socket,
+    worker=Worker() if settings.RUN_WORKER else None,
 )

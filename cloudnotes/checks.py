@@ -39,8 +39,22 @@ def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
         )
     if not settings.BUCKET_NAME and settings.AWS_ENDPOINT_URL:
         refuse(3, "AWS_ENDPOINT_URL is set without BUCKET_NAME.", "Set BUCKET_NAME too.")
+    if settings.EMAIL_VERIFICATION not in ("optional", "required"):
+        refuse(10, "EMAIL_VERIFICATION is unknown.", "Set it to optional or required.")
     if not settings.IN_PRODUCTION:
         return found
+    if settings.EMAIL_URL.startswith("consolemail"):
+        refuse(
+            11,
+            "EMAIL_URL prints mails, and the links in them, into the log.",
+            "Set it to smtp+tls://user:password@host:587, or unset it to send none.",
+        )
+    if settings.EMAIL_VERIFICATION == "required" and not settings.EMAIL_IS_ON:
+        refuse(
+            12,
+            "EMAIL_VERIFICATION is required and there is no EMAIL_URL.",
+            "Set EMAIL_URL to smtp+tls://user:password@host:587.",
+        )
     if not settings.BUCKET_NAME and settings.AWS_ACCESS_KEY_ID:
         refuse(9, "AWS_ACCESS_KEY_ID is set without BUCKET_NAME.", "Set BUCKET_NAME, or neither.")
     if settings.DEBUG:

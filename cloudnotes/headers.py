@@ -10,7 +10,7 @@ OWN_PAGES = (
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
-PAGES = ("/admin/", "/docs", "/redoc")
+PAGES = ("/account/", "/admin/", "/docs", "/redoc")
 CACHEABLE = ("/static/",)
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",

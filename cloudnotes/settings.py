@@ -56,9 +56,22 @@ SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
     # In production the start is refused for it; building an image (collectstatic) is not.
     SECRET_KEY = "missing" if IN_PRODUCTION else development.secret_key(DATA_DIR)
+# Keys of before, while what was signed with them is still out there.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 JWT_SECRET = env.str("JWT_SECRET", default="")
 if not JWT_SECRET:
     JWT_SECRET = hmac.new(SECRET_KEY.encode(), b"cloudnotes.jwt", hashlib.sha256).hexdigest()
+
+# What is done behind the requests: by `manage.py worker`, or in the web processes where RUN_WORKER
+# is set. A job runs every so many seconds, and again at once while it says that there is more.
+
+RUN_WORKER = env.bool("RUN_WORKER", default=not IN_PRODUCTION)
+WORKER_JOBS = {
+    "mail": ("accounts.actions.mails.send_due", 1),
+    "objects": ("notes.actions.objects.sweep_due", 300),
+    "old mails": ("accounts.actions.mails.forget_old", 3600),
+    "old limits": ("accounts.limits.forget_old", 600),
+}
 
 # Processes. One worker process has WEB_THREADS threads for requests whose body has arrived and as
 # many for bodies that are still arriving; the database pool is exactly as large.
@@ -103,7 +116,7 @@ else:
         # The pool waits ever longer between attempts to reconnect, up to this many seconds.
         "pool": {
             "min_size": 1,
-            "max_size": 2 * WEB_THREADS,
+            "max_size": 2 * WEB_THREADS + (len(WORKER_JOBS) if RUN_WORKER else 0),
             "timeout": 5,
             "reconnect_timeout": 4,
         },
@@ -181,6 +194,24 @@ SESSION_ABSOLUTE_LIFETIME = timedelta(days=365)
 # What a user leaves behind outside the accounts app; called inside the deleting transaction.
 BEFORE_USER_DELETE = "notes.actions.owners.release_owner"
 
+# Mail. Without EMAIL_URL a laptop prints its mails; a deploy keeps them in the queue for a day.
+
+EMAIL_VERIFICATION = env.str("EMAIL_VERIFICATION", default="optional")
+EMAIL_URL = env.str("EMAIL_URL", default="" if IN_PRODUCTION else "consolemail://")
+EMAIL_IS_ON = bool(EMAIL_URL)
+if EMAIL_IS_ON:
+    if urlsplit(EMAIL_URL).scheme not in env.EMAIL_SCHEMES:
+        raise SystemExit(
+            "CloudNotes cannot start: EMAIL_URL is not smtp+tls://…, smtp+ssl://…, smtp://…, "
+            "filemail:///… or consolemail://"
+        )
+    vars().update(env.email_url_config(EMAIL_URL))
+EMAIL_TIMEOUT = 10
+EMAIL_USE_LOCALTIME = False
+DEFAULT_FROM_EMAIL = env.str(
+    "EMAIL_FROM", default=f"CloudNotes <no-reply@{_public.hostname or 'localhost'}>"
+)
+
 # Limits: by scope, what is counted together, how many, in how many seconds. A network is a /24 or
 # a /64, an account is counted with it so that nobody locks somebody else out.
 
@@ -192,6 +223,12 @@ LIMITS = {
     # What could be guessed, flooded or filled up: exact, counted in the database.
     "register": [("network", 30, 3600)],
     "login": [("account+network", 10, 300), ("network", 100, 300)],
+    "verify": [("account+network", 10, 900), ("network", 100, 900)],
+    "resend": [("account+network", 5, 900), ("network", 50, 900)],
+    "forgot": [("account+network", 5, 900), ("network", 50, 900)],
+    "reset": [("account+network", 10, 900), ("network", 100, 900)],
+    "password": [("account+network", 10, 900)],
+    "email_change": [("account+network", 5, 3600)],
     "admin_login": [("account+network", 10, 300), ("network", 50, 300)],
 }
 

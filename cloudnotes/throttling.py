@@ -148,7 +148,7 @@ class SharedCounter:
                 # redis-py's own defaults wait 5 s and try again.
                 socket_timeout=settings.REDIS_TIMEOUT_SECONDS,
                 socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS,
-                retry=Retry(NoBackoff(), 0),
+                retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]  # handed on as it is
             )
             limiter = limits.strategies.MovingWindowRateLimiter(storage)
             self.connected = settings.REDIS_URL, limiter

@@ -13,9 +13,10 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts import jwt
-from accounts.actions import sessions
+from accounts.actions import mails, sessions
 from accounts.models import User
 from tests import environment
+from tests.mailserver import MailServer
 from tests.servers import S3Server, Server, database
 
 PASSWORD = " correct horse battery "
@@ -128,6 +129,36 @@ def bucket(s3: S3Server, settings: Any) -> str:
     return name
 
 
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    running = MailServer()
+    running.start()
+    yield running
+    running.stop()
+
+
+class Mailbox:
+    """What a test's users get by mail; ``fetch`` lets the worker's job run first."""
+
+    def __init__(self, server: MailServer) -> None:
+        self.server = server
+
+    def fetch(self) -> MailServer:
+        while mails.send_due():
+            pass
+        return self.server
+
+
+@pytest.fixture
+def mailbox(mail_server: MailServer, settings: Any) -> Mailbox:
+    """Send this process's mail to a real SMTP server."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", mail_server.port
+    settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+    settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+    return Mailbox(mail_server)
+
+
 @pytest.fixture(params=["folder", "bucket"])
 def stored_keys(
     request: pytest.FixtureRequest, settings: Any, tmp_path: Path
@@ -154,6 +185,22 @@ def server(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         running.start()
         yield running
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def mailing_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Server, MailServer]]:
+    """CloudNotes with a mail server; both web processes run the worker's jobs."""
+    folder = tmp_path_factory.mktemp("mailing-server")
+    mail_server = MailServer()
+    mail_server.start()
+    with database(folder) as where:
+        running = Server(folder, **where, EMAIL_URL=f"smtp://127.0.0.1:{mail_server.port}")
+        running.start()
+        yield running, mail_server
+        running.stop()
+    mail_server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -150,6 +150,17 @@ class Server:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
 
+    def popen(self, command: str) -> subprocess.Popen[bytes]:
+        """Start a management command that lasts, such as the worker."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "manage.py", *shlex.split(command)],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+
     def manage(self, command: str, **environment: str) -> str:
         return subprocess.run(
             [sys.executable, "manage.py", *shlex.split(command)],

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import re
 import uuid
 
 from django.conf import settings
@@ -10,10 +11,13 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts import jwt
+from accounts.actions import mails
 from accounts.identifiers import fold
-from accounts.models import Session, User
+from accounts.models import Mail, Session, User
+from accounts.networks import network
 from cloudnotes.errors import DomainError
 
+DEVICES_REMEMBERED = 200
 REPLAY_WINDOW = dt.timedelta(seconds=10)
 
 security_log = logging.getLogger("cloudnotes.security")
@@ -25,6 +29,17 @@ class WrongCredentials(DomainError):
     status = 401
     code = "wrong_credentials"
     detail = "No account has this e-mail address or username with this password."
+
+
+class EmailNotVerified(DomainError):
+    """The password is right, but this service lets in verified addresses alone."""
+
+    status = 403
+    code = "email_not_verified"
+    detail = (
+        "Confirm your e-mail address first: open the link in the mail that was sent to it, "
+        "or ask for another mail."
+    )
 
 
 class RefreshRefused(DomainError):
@@ -41,7 +56,9 @@ def log_in(
     """Return a new session of the active user with this e-mail address or username and password.
 
     Raises :class:`WrongCredentials`, after one run of the hasher, whether the account does not
-    exist, is disabled or has another password. An old hash is replaced by a current one.
+    exist, is disabled or has another password, and :class:`EmailNotVerified`, which only somebody
+    who has the password hears. An old hash is replaced by a current one. A log-in from a device
+    that the account has not seen is told by mail.
     """
     folded = fold(identifier)
     user = User.objects.filter(Q(email_folded=folded) | Q(username_folded=folded)).first()
@@ -53,6 +70,8 @@ def log_in(
     if user is None or not right or not user.is_active:
         security_log.warning("login refused", extra={"event": "login_refused", "address": address})
         raise WrongCredentials
+    if settings.EMAIL_VERIFICATION == "required" and not user.email_verified:
+        raise EmailNotVerified
     with transaction.atomic():
         # Hashing takes its time: what was true before it must still be.
         unchanged = User.objects.select_for_update().filter(
@@ -60,7 +79,11 @@ def log_in(
         )
         if not unchanged.exists():
             raise WrongCredentials
+        known = _get_devices(user)
         session = open_session(user=user, user_agent=user_agent, address=address, now=now)
+        if known and _device(session.user_agent, address) not in known:
+            details = {"user_agent": session.user_agent, "address": address}
+            mails.enqueue(kind=Mail.Kind.NEW_DEVICE, user=user, now=now, details=details)
     security_log.info(
         "login",
         extra={"event": "login", "user": user.pk, "session": session.pk, "address": address},
@@ -117,6 +140,16 @@ def refresh(*, token: str, now: dt.datetime) -> Session:
     raise RefreshRefused
 
 
+def _device(user_agent: str, address: str | None) -> tuple[str, str]:
+    """Return what makes two log-ins one device's: program and network, whatever the version."""
+    return re.sub(r"[\d.]+", "", user_agent), network(address or "")
+
+
+def _get_devices(user: User) -> set[tuple[str, str]]:
+    recent = user.sessions.order_by("-pk").values_list("user_agent", "address")
+    return {_device(user_agent, address) for user_agent, address in recent[:DEVICES_REMEMBERED]}
+
+
 def _rotate(session: Session, now: dt.datetime) -> None:
     session.previous_refresh_id = session.refresh_id
     session.refresh_id = uuid.uuid4()
@@ -127,6 +160,15 @@ def _rotate(session: Session, now: dt.datetime) -> None:
 def revoke(*, session: Session, reason: Session.Reason, now: dt.datetime) -> None:
     """End one session; none of its tokens is good for anything from the next request on."""
     _revoke_all(Session.objects.filter(pk=session.pk), reason, now, user_id=session.user_id)
+
+
+def revoke_credentials(*, user: User, reason: Session.Reason, now: dt.datetime) -> None:
+    """End all that lets anybody in as this user: sessions, and links in mails.
+
+    For a password that was changed by whatever way, and for an account that was disabled.
+    """
+    revoke_all(user=user, reason=reason, now=now)
+    mails.void_links(user=user, now=now)
 
 
 def revoke_all(*, user: User, reason: Session.Reason, now: dt.datetime) -> int:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.module_loading import import_string
 
-from accounts.actions import sessions
-from accounts.models import Session, User
+from accounts.actions import mails, sessions
+from accounts.identifiers import fold
+from accounts.models import Mail, Session, User
 from cloudnotes.errors import DomainError
 
 security_log = logging.getLogger("cloudnotes.security")
@@ -24,6 +25,14 @@ class AccountGone(DomainError):
     detail = "The account of this access token is gone."
 
 
+class RegistrationContended(DomainError):
+    """Others registered the same names at the same time, twice."""
+
+    status = 503
+    code = "unavailable"
+    detail = "The service is briefly unavailable. Please try again."
+
+
 class WrongPassword(DomainError):
     """A change that asks for the current password came with another one."""
 
@@ -31,6 +40,43 @@ class WrongPassword(DomainError):
     code = "wrong_password"
     detail = "The password is not the one of this account. Nothing was changed."
     field = "password"
+
+
+def register_unseen(
+    *, email: str, password: str, username: str | None, full_name: str, now: dt.datetime
+) -> None:
+    """Make an account that can be used once its address is verified, and tell nobody else.
+
+    For ``EMAIL_VERIFICATION=required``: whoever asks learns the same whether the address has an
+    account, and so the mail says what happened. A second registration of an address that was never
+    verified sets its password when *its* mail is read, so that nobody who registers somebody
+    else's address knows the password of what that person confirms. A username that is taken is
+    left out; its owner can choose another.
+    """
+    user = User(full_name=full_name, created_at=now)
+    user.set_password(password)
+    for _ in range(2):
+        try:
+            with transaction.atomic():
+                _register_unseen(user, email, username, now)
+        except IntegrityError:
+            continue  # somebody took the address or the username meanwhile: now it is seen
+        return
+    raise RegistrationContended
+
+
+def _register_unseen(user: User, email: str, username: str | None, now: dt.datetime) -> None:
+    known = User.objects.filter(email_folded=fold(email)).first()
+    if known is None:
+        free = not User.objects.filter(username_folded=fold(username or "")).exists()
+        user.pk = None
+        user.set_identifiers(email=email, username=username if free else None)
+        user.save()
+        mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=user, now=now)
+    elif known.email_verified or not known.is_active:
+        mails.enqueue(kind=Mail.Kind.ALREADY_REGISTERED, user=known, now=now)
+    else:
+        mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=known, now=now, password=user.password)
 
 
 def register(
@@ -43,7 +89,7 @@ def register(
     address: str,
     now: dt.datetime,
 ) -> Session:
-    """Make an account and return its first session.
+    """Make an account and return its first session; a mail asks to confirm the address.
 
     Raises IntegrityError by ``one_account_per_email`` or ``one_account_per_username``, which the
     API answers as ``email_taken`` and ``username_taken``: the database decides, so that of many
@@ -54,6 +100,7 @@ def register(
     user.set_password(password)
     with transaction.atomic():
         user.save()
+        mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=user, now=now)
         session = sessions.open_session(user=user, user_agent=user_agent, address=address, now=now)
     security_log.info("registered", extra={"event": "registered", "user": user.pk})
     return session
@@ -66,7 +113,7 @@ def update_profile(*, user: User, changes: dict[str, Any]) -> User:
     """
     fields = set(changes)
     with transaction.atomic():
-        user = _lock(user)
+        user = lock(user)
         if "full_name" in changes:
             user.full_name = changes["full_name"]
         if "username" in changes:
@@ -83,15 +130,23 @@ def set_active(*, user: User, is_active: bool, by: User, now: dt.datetime) -> No
         user.is_active = is_active
         user.save(update_fields=["is_active"])
         if not is_active:
-            sessions.revoke_all(user=user, reason=Session.Reason.USER_DISABLED, now=now)
+            sessions.revoke_credentials(user=user, reason=Session.Reason.USER_DISABLED, now=now)
     event = "user_enabled" if is_active else "user_disabled"
     security_log.info(event, extra={"event": event, "user": user.pk, "by": by.pk})
 
 
+def check_password(*, user: User, password: str) -> None:
+    """Make sure that a user knows their own password. Raises :class:`WrongPassword`."""
+    if not user.check_password(password):
+        security_log.warning(
+            "password refused", extra={"event": "password_refused", "user": user.pk}
+        )
+        raise WrongPassword
+
+
 def delete_own_account(*, user: User, password: str) -> None:
     """Delete the account of somebody who knows its password. Raises :class:`WrongPassword`."""
-    if not user.check_password(password):
-        raise WrongPassword
+    check_password(user=user, password=password)
     delete(user=user, by=user)
 
 
@@ -104,7 +159,7 @@ def delete(*, user: User, by: User) -> None:
     release: Callable[..., None] = import_string(settings.BEFORE_USER_DELETE)
     user_id, actor_id = user.pk, by.pk
     with transaction.atomic():
-        _lock(user)
+        lock(user)
         release(owner=user)
         user.delete()
     security_log.info(
@@ -112,7 +167,8 @@ def delete(*, user: User, by: User) -> None:
     )
 
 
-def _lock(user: User) -> User:
+def lock(user: User) -> User:
+    """Return the user as they are now, the row locked. Raises :class:`AccountGone`."""
     locked = User.objects.select_for_update().filter(pk=user.pk).first()
     if locked is None:
         raise AccountGone

@@ -1,9 +1,8 @@
 """``auth/register``, ``auth/login``, ``auth/refresh``, ``auth/logout`` and ``auth/logout-all``."""
 
-import datetime as dt
 from typing import Any, ClassVar
 
-from django.http import HttpRequest
+from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -16,6 +15,8 @@ from accounts.actions import sessions, users
 from accounts.api.fields import AddressField, NewPasswordField, PasswordField, UsernameField
 from accounts.api.forms import OAuth2FormParser
 from accounts.api.me import UserSerializer
+from accounts.api.public import PublicView, SentSerializer, device, sent
+from accounts.api.sessions import TokensSerializer, tokens
 from accounts.authentication import caller
 from accounts.models import Session
 
@@ -53,55 +54,33 @@ class RefreshSerializer(serializers.Serializer[Any]):
     refresh_token = serializers.CharField(max_length=jwt.MAX_TOKEN_LENGTH)
 
 
-class TokensSerializer(serializers.Serializer[Any]):
-    """A pair of tokens; ``expires_in`` is the access token's lifetime in seconds."""
-
-    access_token = serializers.CharField()
-    refresh_token = serializers.CharField()
-    token_type = serializers.CharField(default="bearer")
-    expires_in = serializers.IntegerField()
-
-
 class RegisteredSerializer(TokensSerializer):
     """A new account and its first tokens."""
 
     user = UserSerializer()
 
 
-def tokens(session: Session, now: dt.datetime) -> dict[str, Any]:
-    """Return the answer that carries a session's tokens (RFC 6749, 5.1)."""
-    return {
-        "access_token": jwt.access_token(session, now),
-        "refresh_token": jwt.refresh_token(session),
-        "token_type": "bearer",
-        "expires_in": jwt.access_lifetime(),
-    }
-
-
-def device(request: HttpRequest | Request) -> dict[str, str]:
-    """Return what a session remembers of where it was opened."""
-    return {
-        "user_agent": request.META.get("HTTP_USER_AGENT", ""),
-        "address": request.META.get("REMOTE_ADDR", ""),
-    }
-
-
-class PublicView(APIView):
-    """A view that nobody needs a token for; an Authorization header is not even read."""
-
-    authentication_classes = ()
-    permission_classes = ()
-
-
 class RegisterView(PublicView):
     """Make an account."""
 
-    @extend_schema(request=RegisterSerializer, responses={201: RegisteredSerializer})
+    @extend_schema(
+        request=RegisterSerializer, responses={201: RegisteredSerializer, 202: SentSerializer}
+    )
     def post(self, request: Request) -> Response:
+        """Make an account: 201 with tokens, or 202 where addresses have to be confirmed first."""
         given = RegisterSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         limits.spend(request, "register")
         now = timezone.now()
+        if settings.EMAIL_VERIFICATION == "required":
+            users.register_unseen(
+                email=given.validated_data["email"],
+                password=given.validated_data["password"],
+                username=given.validated_data.get("username"),
+                full_name=given.validated_data["full_name"],
+                now=now,
+            )
+            return sent()
         session = users.register(
             email=given.validated_data["email"],
             password=given.validated_data["password"],
@@ -119,7 +98,10 @@ class LoginView(PublicView):
     """Log in by e-mail address or username."""
 
     parser_classes = (*APIView.parser_classes, OAuth2FormParser)
-    problems: ClassVar = {401: "No account has this identifier with this password."}
+    problems: ClassVar = {
+        401: "No account has this identifier with this password.",
+        403: "The address has to be confirmed first.",
+    }
 
     @extend_schema(
         request={

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import limits
 from accounts.actions import users
 from accounts.api.fields import PasswordField, UsernameField
 from accounts.authentication import caller
@@ -17,9 +18,11 @@ from accounts.models import User
 class UserSerializer(serializers.ModelSerializer[User]):
     """An account as its owner sees it."""
 
+    email_verified = serializers.BooleanField(read_only=True)
+
     class Meta:
         model = User
-        fields = ("id", "email", "username", "full_name", "created_at")
+        fields = ("id", "email", "username", "full_name", "email_verified", "created_at")
         read_only_fields = fields
 
 
@@ -57,5 +60,6 @@ class MeView(APIView):
     def delete(self, request: Request) -> Response:
         given = PasswordSerializer(data=request.data)
         given.is_valid(raise_exception=True)
+        limits.spend(request, "password", caller(request).pk)
         users.delete_own_account(user=caller(request), password=given.validated_data["password"])
         return Response(status=204)

@@ -1,7 +1,8 @@
 """The tables of accounts, in the order in which they need each other."""
 
 from accounts.models.limits import Attempts
+from accounts.models.mails import Mail
 from accounts.models.sessions import Session
 from accounts.models.users import User
 
-__all__ = ["Attempts", "Session", "User"]
+__all__ = ["Attempts", "Mail", "Session", "User"]

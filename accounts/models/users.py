@@ -48,6 +48,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     username_folded = models.CharField(  # noqa: DJ001 - same
         max_length=FOLDED_LENGTH, null=True, blank=True, editable=False
     )
+    email_verified_at = models.DateTimeField(null=True, blank=True)
     full_name = models.CharField(max_length=200, blank=True, default="", db_default="")
     is_active = models.BooleanField(default=True, db_default=True)
     is_staff = models.BooleanField(default=False, db_default=False)
@@ -97,6 +98,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.email, self.email_folded = email, fold(email)
         self.username = username or None
         self.username_folded = fold(username) if username else None
+
+    @property
+    def email_verified(self) -> bool:
+        """Whether a mail to the address was read."""
+        return self.email_verified_at is not None
 
     def get_short_name(self) -> str:
         """Return what the admin greets a member of staff with."""

@@ -80,6 +80,14 @@ def sweep(*, now: dt.datetime, patience: float = math.inf) -> int:
             return total
 
 
+def sweep_due() -> None:
+    """Delete what is due to go; a worker's job. What the storage does not delete waits."""
+    try:
+        sweep(now=timezone.now())
+    except storage.StorageUnavailable:
+        logger.warning("The storage does not answer; objects wait for the next sweep.")
+
+
 def _delete(doomed: StoredObject) -> None:
     storage.delete(doomed.key)
     StoredObject.objects.filter(pk=doomed.pk, state=StoredObject.State.DOOMED).delete()

@@ -73,6 +73,33 @@ def register(server):
     return attempt
 
 
+def public(path, **fields):
+    """Return what makes attempts at an address that needs no token, for one new account."""
+
+    def prepare(server):
+        body, _ = account(server)
+        body = {**body, **fields}
+        return lambda headers: requests.post(
+            f"{server.api}/auth/{path}", json=body, headers=headers, timeout=60
+        )
+
+    return prepare
+
+
+def with_token(path, **fields):
+    """Return what makes attempts at an address that asks a logged-in user for the password."""
+
+    def prepare(server):
+        _, tokens = account(server)
+        token = {"Authorization": f"Bearer {tokens['access_token']}"}
+        body = {"password": "wrong", **fields}
+        return lambda headers: requests.post(
+            f"{server.api}/auth/{path}", json=body, headers={**headers, **token}, timeout=60
+        )
+
+    return prepare
+
+
 def admin_login(server):
     url = f"{server.url}/admin/login/"
 
@@ -86,7 +113,17 @@ def admin_login(server):
     return attempt
 
 
-SCOPES = {"login": login, "register": register, "admin_login": admin_login}
+SCOPES = {
+    "login": login,
+    "register": register,
+    "verify": public("email/verify", code="12345678"),
+    "resend": public("email/resend"),
+    "forgot": public("password/forgot"),
+    "reset": public("password/reset", token="1.nonsense"),
+    "password": with_token("password/change", new_password="another long one"),
+    "email_change": with_token("email/change", email="new@example.org"),
+    "admin_login": admin_login,
+}
 
 
 def in_parallel(attempt, headers):

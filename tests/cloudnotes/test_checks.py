@@ -53,6 +53,10 @@ def test_good_settings_pass_check_deploy():
         ({"AWS_ENDPOINT_URL": "https://s3.example"}, "BUCKET_NAME"),
         ({"AWS_ACCESS_KEY_ID": "k"}, "BUCKET_NAME"),
         ({"ENVIRONMENT": "prod"}, "ENVIRONMENT"),
+        ({"EMAIL_URL": "consolemail://"}, "EMAIL_URL"),
+        ({"EMAIL_URL": "smpt://typo"}, "EMAIL_URL"),
+        ({"EMAIL_VERIFICATION": "required"}, "EMAIL_URL"),
+        ({"EMAIL_VERIFICATION": "yes"}, "EMAIL_VERIFICATION"),
         ({"DATABASE_URL": "mysql://a:b@c/d"}, "DATABASE_URL"),
     ],
 )

@@ -58,6 +58,9 @@ def test_compose_waits_for_a_healthy_database():
         assert "healthcheck" in compose["services"][name]
     known = set(re.findall(r"^#([A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert set(web["environment"]) <= known
+    worker = compose["services"]["worker"]
+    assert worker["environment"] == web["environment"]
+    assert worker["command"][-1] == "worker"
 
 
 def test_the_image_has_no_syntax_line_and_takes_its_base_as_an_argument():

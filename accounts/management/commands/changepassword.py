@@ -6,8 +6,8 @@ from django.contrib.auth.management.commands.changepassword import Command as Dj
 from django.core.management import CommandError
 from django.utils import timezone
 
-from accounts.actions import sessions
-from accounts.models import Session, User
+from accounts.actions import passwords
+from accounts.models import User
 
 
 class Command(DjangoCommand):
@@ -19,5 +19,5 @@ class Command(DjangoCommand):
         except User.DoesNotExist:
             raise CommandError("Name the account by its e-mail address.") from None
         said: str | None = super().handle(*args, **{**options, "username": user.email})
-        sessions.revoke_all(user=user, reason=Session.Reason.PASSWORD_CHANGED, now=timezone.now())
+        passwords.note_change(user=user, now=timezone.now())
         return said

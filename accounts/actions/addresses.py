@@ -1,0 +1,83 @@
+"""E-mail addresses: proven to be somebody's, and changed."""
+
+import datetime as dt
+import logging
+
+from django.db import transaction
+
+from accounts.actions import mails, sessions, users
+from accounts.identifiers import fold
+from accounts.models import Mail, Session, User
+
+KINDS = {Mail.Kind.VERIFY_EMAIL, Mail.Kind.CHANGE_EMAIL}
+
+security_log = logging.getLogger("cloudnotes.security")
+
+
+def verify_by_token(*, token: str, now: dt.datetime) -> User:
+    """Do what the mail with this token asked for: see :func:`_verify`."""
+    with transaction.atomic():
+        return _verify(*mails.redeem_token(token=token, kinds=KINDS, now=now), now)
+
+
+def verify_by_code(*, address: str, code: str, now: dt.datetime) -> User:
+    """Do what the mail to ``address`` with this code asked for: see :func:`_verify`."""
+    mail = mails.spend_code(address=address, code=code, kinds=KINDS, now=now)
+    with transaction.atomic():
+        return _verify(*mails.redeem_mail(mail=mail, now=now), now)
+
+
+def _verify(mail: Mail, user: User, now: dt.datetime) -> User:
+    """Note that the mail's address is the user's, after making it theirs if that was asked for.
+
+    The links and codes of all earlier mails are void then. After a change the address before it is
+    told. Raises :class:`accounts.actions.mails.LinkRefused`, and IntegrityError by
+    ``one_account_per_email`` when somebody else has taken the address meanwhile.
+    """
+    before = user.email
+    changes = mail.kind == Mail.Kind.CHANGE_EMAIL
+    if not changes and mail.address_folded != user.email_folded:
+        raise mails.LinkRefused
+    if changes:
+        user.set_identifiers(email=mail.address, username=user.username)
+    if mail.password:
+        user.password = mail.password
+    user.email_verified_at = now
+    user.save(update_fields=["email", "email_folded", "password", "email_verified_at"])
+    mails.void_links(user=user, now=now)
+    if mail.password:
+        reason = Session.Reason.PASSWORD_CHANGED
+        sessions.revoke_credentials(user=user, reason=reason, now=now)
+    if changes:
+        mails.enqueue(
+            kind=Mail.Kind.EMAIL_CHANGED,
+            user=user,
+            address=before,
+            details={"email": user.email},
+            now=now,
+        )
+    event = "email_changed" if changes else "email_verified"
+    security_log.info(event, extra={"event": event, "user": user.pk})
+    return user
+
+
+def resend_verification(*, email: str, now: dt.datetime) -> None:
+    """Send the mail that asks to confirm an address again, if it has an account that needs it."""
+    user = User.objects.filter(email_folded=fold(email), is_active=True).first()
+    needs_it = user if user and not user.email_verified else None
+    address = "" if needs_it else email
+    mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=needs_it, address=address, now=now)
+
+
+def request_change(*, user: User, password: str, email: str, now: dt.datetime) -> None:
+    """Send a mail to the address that a user wants to have; reading it makes the change.
+
+    An address that has an account is told so instead, and whoever asked learns nothing. Raises
+    :class:`accounts.actions.users.WrongPassword`.
+    """
+    users.check_password(user=user, password=password)
+    owner = User.objects.filter(email_folded=fold(email)).exclude(pk=user.pk).first()
+    if owner:
+        mails.enqueue(kind=Mail.Kind.ALREADY_REGISTERED, user=owner, now=now)
+    else:
+        mails.enqueue(kind=Mail.Kind.CHANGE_EMAIL, user=user, address=email, now=now)

@@ -1,0 +1,66 @@
+"""Passwords: changed by who knows the old one, set anew by who reads the account's mail."""
+
+import datetime as dt
+import logging
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+
+from accounts.actions import mails, sessions, users
+from accounts.identifiers import fold
+from accounts.models import Mail, Session, User
+
+security_log = logging.getLogger("cloudnotes.security")
+
+
+def change_password(
+    *, user: User, password: str, new_password: str, user_agent: str, address: str, now: dt.datetime
+) -> Session:
+    """Set a new password, end all that the old one let in, and return a session to go on with.
+
+    Raises :class:`accounts.actions.users.WrongPassword`.
+    """
+    users.check_password(user=user, password=password)
+    hashed = make_password(new_password)
+    with transaction.atomic():
+        locked = users.lock(user)
+        if locked.password != user.password:
+            raise users.WrongPassword  # somebody else has changed it meanwhile
+        _set(locked, hashed, now)
+        return sessions.open_session(user=locked, user_agent=user_agent, address=address, now=now)
+
+
+def request_reset(*, email: str, now: dt.datetime) -> None:
+    """Send the account with this address a mail by which to choose a new password, if it exists.
+
+    To the address as the account has it, which need not be spelled as it was typed.
+    """
+    user = User.objects.filter(email_folded=fold(email), is_active=True).first()
+    mails.enqueue(kind=Mail.Kind.RESET_PASSWORD, user=user, address="" if user else email, now=now)
+
+
+def reset_password(*, token: str, new_password: str, now: dt.datetime) -> None:
+    """Set a new password by the token of a mail, and end all that the old one let in.
+
+    The mail has proven the address as well. Raises :class:`accounts.actions.mails.LinkRefused`.
+    """
+    hashed = make_password(new_password)
+    with transaction.atomic():
+        mail, user = mails.redeem_token(token=token, kinds={Mail.Kind.RESET_PASSWORD}, now=now)
+        if mail.address_folded == user.email_folded and not user.email_verified:
+            user.email_verified_at = now
+            user.save(update_fields=["email_verified_at"])
+        _set(user, hashed, now)
+
+
+def note_change(*, user: User, now: dt.datetime) -> None:
+    """Do what a change of the password entails, after whatever way changed it."""
+    sessions.revoke_credentials(user=user, reason=Session.Reason.PASSWORD_CHANGED, now=now)
+    mails.enqueue(kind=Mail.Kind.PASSWORD_CHANGED, user=user, now=now)
+    security_log.info("password changed", extra={"event": "password_changed", "user": user.pk})
+
+
+def _set(user: User, hashed: str, now: dt.datetime) -> None:
+    user.password = hashed
+    user.save(update_fields=["password"])
+    note_change(user=user, now=now)

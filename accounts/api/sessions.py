@@ -1,0 +1,92 @@
+"""``auth/sessions``: the devices that are logged in; and the tokens that a session hands out."""
+
+import datetime as dt
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import jwt
+from accounts.actions import sessions
+from accounts.authentication import caller
+from accounts.models import Session
+
+
+class TokensSerializer(serializers.Serializer[Any]):
+    """A pair of tokens; ``expires_in`` is the access token's lifetime in seconds."""
+
+    access_token = serializers.CharField()
+    refresh_token = serializers.CharField()
+    token_type = serializers.CharField(default="bearer")
+    expires_in = serializers.IntegerField()
+
+
+def tokens(session: Session, now: dt.datetime) -> dict[str, Any]:
+    """Return the answer that carries a session's tokens (RFC 6749, 5.1)."""
+    return {
+        "access_token": jwt.access_token(session, now),
+        "refresh_token": jwt.refresh_token(session),
+        "token_type": "bearer",
+        "expires_in": jwt.access_lifetime(),
+    }
+
+
+class SessionSerializer(serializers.ModelSerializer[Session]):
+    """A device as its owner sees it."""
+
+    is_current = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Session
+        fields = (
+            "id",
+            "user_agent",
+            "address",
+            "created_at",
+            "last_seen_at",
+            "expires_at",
+            "is_current",
+        )
+        read_only_fields = fields
+
+    def get_is_current(self, session: Session) -> bool:
+        current = self.context["request"].auth
+        return isinstance(current, Session) and current.pk == session.pk
+
+
+class OwnSessions(GenericAPIView[Session]):
+    """The devices on which the caller is logged in."""
+
+    serializer_class = SessionSerializer
+    queryset = Session.objects.none()
+
+    def get_queryset(self) -> QuerySet[Session]:
+        return Session.objects.live(timezone.now()).filter(user=caller(self.request))
+
+
+class SessionsView(OwnSessions):
+    """All of them."""
+
+    keyset = "created_at"
+
+    def get(self, request: Request) -> Response:
+        """List them, the newest first; `is_current` marks the one that asks."""
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+class SessionView(OwnSessions):
+    """One of them."""
+
+    pagination_class = None
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, pk: int) -> Response:
+        """Log the device out, at once."""
+        sessions.revoke(session=self.get_object(), reason=Session.Reason.LOGOUT, now=timezone.now())
+        return Response(status=204)

@@ -1,0 +1,62 @@
+"""What a mail carries to prove that it was read: a link's token, or a code to type.
+
+Both follow from the mail's row and ``SECRET_KEY``, so they are stored nowhere and a mail that is
+sent a second time says the same.
+"""
+
+import hmac
+from base64 import urlsafe_b64encode
+
+from accounts import keys
+from accounts.models import Mail
+
+CODE_DIGITS = 8
+BIGGEST_ID = 2**63 - 1
+
+
+def token(mail: Mail) -> str:
+    """Return the mail's token: its id and 256 bits that nobody can guess."""
+    return f"{mail.pk}.{_text(keys.derive('mail.token', *_identity(mail)))}"
+
+
+def code(mail: Mail) -> str:
+    """Return the mail's code: eight digits, good for ten attempts (``actions.mails``)."""
+    return _digits(keys.derive("mail.code", *_identity(mail)))
+
+
+def mail_id(given: str) -> int | None:
+    """Return the id of the mail that a token claims to come from, None if it is no token."""
+    number = given.partition(".")[0]
+    if not (number.isascii() and number.isdigit() and len(number) < 20):
+        return None
+    return int(number) if int(number) <= BIGGEST_ID else None
+
+
+def is_token(mail: Mail, given: str) -> bool:
+    """Return whether ``given`` is the mail's token; takes the same time for every wrong one."""
+    derived = keys.derive_all("mail.token", *_identity(mail))
+    return _is_one_of(given, [f"{mail.pk}.{_text(secret)}" for secret in derived])
+
+
+def is_code(mail: Mail, given: str) -> bool:
+    """Return whether ``given`` is the mail's code."""
+    return _is_one_of(
+        given, [_digits(one) for one in keys.derive_all("mail.code", *_identity(mail))]
+    )
+
+
+def _identity(mail: Mail) -> tuple[object, ...]:
+    # The time too: a database restored from a copy gives out ids again.
+    return mail.kind, mail.pk, mail.created_at.isoformat()
+
+
+def _text(secret: bytes) -> str:
+    return urlsafe_b64encode(secret).decode().rstrip("=")
+
+
+def _digits(secret: bytes) -> str:
+    return f"{int.from_bytes(secret) % 10**CODE_DIGITS:0{CODE_DIGITS}}"
+
+
+def _is_one_of(given: str, right: list[str]) -> bool:
+    return any(hmac.compare_digest(given.encode(), each.encode()) for each in right)

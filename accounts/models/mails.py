@@ -1,0 +1,97 @@
+"""Mails: the queue of what is to be sent, and what the links in them are still good for."""
+
+import datetime as dt
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models.users import FOLDED_LENGTH
+from cloudnotes.constraints import ForeignKeyConstraint
+
+
+class MailQuerySet(models.QuerySet["Mail"]):
+    """Questions about mails."""
+
+    def waiting(self) -> "MailQuerySet":
+        """Return the mails that are neither sent nor given up."""
+        return self.filter(sent_at=None, failed_at=None)
+
+    def due(self, now: dt.datetime) -> "MailQuerySet":
+        """Return the mails that the worker may take now."""
+        return self.waiting().filter(due_at__lte=now)
+
+    def redeemable(self, now: dt.datetime) -> "MailQuerySet":
+        """Return the mails whose link or code still does what it was sent for."""
+        return self.filter(used_at=None, valid_until__gt=now)
+
+
+class Mail(models.Model):
+    """One mail, from the moment it is decided until a month after it was sent.
+
+    Written in the transaction of what it tells of and sent by the worker. ``user`` is whom it
+    concerns, nobody when somebody asked for an address that has no account: such a mail is dropped
+    by the worker, so that asking costs the same in both cases. Dies with the user.
+
+    The link and the code in a mail follow from the row and ``SECRET_KEY`` (``accounts.links``);
+    they count once, from the sending until ``valid_until``. ``password`` is the hash that
+    verifying the address sets, if somebody registered it again.
+    """
+
+    class Kind(models.TextChoices):
+        """What a mail is about; each has two templates of this name."""
+
+        VERIFY_EMAIL = "verify_email"
+        CHANGE_EMAIL = "change_email"
+        RESET_PASSWORD = "reset_password"  # noqa: S105 - a kind of mail
+        ALREADY_REGISTERED = "already_registered"
+        EMAIL_CHANGED = "email_changed"
+        PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a kind of mail
+        NEW_DEVICE = "new_device"
+        TWO_FACTOR_CHANGED = "two_factor_changed"
+
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="mails",
+    )
+    address = models.CharField(max_length=254)
+    address_folded = models.CharField(max_length=FOLDED_LENGTH)
+    details = models.JSONField(default=dict, blank=True)
+    password = models.CharField(max_length=128, blank=True, default="", db_default="")
+    created_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+    wrong_codes = models.PositiveSmallIntegerField(default=0, db_default=0)
+
+    objects = MailQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            ForeignKeyConstraint(field="user", name="mails_die_with_their_user"),
+            models.CheckConstraint(
+                condition=Q(sent_at=None) | Q(failed_at=None), name="sent_or_given_up_not_both"
+            ),
+        ]
+        indexes = [
+            # What the worker takes next.
+            models.Index(
+                fields=["due_at", "id"],
+                condition=Q(sent_at=None, failed_at=None),
+                name="mails_by_due_time",
+            ),
+            # The mails whose codes an address may send back.
+            models.Index(fields=["address_folded", "-created_at"], name="mails_by_address"),
+        ]
+
+    def __str__(self) -> str:
+        return f"mail {self.pk} ({self.kind}) to user {self.user_id}"

@@ -1,0 +1,24 @@
+"""``worker``: do what is due behind the requests, until told to stop."""
+
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from cloudnotes.worker import Worker
+
+
+class Command(BaseCommand):
+    """One process that runs all jobs; ends on SIGTERM when what is under way has ended."""
+
+    help = "Send mail and do the other work that is due, until told to stop."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        told = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: told.set())
+        worker = Worker()
+        worker.start()
+        told.wait()
+        worker.stop()

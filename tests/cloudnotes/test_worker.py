@@ -1,0 +1,87 @@
+"""The worker: its jobs run, fail alone, and end in order."""
+
+import signal
+import subprocess
+import time
+
+from django.db import OperationalError
+
+from cloudnotes.worker import Worker
+from tests.servers import ROOT, Server, database
+
+ran: list[str] = []
+
+
+def good():
+    ran.append("good")
+    return len(ran) < 3
+
+
+def bad():
+    ran.append("bad")
+    raise ValueError("a job's bug")
+
+
+def without_database():
+    ran.append("database")
+    raise OperationalError("gone")
+
+
+def wait_until(true):
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def run(settings, *jobs):
+    ran.clear()
+    settings.WORKER_JOBS = {job.__name__: (f"{__name__}.{job.__name__}", 3600) for job in jobs}
+    worker = Worker()
+    worker.start()
+    return worker
+
+
+def test_a_job_runs_again_at_once_while_there_is_more(settings):
+    worker = run(settings, good)
+    wait_until(lambda: len(ran) == 3)
+    worker.stop()
+    assert ran == ["good"] * 3
+    assert not any(thread.is_alive() for thread in worker.threads)
+
+
+def test_one_that_fails_does_not_end_the_others(settings, caplog, monkeypatch):
+    monkeypatch.setattr("cloudnotes.worker.AFTER_A_FAILURE_SECONDS", 0.01)
+    worker = run(settings, bad, without_database, good)
+    wait_until(lambda: ran.count("good") and ran.count("database") > 2 and "bad" in ran)
+    worker.stop()
+    assert "bad failed" in caplog.text
+    assert "without_database waits for the database: OperationalError" in caplog.text
+
+
+def test_as_a_process_it_ends_on_sigterm(tmp_path):
+    with database(tmp_path) as where:
+        server = Server(tmp_path, **where)
+        server.manage("migrate --no-input --verbosity 0")
+        process = server.popen("worker")
+        try:
+            wait_until(lambda: "worker started: mail" in server.log.read_text())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_it_refuses_unsafe_settings_as_the_web_process_does(tmp_path):
+    server = Server(tmp_path, ENVIRONMENT="production", SECRET_KEY="short")
+    refused = subprocess.run(
+        ["python", "manage.py", "worker"],
+        cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "SECRET_KEY is missing, short" in refused.stderr
+
+
+def test_the_procfile_names_it():
+    assert "worker: exec python manage.py worker\n" in (ROOT / "Procfile").read_text()
