@@ -1,11 +1,44 @@
 """Password hashes of the earlier generation."""
 
+import base64
+import hashlib
+import re
 from typing import Any
 
 import bcrypt
-from django.contrib.auth.hashers import BCryptPasswordHasher
+from django.contrib.auth.hashers import BCryptPasswordHasher, PBKDF2PasswordHasher
 
 BCRYPT_BYTES = 72
+COLUMN_LENGTH = 128  # of AbstractBaseUser.password
+# What one log-in may cost: a few seconds and 256 MiB. Somebody else wrote the hash.
+LIMITS = {"rounds": 10_000_000, "cost": 16, "memory": 2**18, "passes": 16, "lanes": 16}
+
+# Exact to the last bit: what bcrypt cannot read it answers with ValueError at every log-in. Of the
+# salt's 22nd character two bits count, of the checksum's last one four.
+_BCRYPT = (
+    r"\$2[aby]\$(?P<cost>0[4-9]|[12][0-9]|3[01])"
+    r"\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]"
+)
+_ROUNDS = r"(?P<rounds>[1-9][0-9]{0,9})"
+_VERIFIABLE = [
+    re.compile(form)
+    for form in (
+        rf"bcrypt(?:_sha256)?\${_BCRYPT}",
+        rf"pbkdf2_sha256\${_ROUNDS}\$[!-#%-~]+\$[A-Za-z0-9+/]{{43}}=",
+        rf"passlib_pbkdf2_sha256\${_ROUNDS}"
+        r"\$(?:[A-Za-z0-9./]{4})*(?:[A-Za-z0-9./]{2,3})?\$[A-Za-z0-9./]{43}",
+        r"argon2\$argon2(?:id|i|d)\$v=19"
+        r"\$m=(?P<memory>[1-9][0-9]{0,9}),t=(?P<passes>[1-9][0-9]{0,9}),p=(?P<lanes>[1-9][0-9]{0,9})"
+        r"\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+",
+    )
+]
+_OURS = {
+    "$2a$": "bcrypt$$2a$",
+    "$2b$": "bcrypt$$2b$",
+    "$2y$": "bcrypt$$2y$",
+    "$argon2": "argon2$argon2",
+    "$pbkdf2-sha256$": "passlib_pbkdf2_sha256$",
+}
 
 
 class PlainBCryptPasswordHasher(BCryptPasswordHasher):
@@ -18,3 +51,41 @@ class PlainBCryptPasswordHasher(BCryptPasswordHasher):
     def encode(self, password: str, salt: Any) -> str:
         hashed = bcrypt.hashpw(password.encode()[:BCRYPT_BYTES], salt)
         return f"{self.algorithm}${hashed.decode('ascii')}"
+
+
+class PasslibPBKDF2Hasher(PBKDF2PasswordHasher):
+    """Verifies passlib's ``$pbkdf2-sha256$``; what verifies is hashed anew with the default.
+
+    Differs from Django's PBKDF2 in that the salt is raw bytes. Salt and checksum are written in
+    passlib's "adapted base64": ``.`` for ``+``, no padding.
+    """
+
+    algorithm = "passlib_pbkdf2_sha256"
+
+    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
+        rounds = iterations or self.iterations
+        raw = base64.b64decode(salt + "==", altchars=b"./")
+        checksum = hashlib.pbkdf2_hmac("sha256", password.encode(), raw, rounds)
+        written = base64.b64encode(checksum, altchars=b"./").decode().rstrip("=")
+        return f"{self.algorithm}${rounds}${salt}${written}"
+
+    def must_update(self, encoded: str) -> bool:
+        return True
+
+
+def adopt(hashed: str) -> str | None:
+    """Return a hash of the earlier generation in the form in which ours verify it.
+
+    Known are bcrypt, Argon2 and passlib's PBKDF2-SHA-256 as their libraries write them, and all of
+    Django's forms that PASSWORD_HASHERS names. None for every other one, for one that its library
+    would choke on, and for one that would cost more than ``LIMITS`` at each log-in.
+    """
+    for prefix, ours in _OURS.items():
+        if hashed.startswith(prefix):
+            hashed = ours + hashed.removeprefix(prefix)
+            break
+    for form in _VERIFIABLE:
+        if (known := form.fullmatch(hashed)) and len(hashed) <= COLUMN_LENGTH:
+            costs = known.groupdict().items()
+            return hashed if all(int(cost) <= LIMITS[name] for name, cost in costs) else None
+    return None

@@ -15,8 +15,8 @@ class ForeignKeyConstraint(models.BaseConstraint):
     ``db_constraint=False`` (this is its constraint) and ``on_delete=DO_NOTHING`` (the database
     does it). Like Django's own it is checked at commit.
 
-    ``on_delete`` is CASCADE or NO ACTION (RESTRICT cannot be deferred: SQLite refuses to empty
-    all tables in one transaction with it).
+    ``on_delete`` is CASCADE, SET NULL (of a nullable field) or NO ACTION (RESTRICT cannot be
+    deferred: SQLite refuses to empty all tables in one transaction with it).
     """
 
     def __init__(

@@ -180,6 +180,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "accounts.hashers.PlainBCryptPasswordHasher",
+    "accounts.hashers.PasslibPBKDF2Hasher",
 ]
 SIMPLE_JWT = {
     "ALGORITHM": env.str("ALGORITHM", default="HS256"),

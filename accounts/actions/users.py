@@ -106,6 +106,33 @@ def register(
     return session
 
 
+def import_user(
+    *,
+    email: str,
+    username: str | None,
+    full_name: str,
+    password_hash: str | None,
+    is_active: bool,
+    created_at: dt.datetime,
+) -> User:
+    """Make and return an account of an earlier generation, which keeps its password.
+
+    ``password_hash`` is in a form that :func:`accounts.hashers.adopt` returns; with None nobody
+    can log in until the password is reset. Raises IntegrityError as :func:`register` does.
+    """
+    user = User(full_name=full_name, is_active=is_active, created_at=created_at)
+    user.set_identifiers(email=email, username=username)
+    if password_hash is None:
+        user.set_unusable_password()
+    else:
+        user.password = password_hash
+    with transaction.atomic():
+        user.save()
+        about = {"event": "user_imported", "user": user.pk}
+        transaction.on_commit(lambda: security_log.info("user_imported", extra=about))
+    return user
+
+
 def update_profile(*, user: User, changes: dict[str, Any]) -> User:
     """Set those of ``username`` and ``full_name`` that are in ``changes`` and return the user.
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from accounts.models import User
     from notes.models.attachments import Attachment
 
+MAX_TITLE_LENGTH = 200
 MAX_CONTENT_BYTES = 2**20
 
 
@@ -42,7 +43,7 @@ class Note(models.Model):
         db_index=False,
         related_name="notes",
     )
-    title = models.CharField(max_length=200, blank=True)
+    title = models.CharField(max_length=MAX_TITLE_LENGTH, blank=True)
     content = models.TextField(blank=True, default="", db_default="")
     version = models.PositiveIntegerField(default=1, db_default=1)
     created_at = models.DateTimeField(default=timezone.now)
