@@ -9,22 +9,24 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from accounts import jwt
-from accounts.models import Session, User
+from accounts import access_tokens, jwt
+from accounts.models import PersonalAccessToken, Session, User
 
 security_log = logging.getLogger("cloudnotes.security")
 
 SEEN_EVERY = dt.timedelta(minutes=15)
+USED_EVERY = dt.timedelta(minutes=1)
 
 
 class BearerAuthentication(BaseAuthentication):
-    """Reads ``Authorization: Bearer <access token>``; ``request.auth`` is then the session.
+    """Reads ``Authorization: Bearer <token>``: an access token or a personal access token.
 
-    The session and its user are read in one query a request, so revoking a session or disabling
-    a user works on the very next request.
+    ``request.auth`` is then the session, or the row of the personal access token. It is read with
+    its user in one query a request, so revoking it or disabling the user works on the very next
+    request.
     """
 
-    def authenticate(self, request: Request) -> tuple[User, Session] | None:
+    def authenticate(self, request: Request) -> tuple[User, Session | PersonalAccessToken] | None:
         header = request.META.get("HTTP_AUTHORIZATION", "")
         scheme, _, token = header.partition(" ")
         if not header:
@@ -33,8 +35,14 @@ class BearerAuthentication(BaseAuthentication):
             raise AuthenticationFailed(
                 "Send the access token as 'Authorization: Bearer <token>'.", code="unknown_scheme"
             )
+        token = token.strip()
+        if access_tokens.is_one(token):
+            return self._by_access_token(token)
+        return self._by_session(token)
+
+    def _by_session(self, token: str) -> tuple[User, Session]:
         try:
-            claims = jwt.read_access_token(token.strip())
+            claims = jwt.read_access_token(token)
         except jwt.InvalidToken:
             raise _refused() from None
         now = timezone.now()
@@ -57,6 +65,24 @@ class BearerAuthentication(BaseAuthentication):
         if now - session.last_seen_at > SEEN_EVERY:
             Session.objects.filter(pk=session.pk).update(last_seen_at=now)
         return session.user, session
+
+    def _by_access_token(self, secret: str) -> tuple[User, PersonalAccessToken]:
+        now, digest = timezone.now(), access_tokens.digest(secret)
+        token = (
+            PersonalAccessToken.objects.live(now)
+            .select_related("user")
+            .filter(digest=digest, user__is_active=True)
+            .first()
+            if digest
+            else None
+        )
+        if token is None:
+            security_log.warning("token refused", extra={"event": "token_refused"})
+            raise _refused()
+        if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
+            PersonalAccessToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        token.user.limited_to_category = token.category
+        return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="CloudNotes"'

@@ -229,6 +229,7 @@ LIMITS = {
     "forgot": [("account+network", 5, 900), ("network", 50, 900)],
     "reset": [("account+network", 10, 900), ("network", 100, 900)],
     "password": [("account+network", 10, 900)],
+    "token_creation": [("account+network", 10, 3600)],
     "email_change": [("account+network", 5, 3600)],
     "admin_login": [("account+network", 10, 300), ("network", 50, 300)],
 }
@@ -289,7 +290,10 @@ USE_TZ = True
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "accounts.permissions.HasScope",
+    ],
     "DEFAULT_THROTTLE_CLASSES": ["cloudnotes.throttling.APIThrottle"],
     "DEFAULT_PARSER_CLASSES": ["cloudnotes.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

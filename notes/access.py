@@ -6,6 +6,7 @@ together.
 
 from typing import Literal
 
+from accounts import categories
 from accounts.models import User
 from notes.models import Note
 
@@ -13,5 +14,13 @@ Verb = Literal["read", "edit", "delete"]
 
 
 def can(user: User, verb: Verb, note: Note) -> bool:
-    """Return whether a user may do this to a note: owners may do everything, others nothing."""
-    return note.owner_id == user.pk
+    """Return whether a user may do this to a note: owners may do everything, others nothing.
+
+    Through a token that is limited to a category, owners too have the notes within it alone.
+    """
+    return note.owner_id == user.pk and may_file_under(user, note.category)
+
+
+def may_file_under(user: User, category: str) -> bool:
+    """Return whether a user may put a note into a category, or find one there."""
+    return categories.is_within(category, user.limited_to_category)

@@ -53,7 +53,16 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_help_text = "Title, or the owner's e-mail address or username"
     autocomplete_fields = ("owner",)
     ordering = ("-updated_at", "-pk")
-    fields = ("owner", "title", "content", "file_name", "version", "created_at", "updated_at")
+    fields = (
+        "owner",
+        "title",
+        "category",
+        "content",
+        "file_name",
+        "version",
+        "created_at",
+        "updated_at",
+    )
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Note]:

@@ -5,46 +5,53 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from accounts.actions import sessions
-from accounts.models import Session, User
+from accounts.actions import sessions, tokens
+from accounts.models import PersonalAccessToken, Session, User
 from notes.actions import attachments
 from notes.actions import notes as actions
 from tests.conftest import PASSWORD, client_of, make_user
 
-ACTORS = ("anonymous", "owner", "stranger", "staff", "revoked", "disabled")
+ACTORS = (
+    "anonymous", "owner", "stranger", "staff", "revoked", "disabled", "reader", "writer", "other's"
+)  # fmt: skip
 PUBLIC = "public"  # the same answer for everybody, tokens are not read
 
 # Route and verb: what anonymous, owner, stranger, staff without permission, a revoked session's
-# token and a disabled user's token get. Owner rows change things: the note is made anew each time.
+# token and a disabled user's token get; then the owner's personal access tokens, one that reads
+# notes and account and one that writes notes, and a stranger's that may do all a token can. Owner
+# rows change things: what a route is about is made anew each time.
 TABLE = {
     ("auth/register", "post"): PUBLIC,
     ("auth/login", "post"): PUBLIC,
     ("auth/refresh", "post"): PUBLIC,
     ("register", "post"): PUBLIC,
     ("login", "post"): PUBLIC,
-    ("auth/logout", "post"): (401, 204, 204, 204, 401, 401),
-    ("auth/logout-all", "post"): (401, 204, 204, 204, 401, 401),
+    ("auth/logout", "post"): (401, 204, 204, 204, 401, 401, 403, 403, 403),
+    ("auth/logout-all", "post"): (401, 204, 204, 204, 401, 401, 403, 403, 403),
     ("auth/email/verify", "post"): PUBLIC,
     ("auth/email/resend", "post"): PUBLIC,
-    ("auth/email/change", "post"): (401, 202, 202, 202, 401, 401),
+    ("auth/email/change", "post"): (401, 202, 202, 202, 401, 401, 403, 403, 403),
     ("auth/password/forgot", "post"): PUBLIC,
     ("auth/password/reset", "post"): PUBLIC,
-    ("auth/password/change", "post"): (401, 200, 200, 200, 401, 401),
-    ("auth/sessions", "get"): (401, 200, 200, 200, 401, 401),
-    ("auth/sessions/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401),
-    ("auth/me", "get"): (401, 200, 200, 200, 401, 401),
-    ("auth/me", "patch"): (401, 200, 200, 200, 401, 401),
-    ("auth/me", "delete"): (401, 204, 204, 204, 401, 401),
-    ("notes", "get"): (401, 200, 200, 200, 401, 401),
-    ("notes", "post"): (401, 201, 201, 201, 401, 401),
-    ("notes/<int:pk>", "get"): (401, 200, 404, 404, 401, 401),
-    ("notes/<int:pk>", "put"): (401, 200, 404, 404, 401, 401),
-    ("notes/<int:pk>", "patch"): (401, 200, 404, 404, 401, 401),
-    ("notes/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401),
-    ("notes/<int:pk>/title", "put"): (401, 200, 404, 404, 401, 401),
-    ("notes/<int:pk>/file", "get"): (401, 302, 404, 404, 401, 401),
-    ("notes/<int:pk>/file", "put"): (401, 200, 404, 404, 401, 401),
-    ("notes/<int:pk>/file", "delete"): (401, 204, 404, 404, 401, 401),
+    ("auth/password/change", "post"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
+    ("auth/sessions", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
+    ("auth/sessions/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401, 403, 403, 403),
+    ("auth/tokens", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
+    ("auth/tokens", "post"): (401, 201, 201, 201, 401, 401, 403, 403, 403),
+    ("auth/tokens/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401, 403, 403, 403),
+    ("auth/me", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
+    ("auth/me", "patch"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
+    ("auth/me", "delete"): (401, 204, 204, 204, 401, 401, 403, 403, 403),
+    ("notes", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
+    ("notes", "post"): (401, 201, 201, 201, 401, 401, 403, 201, 201),
+    ("notes/<int:pk>", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
+    ("notes/<int:pk>", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
+    ("notes/<int:pk>", "patch"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
+    ("notes/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
+    ("notes/<int:pk>/title", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
+    ("notes/<int:pk>/file", "get"): (401, 302, 404, 404, 401, 401, 302, 302, 404),
+    ("notes/<int:pk>/file", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
+    ("notes/<int:pk>/file", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
 }
 OUTSIDE_THE_API = {
     "openapi.json",
@@ -58,14 +65,15 @@ BODIES = {
     "auth/me": {"password": PASSWORD, "full_name": "x"},
     "auth/email/change": {"password": PASSWORD, "email": "new@example.org"},
     "auth/password/change": {"password": PASSWORD, "new_password": "another long one"},
+    "auth/tokens": {"password": PASSWORD, "name": "t", "scopes": ["notes:read"]},
     "notes": {"title": "t"},
     "notes/<int:pk>": {"title": "t", "content": "c"},
     "notes/<int:pk>/title": {"title": "t"},
 }
 
 
-def routes():
-    """Yield the route and verb of every pattern outside the admin, prefixes taken off."""
+def walk_views():
+    """Yield route and view of every pattern outside the admin, prefixes taken off."""
 
     def walk(patterns, prefix):
         for entry in patterns:
@@ -78,8 +86,13 @@ def routes():
 
     for path, view in walk(get_resolver().url_patterns, ""):
         route = path.removeprefix("api/v1/")
-        if route in OUTSIDE_THE_API:
-            continue
+        if route not in OUTSIDE_THE_API:
+            yield route, view
+
+
+def routes():
+    """Yield every route and verb."""
+    for route, view in walk_views():
         verbs = getattr(view, "actions", None) or {
             name: None
             for name in ("get", "post", "put", "patch", "delete")
@@ -104,6 +117,14 @@ def actors(db):
     }
     clients = {name: client_of(user) for name, user in people.items()}
     clients["anonymous"] = client_of(None)
+    for name, user, scopes in (
+        ("reader", people["owner"], ["notes:read", "account:read"]),
+        ("writer", people["owner"], ["notes:write"]),
+        ("other's", people["stranger"], list(PersonalAccessToken.Scope)),
+    ):
+        clients[name] = client_of(None)
+        _, secret = make_token(user, *scopes)
+        clients[name].credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
     Session.objects.filter(user=people["revoked"]).update(
         revoked_at=timezone.now(), revoked_reason="logout"
     )
@@ -123,14 +144,31 @@ def make_session(owner):
     return sessions.open_session(user=owner, user_agent="secret", address="", now=timezone.now())
 
 
-MAKE = {"notes": make_note, "auth/sessions": make_session}
+def make_token(owner, *scopes):
+    return tokens.create_token(
+        user=owner,
+        password=PASSWORD,
+        name="secret",
+        scopes=list(scopes) or ["notes:read"],
+        category="",
+        expires_at=None,
+        now=timezone.now(),
+    )
+
+
+MAKE = {
+    "notes": make_note,
+    "auth/sessions": make_session,
+    "auth/tokens": lambda owner: make_token(owner)[0],
+}
 
 
 @pytest.mark.parametrize(("route", "verb"), [key for key in TABLE if TABLE[key] != PUBLIC])
 @pytest.mark.parametrize("prefix", ["/api/v1/", "/"])
 def test_the_table(actors, route, verb, prefix):
     owner, clients = actors
-    for actor, expected in zip(ACTORS, TABLE[route, verb], strict=True):
+    # From the last to the first: what an owner may do ends their tokens.
+    for actor, expected in reversed(list(zip(ACTORS, TABLE[route, verb], strict=True))):
         url = prefix + route
         if "<" in route:
             thing = MAKE[route.partition("/<")[0]](owner)
@@ -142,7 +180,7 @@ def test_the_table(actors, route, verb, prefix):
         else:
             response = getattr(clients[actor], verb)(url, BODIES.get(route), format="json")
         assert response.status_code == expected, (actor, verb, url)
-        if actor != "owner" and "<" in route:
+        if expected >= 400 and "<" in route:
             assert b"secret" not in response.content
             assert type(thing).objects.filter(pk=thing.pk).values().get() == before
         if expected >= 400:

@@ -163,11 +163,12 @@ def revoke(*, session: Session, reason: Session.Reason, now: dt.datetime) -> Non
 
 
 def revoke_credentials(*, user: User, reason: Session.Reason, now: dt.datetime) -> None:
-    """End all that lets anybody in as this user: sessions, and links in mails.
+    """End all that lets anybody in as this user: sessions, access tokens, links in mails.
 
     For a password that was changed by whatever way, and for an account that was disabled.
     """
     revoke_all(user=user, reason=reason, now=now)
+    user.personal_access_tokens.all().delete()
     mails.void_links(user=user, now=now)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from rest_framework import serializers
 
+from accounts import categories
 from accounts.identifiers import fold
 from accounts.models.users import FOLDED_LENGTH
 
@@ -40,6 +41,21 @@ class AddressField(serializers.EmailField):
         if len(fold(address)) > FOLDED_LENGTH:
             raise serializers.ValidationError("Enter a valid email address.", code="invalid")
         return address
+
+
+class CategoryField(serializers.CharField):
+    """A category such as ``Work/Plans``, ``''`` for none."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_blank=True, max_length=categories.MAX_LENGTH, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        try:
+            return categories.parse(super().to_internal_value(data))
+        except categories.InvalidCategory as error:
+            raise serializers.ValidationError(str(error), code="invalid_category") from None
 
 
 class UsernameField(serializers.CharField):

@@ -43,6 +43,7 @@ class MeView(APIView):
     """The account of whoever asks."""
 
     delete_takes = PasswordSerializer
+    scopes: ClassVar = {"GET": "account:read"}
     problems: ClassVar = {403: "The password is not the one of this account."}
 
     @extend_schema(responses={200: UserSerializer})

@@ -1,7 +1,7 @@
 """``auth/sessions``: the devices that are logged in; and the tokens that a session hands out."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -73,6 +73,7 @@ class SessionsView(OwnSessions):
     """All of them."""
 
     keyset = "created_at"
+    scopes: ClassVar = {"GET": "account:read"}
 
     def get(self, request: Request) -> Response:
         """List them, the newest first; `is_current` marks the one that asks."""

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import auth, email, me, passwords, sessions
+from accounts.api import auth, email, me, passwords, sessions, tokens
 
 urlpatterns = [
     path("auth/register", auth.RegisterView.as_view(), name="register"),
@@ -18,5 +18,7 @@ urlpatterns = [
     path("auth/password/reset", passwords.ResetPasswordView.as_view(), name="password-reset"),
     path("auth/sessions", sessions.SessionsView.as_view(), name="sessions"),
     path("auth/sessions/<int:pk>", sessions.SessionView.as_view(), name="session"),
+    path("auth/tokens", tokens.AccessTokensView.as_view(), name="tokens"),
+    path("auth/tokens/<int:pk>", tokens.AccessTokenView.as_view(), name="token"),
     path("auth/me", me.MeView.as_view(), name="me"),
 ]

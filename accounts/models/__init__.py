@@ -3,6 +3,7 @@
 from accounts.models.limits import Attempts
 from accounts.models.mails import Mail
 from accounts.models.sessions import Session
+from accounts.models.tokens import PersonalAccessToken
 from accounts.models.users import User
 
-__all__ = ["Attempts", "Mail", "Session", "User"]
+__all__ = ["Attempts", "Mail", "PersonalAccessToken", "Session", "User"]

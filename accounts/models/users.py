@@ -54,6 +54,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    # The category that a request's personal access token is limited to; '' for all. Set on the
+    # instance by authentication, obeyed by every query and question of ``notes``.
+    limited_to_category: str = ""
+
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

@@ -20,11 +20,18 @@ class NoteGone(DomainError):
     detail = "There is nothing here that you may see."
 
 
-def create_note(*, title: str, content: str, by: User, now: dt.datetime) -> Note:
+def create_note(
+    *, title: str, content: str, by: User, now: dt.datetime, category: str = ""
+) -> Note:
     """Make and return a note that belongs to ``by``."""
     with transaction.atomic():
         note = Note.objects.create(
-            owner=by, title=title, content=content, created_at=now, updated_at=now
+            owner=by,
+            title=title,
+            content=content,
+            category=category,
+            created_at=now,
+            updated_at=now,
         )
         Note.attachment.related.set_cached_value(note, None)  # it has none: spares a query
         events.record("note_created", note=note, by=by)
@@ -32,7 +39,7 @@ def create_note(*, title: str, content: str, by: User, now: dt.datetime) -> Note
 
 
 def update_note(*, note: Note, changes: dict[str, Any], by: User, now: dt.datetime) -> Note:
-    """Set the fields of ``changes`` (``title``, ``content``) and return the note.
+    """Set the fields of ``changes`` (``title``, ``content``, ``category``) and return the note.
 
     Only what differs is written, and a write that changes nothing leaves the version alone.
     Raises :class:`NoteGone`.

@@ -14,9 +14,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
+from accounts.permissions import HasScope
 from notes import access, storage
 from notes.actions import attachments
-from notes.api.permissions import NotePermission
+from notes.api.permissions import SCOPES, NotePermission
 from notes.models import Attachment, Note
 from notes.models.notes import NoteQuerySet
 
@@ -48,7 +49,8 @@ class UploadSerializer(serializers.Serializer[Any]):
 class NoteFileView(GenericAPIView[Note]):
     """The main file of a note that the caller may see."""
 
-    permission_classes = (IsAuthenticated, NotePermission)
+    permission_classes = (IsAuthenticated, HasScope, NotePermission)
+    scopes: ClassVar = SCOPES
     parser_classes = (MultiPartParser,)
     serializer_class = UploadSerializer
     queryset = Note.objects.none()

@@ -1,20 +1,24 @@
 """``notes``: list, create, read, replace, change and delete; ``notes/{id}/title``."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.fields import CategoryField
 from accounts.authentication import caller
+from accounts.permissions import HasScope
+from notes import access
 from notes.actions import notes as note_actions
 from notes.api.attachments import FileSerializer
-from notes.api.permissions import NotePermission
+from notes.api.permissions import SCOPES, NotePermission
 from notes.models import Note
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
 
@@ -59,7 +63,16 @@ class NoteSerializer(serializers.ModelSerializer[Note]):
 
     class Meta:
         model = Note
-        fields = ("id", "title", "content", "version", "file", "created_at", "updated_at")
+        fields = (
+            "id",
+            "title",
+            "content",
+            "category",
+            "version",
+            "file",
+            "created_at",
+            "updated_at",
+        )
         read_only_fields = fields
 
     @extend_schema_field(FileSerializer(allow_null=True))
@@ -76,6 +89,7 @@ class NoteWriteSerializer(serializers.Serializer[Any]):
 
     title = TitleField()
     content = ContentField(default="")
+    category = CategoryField(required=False)
 
 
 class TitleSerializer(serializers.Serializer[Any]):
@@ -87,7 +101,8 @@ class TitleSerializer(serializers.Serializer[Any]):
 class NoteViewSet(viewsets.GenericViewSet[Note]):
     """The notes that the caller may see."""
 
-    permission_classes = (IsAuthenticated, NotePermission)
+    permission_classes = (IsAuthenticated, HasScope, NotePermission)
+    scopes: ClassVar = SCOPES
     serializer_class = NoteSerializer
     queryset = Note.objects.none()
     keyset = "updated_at"
@@ -107,9 +122,10 @@ class NoteViewSet(viewsets.GenericViewSet[Note]):
         """Write a new note."""
         given = NoteWriteSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        note = note_actions.create_note(
-            **given.validated_data, by=caller(request), now=timezone.now()
-        )
+        user = caller(request)
+        fields = {"category": user.limited_to_category, **given.validated_data}
+        self._check_category(fields)
+        note = note_actions.create_note(**fields, by=user, now=timezone.now())
         answer = self.get_serializer(note).data
         location = request.build_absolute_uri(f"{request.path.rstrip('/')}/{note.pk}")
         return Response(answer, status=201, headers={"Location": location})
@@ -120,7 +136,7 @@ class NoteViewSet(viewsets.GenericViewSet[Note]):
 
     @extend_schema(request=NoteWriteSerializer, responses={200: NoteSerializer})
     def update(self, request: Request, pk: int) -> Response:
-        """Replace title and content."""
+        """Replace title and content; the category stays unless it is sent."""
         return self._write(request, NoteWriteSerializer(data=request.data))
 
     @extend_schema(request=NoteWriteSerializer(partial=True), responses={200: NoteSerializer})
@@ -140,9 +156,15 @@ class NoteViewSet(viewsets.GenericViewSet[Note]):
         """Change the title alone."""
         return self._write(request, TitleSerializer(data=request.data))
 
+    def _check_category(self, fields: dict[str, Any]) -> None:
+        category = fields.get("category")
+        if category is not None and not access.may_file_under(caller(self.request), category):
+            raise PermissionDenied
+
     def _write(self, request: Request, given: serializers.Serializer[Any]) -> Response:
         note = self.get_object()
         given.is_valid(raise_exception=True)
+        self._check_category(given.validated_data)
         note = note_actions.update_note(
             note=note, changes=given.validated_data, by=caller(request), now=timezone.now()
         )

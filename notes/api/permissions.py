@@ -18,6 +18,14 @@ VERBS: dict[str, access.Verb] = {
     "POST": "edit",
     "DELETE": "delete",
 }
+# What a personal access token needs (``accounts.permissions``).
+SCOPES = {
+    "GET": "notes:read",
+    "POST": "notes:append",
+    "PUT": "notes:write",
+    "PATCH": "notes:write",
+    "DELETE": "notes:write",
+}
 
 
 class NotePermission(BasePermission):

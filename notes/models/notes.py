@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Left
 from django.utils import timezone
 
+from accounts import categories
 from cloudnotes.constraints import ForeignKeyConstraint
 
 if TYPE_CHECKING:
@@ -21,8 +24,18 @@ class NoteQuerySet(models.QuerySet["Note"]):
     """Questions about notes."""
 
     def visible_to(self, user: "User") -> "NoteQuerySet":
-        """Return the notes that a user may know of: their own."""
-        return self.filter(owner_id=user.pk)
+        """Return the notes that a user may know of: their own.
+
+        Through a token that is limited to a category, those of it and below it.
+        """
+        own = self.filter(owner_id=user.pk)
+        if limit := user.limited_to_category:
+            below = limit + categories.SEPARATOR
+            # Not `startswith`: SQLite's LIKE takes upper and lower case for the same.
+            own = own.alias(start=Left("category", len(below))).filter(
+                Q(category=limit) | Q(start=below)
+            )
+        return own
 
     def with_file(self) -> "NoteQuerySet":
         """Load with each note all that its serializer reads."""
@@ -45,6 +58,7 @@ class Note(models.Model):
     )
     title = models.CharField(max_length=MAX_TITLE_LENGTH, blank=True)
     content = models.TextField(blank=True, default="", db_default="")
+    category = models.CharField(max_length=200, blank=True, default="", db_default="")
     version = models.PositiveIntegerField(default=1, db_default=1)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)

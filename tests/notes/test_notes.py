@@ -31,6 +31,7 @@ def test_create_answers_the_whole_note(as_alice, alice):
         "id": note.pk,
         "title": " T ",
         "content": "# Hi\r\n\ttext \n",
+        "category": "",
         "version": 1,
         "file": None,
         "created_at": note.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),

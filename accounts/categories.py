@@ -1,0 +1,34 @@
+"""Categories: paths such as ``Work/Plans`` that notes lie under and tokens can be limited to."""
+
+import unicodedata
+
+MAX_LENGTH = 200
+SEPARATOR = "/"
+
+
+class InvalidCategory(ValueError):
+    """The text is not a category; the message says why."""
+
+
+def parse(text: str) -> str:
+    """Return a category in its one spelling: NFC, no blanks at the ends of its names.
+
+    ``''`` is no category. Raises :class:`InvalidCategory` above 200 characters, for an empty name
+    (``Work//Plans``) and for characters that do not print.
+    """
+    names = [name.strip() for name in unicodedata.normalize("NFC", text).split(SEPARATOR)]
+    category = SEPARATOR.join(names)
+    if category == "":
+        return ""
+    if "" in names:
+        raise InvalidCategory("A category is one or more names with / between them.")
+    if not category.isprintable():
+        raise InvalidCategory("A category holds printable characters only.")
+    if len(category) > MAX_LENGTH:
+        raise InvalidCategory(f"A category has at most {MAX_LENGTH} characters.")
+    return category
+
+
+def is_within(category: str, limit: str) -> bool:
+    """Return whether a category is ``limit`` or below it; everything is within ``''``."""
+    return limit in ("", category) or category.startswith(limit + SEPARATOR)
