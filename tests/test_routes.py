@@ -5,6 +5,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
+from accounts.actions import contacts
 from accounts.models import Session, User
 from notes.actions import attachments
 from notes.actions import notes as actions
@@ -14,7 +15,7 @@ ACTORS = ("anonymous", "owner", "stranger", "staff", "revoked", "disabled")
 PUBLIC = "public"  # the same answer for everybody, tokens are not read
 
 # Route and verb: what anonymous, owner, stranger, staff without permission, a revoked session's
-# token and a disabled user's token get. Owner rows change things: the note is made anew each time.
+# token and a disabled user's token get. Owner rows change things: note and contact are made anew.
 TABLE = {
     ("auth/register", "post"): PUBLIC,
     ("auth/login", "post"): PUBLIC,
@@ -26,6 +27,15 @@ TABLE = {
     ("auth/me", "get"): (401, 200, 200, 200, 401, 401),
     ("auth/me", "patch"): (401, 200, 200, 200, 401, 401),
     ("auth/me", "delete"): (401, 204, 204, 204, 401, 401),
+    ("contacts", "get"): (401, 200, 200, 200, 401, 401),
+    ("contacts", "post"): (401, 201, 201, 201, 401, 401),
+    ("contacts/<int:pk>", "get"): (401, 200, 404, 404, 401, 401),
+    ("contacts/<int:pk>", "put"): (401, 200, 404, 404, 401, 401),
+    ("contacts/<int:pk>", "patch"): (401, 200, 404, 404, 401, 401),
+    ("contacts/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401),
+    ("contacts/birthdays", "get"): (401, 200, 200, 200, 401, 401),
+    ("contacts/export", "get"): (401, 200, 200, 200, 401, 401),
+    ("contacts/import", "post"): (401, 200, 200, 200, 401, 401),
     ("notes", "get"): (401, 200, 200, 200, 401, 401),
     ("notes", "post"): (401, 201, 201, 201, 401, 401),
     ("notes/<int:pk>", "get"): (401, 200, 404, 404, 401, 401),
@@ -40,6 +50,9 @@ TABLE = {
 OUTSIDE_THE_API = {"openapi.json", "docs", "redoc", "files/<str:token>"}
 BODIES = {
     "auth/me": {"password": PASSWORD, "full_name": "x"},
+    "contacts": {"first_name": "f"},
+    "contacts/<int:pk>": {"first_name": "f"},
+    "contacts/import": b"BEGIN:VCARD\nVERSION:4.0\nFN:f\nEND:VCARD\n",
     "notes": {"title": "t"},
     "notes/<int:pk>": {"title": "t", "content": "c"},
     "notes/<int:pk>/title": {"title": "t"},
@@ -101,18 +114,27 @@ def test_the_table(actors, route, verb, prefix):
         url = prefix + route
         if "<" in route:
             now = timezone.now()
+            contact = contacts.create_contact(
+                owner=owner, fields={"email": "secret@x.org"}, now=now
+            )
             note = actions.create_note(title="secret", content="", by=owner, now=now)
             upload = SimpleUploadedFile("f.txt", b"secret")
             attachments.store_file(note=note, name="f.txt", content=upload, by=owner, now=now)
-            url = prefix + route.replace("<int:pk>", str(note.pk))
+            row = contact if route.startswith("contacts") else note
+            url = prefix + route.replace("<int:pk>", str(row.pk))
         if route.endswith("file") and verb == "put":
             file = SimpleUploadedFile("g.txt", b"new")
             response = clients[actor].put(url, {"file": file}, format="multipart")
+        elif route.endswith("import"):
+            body = BODIES[route]
+            response = clients[actor].generic("POST", url, body, content_type="text/vcard")
         else:
             response = getattr(clients[actor], verb)(url, BODIES.get(route), format="json")
         assert response.status_code == expected, (actor, verb, url)
         if actor != "owner" and "<" in route:
             assert b"secret" not in response.content
+            contact.refresh_from_db()
+            assert (contact.email, contact.first_name) == ("secret@x.org", "")
             note.refresh_from_db()
             assert (note.title, note.version) == ("secret", 2)
         if expected >= 400:

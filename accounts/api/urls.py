@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import auth, me
+from accounts.api import auth, contacts, me
 
 urlpatterns = [
     path("auth/register", auth.RegisterView.as_view(), name="register"),
@@ -11,4 +11,24 @@ urlpatterns = [
     path("auth/logout", auth.LogoutView.as_view(), name="logout"),
     path("auth/logout-all", auth.LogoutAllView.as_view(), name="logout-all"),
     path("auth/me", me.MeView.as_view(), name="me"),
+    path(
+        "contacts",
+        contacts.ContactViewSet.as_view({"get": "list", "post": "create"}),
+        name="contacts",
+    ),
+    path(
+        "contacts/<int:pk>",
+        contacts.ContactViewSet.as_view(
+            {
+                "get": "retrieve",
+                "put": "update",
+                "patch": "partial_update",
+                "delete": "destroy",
+            }
+        ),
+        name="contact",
+    ),
+    path("contacts/birthdays", contacts.BirthdaysView.as_view(), name="contact-birthdays"),
+    path("contacts/export", contacts.ExportView.as_view(), name="contact-export"),
+    path("contacts/import", contacts.ImportView.as_view(), name="contact-import"),
 ]
