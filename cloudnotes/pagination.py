@@ -40,21 +40,27 @@ class KeysetPagination(BasePagination):
 
     A view may name its ``heavy_column``: a page of more than the default number of rows then ends
     before their texts exceed ``PAGE_BYTES``, so that 200 notes of 1 MiB do not fill the memory.
+
+    A view that is ``ascending`` has the least first, and its ``keyset`` may be an integer, also an
+    annotation. Where that depends on more than the row (today's date), the view says on what in
+    ``cursor_scope``: a cursor is good only where keyset and scope are those that it came from.
     """
 
     def paginate_queryset(
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
         self.keyset: str = view.keyset
+        self.scope: list[str] = [*getattr(view, "cursor_scope", ())]
+        beyond, sign = ("gt", "") if getattr(view, "ascending", False) else ("lt", "-")
         self.total = queryset.count() if _flag(request, "count") else None
         if cursor := request.query_params.get("cursor"):
-            moment, key = self._decode(cursor)
+            value, key = self._decode(cursor)
             # The first condition is implied by the second; it lets the index bound the scan.
             queryset = queryset.filter(
-                Q(**{f"{self.keyset}__lte": moment})
-                & (Q(**{f"{self.keyset}__lt": moment}) | Q(pk__lt=key))
+                Q(**{f"{self.keyset}__{beyond}e": value})
+                & (Q(**{f"{self.keyset}__{beyond}": value}) | Q(**{f"pk__{beyond}": key}))
             )
-        queryset = queryset.order_by(f"-{self.keyset}", "-pk")
+        queryset = queryset.order_by(f"{sign}{self.keyset}", f"{sign}pk")
         limit = _limit(request)
         if limit > DEFAULT_LIMIT and (column := getattr(view, "heavy_column", None)):
             limit = _fitting(queryset, column, limit)
@@ -69,14 +75,15 @@ class KeysetPagination(BasePagination):
         return Response(page)
 
     def _encode(self, row: Model) -> str:
-        moment = getattr(row, self.keyset).isoformat()
-        return signing.dumps([self.keyset, moment, row.pk], salt=SALT)
+        value = getattr(row, self.keyset)
+        told = value if isinstance(value, int) else value.isoformat()
+        return signing.dumps([self.keyset, told, row.pk, *self.scope], salt=SALT)
 
-    def _decode(self, cursor: str) -> tuple[dt.datetime, int]:
+    def _decode(self, cursor: str) -> tuple[dt.datetime | int, int]:
         try:
-            keyset, moment, key = signing.loads(cursor, salt=SALT)
-            if keyset == self.keyset:
-                return dt.datetime.fromisoformat(moment), key
+            keyset, told, key, *scope = signing.loads(cursor, salt=SALT)
+            if keyset == self.keyset and scope == self.scope:
+                return told if isinstance(told, int) else dt.datetime.fromisoformat(told), key
         except (signing.BadSignature, ValueError):
             pass
         raise ValidationError(

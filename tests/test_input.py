@@ -15,6 +15,7 @@ ROUTES = [
     ("post", "/api/v1/auth/refresh", {"refresh_token": "x"}),
     ("patch", "/api/v1/auth/me", {"full_name": "x", "username": "x"}),
     ("delete", "/api/v1/auth/me", {"password": PASSWORD}),
+    ("post", "/api/v1/contacts", {"first_name": "f", "email": "f@x.org", "notes": "n"}),
     ("post", "/api/v1/notes", {"title": "t", "content": "c"}),
     ("put", "/api/v1/notes/{id}", {"title": "t", "content": "c"}),
     ("patch", "/api/v1/notes/{id}", {"title": "t", "content": "c"}),

@@ -5,7 +5,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from accounts.actions import sessions, tokens
+from accounts.actions import contacts, sessions, tokens
 from accounts.models import PersonalAccessToken, Session, User
 from notes.actions import attachments
 from notes.actions import notes as actions
@@ -42,6 +42,15 @@ TABLE = {
     ("auth/me", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
     ("auth/me", "patch"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
     ("auth/me", "delete"): (401, 204, 204, 204, 401, 401, 403, 403, 403),
+    ("contacts", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
+    ("contacts", "post"): (401, 201, 201, 201, 401, 401, 403, 403, 403),
+    ("contacts/<int:pk>", "get"): (401, 200, 404, 404, 401, 401, 200, 403, 404),
+    ("contacts/<int:pk>", "put"): (401, 200, 404, 404, 401, 401, 403, 403, 403),
+    ("contacts/<int:pk>", "patch"): (401, 200, 404, 404, 401, 401, 403, 403, 403),
+    ("contacts/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401, 403, 403, 403),
+    ("contacts/birthdays", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
+    ("contacts/export", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
+    ("contacts/import", "post"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
     ("notes", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
     ("notes", "post"): (401, 201, 201, 201, 401, 401, 403, 201, 201),
     ("notes/<int:pk>", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
@@ -66,6 +75,9 @@ BODIES = {
     "auth/email/change": {"password": PASSWORD, "email": "new@example.org"},
     "auth/password/change": {"password": PASSWORD, "new_password": "another long one"},
     "auth/tokens": {"password": PASSWORD, "name": "t", "scopes": ["notes:read"]},
+    "contacts": {"first_name": "f"},
+    "contacts/<int:pk>": {"first_name": "f"},
+    "contacts/import": b"BEGIN:VCARD\nVERSION:4.0\nFN:f\nEND:VCARD\n",
     "notes": {"title": "t"},
     "notes/<int:pk>": {"title": "t", "content": "c"},
     "notes/<int:pk>/title": {"title": "t"},
@@ -156,7 +168,13 @@ def make_token(owner, *scopes):
     )
 
 
+def make_contact(owner):
+    fields = {"email": "secret@example.org"}
+    return contacts.create_contact(owner=owner, fields=fields, now=timezone.now())
+
+
 MAKE = {
+    "contacts": make_contact,
     "notes": make_note,
     "auth/sessions": make_session,
     "auth/tokens": lambda owner: make_token(owner)[0],
@@ -177,6 +195,8 @@ def test_the_table(actors, route, verb, prefix):
         if route.endswith("file") and verb == "put":
             file = SimpleUploadedFile("g.txt", b"new")
             response = clients[actor].put(url, {"file": file}, format="multipart")
+        elif route == "contacts/import":
+            response = clients[actor].post(url, BODIES[route], content_type="text/vcard")
         else:
             response = getattr(clients[actor], verb)(url, BODIES.get(route), format="json")
         assert response.status_code == expected, (actor, verb, url)

@@ -35,15 +35,17 @@ def test_every_route_is_in_it_and_the_unprefixed_ones_are_not(anonymous):
     assert all(path.startswith("/api/v1/") for path in document["paths"])
 
 
-# Operations that end what the others live by get a session and a note of their own.
+# Operations that end what the others live by get a session and rows of their own.
 WHAT_LASTS = ["--exclude-path-regex", "auth/logout", "--exclude-method", "DELETE"]
-WHAT_ENDS_A_NOTE = ["--include-method", "DELETE", "--exclude-path-regex", "auth"]
+WHAT_ENDS_A_ROW = ["--include-method", "DELETE", "--exclude-path-regex", "auth"]
 WHAT_ENDS_A_SESSION = ["--include-path-regex", "auth/(logout|me)"]
+
+BODIES = {"notes": {"title": "t"}, "contacts": {"first_name": "f"}}
 
 
 @pytest.mark.parametrize(
     ("selected", "operations"),
-    [(WHAT_LASTS, 13), (WHAT_ENDS_A_NOTE, 2), (WHAT_ENDS_A_SESSION, 5)],
+    [(WHAT_LASTS, 21), (WHAT_ENDS_A_ROW, 3), (WHAT_ENDS_A_SESSION, 5)],
 )
 def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(
     server, tmp_path, selected, operations
@@ -51,11 +53,18 @@ def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(
     account = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
     tokens = requests.post(f"{server.api}/auth/register", json=account, timeout=30).json()
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
-    note = requests.post(
-        f"{server.api}/notes", json={"title": "t"}, headers=header, timeout=30
-    ).json()
+    rows = {
+        path: requests.post(f"{server.api}/{path}", json=body, headers=header, timeout=30).json()
+        for path, body in BODIES.items()
+    }
     config = tmp_path / "schemathesis.toml"
-    config.write_text(f'[parameters]\n"path.id" = {note["id"]}\n')
+    config.write_text(
+        "".join(
+            f'[[operations]]\ninclude-path-regex = "/{path}/"\n'
+            f'parameters = {{ "path.id" = {row["id"]} }}\n'
+            for path, row in rows.items()
+        )
+    )
     command = [BIN / "st", "--config-file", config, "run", f"{server.url}/openapi.json", *selected]
     command += ["--header", f"Authorization: {header['Authorization']}"]
     command += ["--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--seed", "1"]

@@ -78,3 +78,16 @@ class UsernameField(serializers.CharField):
                 "A username holds printable characters only.", code="invalid_username"
             )
         return username or None
+
+
+class LineField(serializers.CharField):
+    """One line of text, '' unless sent: DRF would make text of numbers too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_blank=True, default="", **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        text: str = super().to_internal_value(data)
+        return text

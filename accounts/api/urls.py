@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import auth, email, me, passwords, sessions, tokens
+from accounts.api import auth, contacts, email, me, passwords, sessions, tokens
 
 urlpatterns = [
     path("auth/register", auth.RegisterView.as_view(), name="register"),
@@ -21,4 +21,24 @@ urlpatterns = [
     path("auth/tokens", tokens.AccessTokensView.as_view(), name="tokens"),
     path("auth/tokens/<int:pk>", tokens.AccessTokenView.as_view(), name="token"),
     path("auth/me", me.MeView.as_view(), name="me"),
+    path(
+        "contacts",
+        contacts.ContactViewSet.as_view({"get": "list", "post": "create"}),
+        name="contacts",
+    ),
+    path(
+        "contacts/<int:pk>",
+        contacts.ContactViewSet.as_view(
+            {
+                "get": "retrieve",
+                "put": "update",
+                "patch": "partial_update",
+                "delete": "destroy",
+            }
+        ),
+        name="contact",
+    ),
+    path("contacts/birthdays", contacts.BirthdaysView.as_view(), name="contact-birthdays"),
+    path("contacts/export", contacts.ExportView.as_view(), name="contact-export"),
+    path("contacts/import", contacts.ImportView.as_view(), name="contact-import"),
 ]

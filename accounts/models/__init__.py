@@ -1,9 +1,10 @@
 """The tables of accounts, in the order in which they need each other."""
 
+from accounts.models.contacts import Contact
 from accounts.models.limits import Attempts
 from accounts.models.mails import Mail
 from accounts.models.sessions import Session
 from accounts.models.tokens import PersonalAccessToken
 from accounts.models.users import User
 
-__all__ = ["Attempts", "Mail", "PersonalAccessToken", "Session", "User"]
+__all__ = ["Attempts", "Contact", "Mail", "PersonalAccessToken", "Session", "User"]

@@ -184,7 +184,7 @@ class TestCategory:
             assert (
                 client.put(f"{NOTES}/{note.pk}/title", {"title": "x"}, format="json").status_code
                 == expected
-            )  # noqa: E501
+            )
             assert client.delete(f"{NOTES}/{note.pk}").status_code in (404, 204)
         assert set(Note.objects.values_list("category", flat=True)) == set(self.paths) - listed
 

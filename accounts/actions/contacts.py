@@ -1,0 +1,205 @@
+"""Writing contacts. The one road by which a contact changes."""
+
+import datetime as dt
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts import vcards
+from accounts.actions.users import AccountGone
+from accounts.models import Contact, User
+from cloudnotes.errors import DomainError
+
+MAX_CONTACTS = 10_000
+MAX_CARDS = 2_000
+AT_ONCE = 500
+CARRIED = ("first_name", "last_name", "email", "phone", "birthday", "notes")
+DERIVED = ("birthday_key", "search_text")
+
+
+class ContactGone(DomainError):
+    """The contact was deleted between the look and the lock."""
+
+    status = 404
+    code = "not_found"
+    detail = "There is nothing here that you may see."
+
+
+class TooManyContacts(DomainError):
+    """The owner would have more contacts than an account may."""
+
+    status = 409
+    code = "too_many_contacts"
+    detail = f"An account has at most {MAX_CONTACTS} contacts. Delete some, then try again."
+
+
+class NoCards(DomainError):
+    """A file to import holds no vCard."""
+
+    code = "no_cards"
+    detail = "There is no vCard in the body: none of its lines is BEGIN:VCARD."
+
+
+class TooManyCards(DomainError):
+    """A file to import holds too many vCards."""
+
+    code = "too_many_cards"
+    detail = f"At most {MAX_CARDS} vCards are imported at once. Send them in several parts."
+
+
+@dataclass
+class Import:
+    """What became of the cards of a file, and what is to be said of single ones by index."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[dict[str, Any]] = field(default_factory=list)
+
+
+def create_contact(*, owner: User, fields: dict[str, Any], now: dt.datetime) -> Contact:
+    """Make and return a contact of ``owner`` with ``fields``, by their names in the model.
+
+    Raises IntegrityError by ``contact_has_a_name``, :class:`TooManyContacts` and AccountGone.
+    """
+    contact = Contact(owner=owner, created_at=now, updated_at=now, **fields)
+    contact.derive()
+    with transaction.atomic():
+        _lock(owner)
+        _check_room(owner, for_number=1)
+        contact.save(force_insert=True)
+    return contact
+
+
+def update_contact(*, contact: Contact, changes: dict[str, Any], now: dt.datetime) -> Contact:
+    """Set the fields of ``changes``, by their names in the model, and return the contact.
+
+    Only what differs is written. Raises IntegrityError by ``contact_has_a_name`` and
+    :class:`ContactGone`.
+    """
+    with transaction.atomic():
+        locked = Contact.objects.select_for_update().filter(pk=contact.pk).first()
+        if locked is None:
+            raise ContactGone
+        if changed := _set(locked, changes):
+            locked.updated_at = now
+            locked.save(update_fields=[*changed, *DERIVED, "updated_at"])
+    return locked
+
+
+def delete_contact(*, contact: Contact) -> None:
+    """Delete a contact for good. Raises :class:`ContactGone`."""
+    deleted, _ = Contact.objects.filter(pk=contact.pk).delete()
+    if not deleted:
+        raise ContactGone
+
+
+def import_contacts(*, owner: User, text: str, now: dt.datetime) -> Import:
+    """Make contacts of ``owner`` from the vCards in ``text``, or bring them up to date.
+
+    A card is the contact with its UID; a card without one gets a UID that follows from what it
+    says, so that importing a file again changes nothing. What cannot be a contact is skipped; all
+    the others are stored, or none: raises :class:`NoCards`, :class:`TooManyCards`,
+    :class:`TooManyContacts` and AccountGone.
+    """
+    done = Import()
+    readings = []
+    for reading in vcards.read(text):
+        if reading.index == MAX_CARDS:
+            raise TooManyCards
+        reason = reading.reason or _unfit(reading.card)
+        if reason:
+            done.skipped.append({"card": reading.index, "reason": reason})
+        else:
+            readings.append(reading)
+            done.notices += [{"card": reading.index, "notice": each} for each in reading.notices]
+    if not (readings or done.skipped):
+        raise NoCards
+    with transaction.atomic():
+        _lock(owner)
+        _store(owner, readings, done, now)
+    return done
+
+
+def _unfit(card: vcards.Card | None) -> str:
+    """Return why a card cannot be a contact, '' when it can."""
+    assert card is not None
+    try:
+        Contact(**asdict(card)).clean_fields(exclude={"owner"})
+    except ValidationError as error:
+        name, messages = next(iter(error.message_dict.items()))
+        return f"{name}: {messages[0]}"
+    return ""
+
+
+def _store(owner: User, readings: list[vcards.Reading], done: Import, now: dt.datetime) -> None:
+    """Write the cards of a locked owner and count what they were."""
+    cards = [(reading, reading.card) for reading in readings if reading.card]
+    uids = sorted({card.uid for _, card in cards})
+    known: dict[str, Contact] = {}
+    for start in range(0, len(uids), AT_ONCE):
+        some = uids[start : start + AT_ONCE]
+        rows = Contact.objects.visible_to(owner).select_for_update().filter(uid__in=some)
+        known |= {contact.uid: contact for contact in rows}
+    written = {}
+    for reading, card in cards:
+        fields = {name: getattr(card, name) for name in CARRIED}
+        contact = known.get(card.uid)
+        if contact is None:
+            contact = Contact(owner=owner, uid=card.uid, created_at=now, **fields)
+            contact.derive()
+            known[card.uid] = contact
+            done.created += 1
+        else:
+            if reading.is_birthday_lost:
+                del fields["birthday"]  # the contact may know the year
+            if vcards.carried(contact.notes) == vcards.carried(card.notes):
+                del fields["notes"]  # the same but for what a card cannot carry
+            if not _set(contact, fields):
+                done.unchanged += 1
+                continue
+            done.updated += 1
+        contact.updated_at = now
+        contact.pk = None  # the UID says which row it is
+        written[card.uid] = contact
+    _check_room(owner, for_number=done.created)
+    # `bulk_update` took 5 s for 2,000 contacts, this takes 0.3 s.
+    Contact.objects.bulk_create(
+        written.values(),
+        batch_size=AT_ONCE,
+        update_conflicts=True,
+        unique_fields=["owner", "uid"],
+        update_fields=[*CARRIED, *DERIVED, "updated_at"],
+    )
+
+
+def _set(contact: Contact, changes: dict[str, Any]) -> list[str]:
+    """Set fields with all that follows from them and return the names of those that differed."""
+    changed = [name for name, value in changes.items() if getattr(contact, name) != value]
+    for name in changed:
+        setattr(contact, name, changes[name])
+    contact.derive()
+    return changed
+
+
+def _lock(owner: User) -> None:
+    """Lock the owner's row, so that whoever adds contacts counts alone; other rows may refer to it.
+
+    Raises AccountGone.
+    """
+    if (
+        not User.objects.select_for_update(no_key=True)
+        .filter(pk=owner.pk)
+        .values_list("pk")
+        .first()
+    ):
+        raise AccountGone
+
+
+def _check_room(owner: User, *, for_number: int) -> None:
+    """Raise :class:`TooManyContacts` unless a locked owner may have so many contacts more."""
+    if Contact.objects.visible_to(owner).count() + for_number > MAX_CONTACTS:
+        raise TooManyContacts

@@ -1,0 +1,328 @@
+"""``contacts``: list and search, create, read, replace, change, delete; birthdays; vCards."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import IO, Any, ClassVar
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers, viewsets
+from rest_framework.exceptions import ParseError
+from rest_framework.generics import GenericAPIView
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import vcards
+from accounts.actions import contacts as contact_actions
+from accounts.api.fields import LineField
+from accounts.authentication import caller
+from accounts.models import Contact
+from accounts.models.contacts import (
+    MAX_NOTES,
+    ContactQuerySet,
+    next_birthday,
+    one_line,
+    phone_number,
+)
+
+MAX_SEARCH = 200
+MAX_IMPORT_BYTES = 2**20
+EXPORTED_AT_ONCE = 100
+YEARS = (1900, 2999)
+EXAMPLE = "BEGIN:VCARD\nVERSION:4.0\nFN:Mary Doe\nN:Doe;Mary;;;\nBDAY:19850412\nEND:VCARD\n"
+
+
+class ContactSerializer(serializers.ModelSerializer[Contact]):
+    """A contact as it is read."""
+
+    email = serializers.CharField(read_only=True)  # '' is no e-mail address to a schema
+
+    class Meta:
+        model = Contact
+        fields: tuple[str, ...] = (
+            "id",
+            "first_name",
+            "last_name",
+            "email",
+            "phone",
+            "birthday",
+            "notes",
+            "created_at",
+            "updated_at",
+        )
+        read_only_fields = fields
+
+
+class ContactWriteSerializer(serializers.Serializer[Any]):
+    """A contact as it is written: with a first name, a last name or an e-mail address at least."""
+
+    first_name = LineField(max_length=100, validators=[one_line])
+    last_name = LineField(max_length=100, validators=[one_line])
+    email = serializers.EmailField(
+        max_length=254, allow_blank=True, default="", validators=[one_line]
+    )
+    phone = LineField(max_length=50, validators=[phone_number])
+    birthday = serializers.DateField(allow_null=True, default=None)
+    notes = LineField(max_length=MAX_NOTES, trim_whitespace=False)
+
+
+class BirthdaySerializer(ContactSerializer):
+    """A contact with its next birthday and the ``age`` in years that it makes."""
+
+    next_birthday = serializers.SerializerMethodField()
+    age = serializers.SerializerMethodField()
+
+    class Meta(ContactSerializer.Meta):
+        fields = (*ContactSerializer.Meta.fields, "next_birthday", "age")
+        read_only_fields = fields
+
+    def get_next_birthday(self, contact: Any) -> dt.date:
+        return next_birthday(contact.upcoming, self.context["today"])
+
+    def get_age(self, contact: Any) -> int:
+        return self.get_next_birthday(contact).year - int(contact.birthday.year)
+
+
+class BirthdaysSerializer(serializers.Serializer[Any]):
+    """Which birthdays to list."""
+
+    days = serializers.IntegerField(
+        min_value=1, max_value=366, default=7, help_text="How many days after today to look at."
+    )
+    today = serializers.DateField(
+        required=False, help_text="The date where the client is; without it the date in UTC."
+    )
+
+    def validate_today(self, today: dt.date) -> dt.date:
+        if not YEARS[0] <= today.year <= YEARS[1]:
+            raise serializers.ValidationError(
+                f"Send a date of the years {YEARS[0]} to {YEARS[1]}.", code="invalid"
+            )
+        return today
+
+
+class SkippedSerializer(serializers.Serializer[Any]):
+    """A card that was not imported; ``card`` counts from 0."""
+
+    card = serializers.IntegerField()
+    reason = serializers.CharField()
+
+
+class NoticeSerializer(serializers.Serializer[Any]):
+    """What of an imported card was not kept; ``card`` counts from 0."""
+
+    card = serializers.IntegerField()
+    notice = serializers.CharField()
+
+
+class ImportSerializer(serializers.Serializer[Any]):
+    """What became of the cards of a file."""
+
+    created = serializers.IntegerField()
+    updated = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    skipped = SkippedSerializer(many=True)
+    notices = NoticeSerializer(many=True)
+
+
+class VCardParser(BaseParser):
+    """vCards as ``{"text": …}``: strict UTF-8 without NUL (400), at most 1 MiB (413)."""
+
+    media_type = "text/vcard"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        request = (parser_context or {})["request"]
+        if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_IMPORT_BYTES:
+            raise RequestDataTooBig
+        body = stream.read(MAX_IMPORT_BYTES)
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError:
+            raise ParseError("The vCards are not in UTF-8.") from None
+        if "\0" in text:
+            raise ParseError("The vCards hold a NUL character.")
+        return {"text": text}
+
+
+class ContactViewSet(viewsets.GenericViewSet[Contact]):
+    """The contacts that the caller may see."""
+
+    serializer_class = ContactSerializer
+    queryset = Contact.objects.none()
+    scopes: ClassVar = {"GET": "account:read"}
+    keyset = "updated_at"
+    cursor_scope = ("contacts",)
+    max_json_bytes = 2**18  # ten thousand characters may need twelve bytes each when escaped
+
+    def get_queryset(self) -> ContactQuerySet:
+        return Contact.objects.visible_to(caller(self.request))
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "q",
+                {"type": "string", "maxLength": MAX_SEARCH},
+                description="Only contacts with this text in a name, the e-mail address or the "
+                "phone number, in whatever case.",
+            )
+        ]
+    )
+    def list(self, request: Request) -> Response:
+        """List contacts, the last edited first."""
+        text = request.query_params.get("q", "")
+        if len(text) > MAX_SEARCH:
+            raise serializers.ValidationError(
+                {"q": f"Search for at most {MAX_SEARCH} characters."}, code="max_length"
+            )
+        page = self.paginate_queryset(self.get_queryset().matching(text))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    @extend_schema(request=ContactWriteSerializer, responses={201: ContactSerializer})
+    def create(self, request: Request) -> Response:
+        """Write a new contact."""
+        given = ContactWriteSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        contact = contact_actions.create_contact(
+            owner=caller(request), fields=given.validated_data, now=timezone.now()
+        )
+        answer = self.get_serializer(contact).data
+        location = request.build_absolute_uri(f"{request.path.rstrip('/')}/{contact.pk}")
+        return Response(answer, status=201, headers={"Location": location})
+
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """Read one contact."""
+        return Response(self.get_serializer(self.get_object()).data)
+
+    @extend_schema(request=ContactWriteSerializer, responses={200: ContactSerializer})
+    def update(self, request: Request, pk: int) -> Response:
+        """Replace all fields; what is not sent becomes empty."""
+        return self._write(request, ContactWriteSerializer(data=request.data))
+
+    @extend_schema(request=ContactWriteSerializer(partial=True), responses={200: ContactSerializer})
+    def partial_update(self, request: Request, pk: int) -> Response:
+        """Change what is sent and leave the rest."""
+        return self._write(request, ContactWriteSerializer(data=request.data, partial=True))
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: int) -> Response:
+        """Delete a contact."""
+        contact_actions.delete_contact(contact=self.get_object())
+        return Response(status=204)
+
+    def _write(self, request: Request, given: serializers.Serializer[Any]) -> Response:
+        contact = self.get_object()
+        given.is_valid(raise_exception=True)
+        contact = contact_actions.update_contact(
+            contact=contact, changes=given.validated_data, now=timezone.now()
+        )
+        return Response(self.get_serializer(contact).data)
+
+
+class BirthdaysView(GenericAPIView[Contact]):
+    """The birthdays that are next."""
+
+    serializer_class = BirthdaySerializer
+    queryset = Contact.objects.none()
+    scopes: ClassVar = {"GET": "account:read"}
+    keyset = "upcoming"
+    ascending = True
+    cursor_scope: tuple[str, ...] = ()
+
+    def get_queryset(self) -> ContactQuerySet:
+        return Contact.objects.visible_to(caller(self.request))
+
+    @extend_schema(
+        operation_id="contacts_birthdays_list",
+        parameters=[BirthdaysSerializer],
+        responses=BirthdaySerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """List the contacts whose birthday is today or within the days after it, the next first.
+
+        A birthday on 29 February is on that day in leap years and on 28 February in the others.
+        A `cursor` is good for the `today` that it was given out for: send the same one with each
+        page.
+        """
+        given = BirthdaysSerializer(data=request.query_params.dict())
+        given.is_valid(raise_exception=True)
+        today = given.validated_data.get("today") or timezone.now().date()
+        self.cursor_scope = (today.isoformat(),)
+        rows = self.get_queryset().with_birthday_within(today, given.validated_data["days"])
+        answer = BirthdaySerializer(
+            self.paginate_queryset(rows), many=True, context={"today": today}
+        )
+        return self.get_paginated_response(answer.data)
+
+
+class ExportView(APIView):
+    """All contacts as one file."""
+
+    scopes: ClassVar = {"GET": "account:read"}
+
+    @extend_schema(
+        operation_id="contacts_export", responses={(200, "text/vcard"): OpenApiTypes.STR}
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """Download all contacts as vCards 4.0 (RFC 6350)."""
+        batches = Contact.objects.visible_to(caller(request)).in_batches(EXPORTED_AT_ONCE)
+        return StreamingHttpResponse(
+            _written(batches),
+            content_type="text/vcard; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="contacts.vcf"'},
+        )
+
+
+class ImportView(APIView):
+    """Contacts from a file."""
+
+    parser_classes = (VCardParser,)
+    scopes: ClassVar = {"GET": "account:read"}
+
+    @extend_schema(
+        operation_id="contacts_import",
+        request={"text/vcard": OpenApiTypes.STR},
+        responses={200: ImportSerializer},
+        examples=[
+            OpenApiExample("One card", EXAMPLE, request_only=True, media_type="text/vcard"),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        """Import vCards 3.0 or 4.0 in UTF-8: at most 1 MiB and 2,000 cards.
+
+        A card updates the contact with its UID, so importing a file again changes nothing. A card
+        that cannot be a contact is listed in `skipped`, and what of the others was not kept (a
+        birthday without a year, a second e-mail address or phone number) in `notices`.
+        """
+        # DRF asks no parser when there is no body.
+        done = contact_actions.import_contacts(
+            owner=caller(request), text=request.data.get("text", ""), now=timezone.now()
+        )
+        return Response(ImportSerializer(asdict(done)).data)
+
+
+def _written(batches: Iterator[list[Contact]]) -> Iterator[str]:
+    for batch in batches:
+        yield "".join(vcards.write(_card(contact)) for contact in batch)
+
+
+def _card(contact: Contact) -> vcards.Card:
+    return vcards.Card(
+        first_name=contact.first_name,
+        last_name=contact.last_name,
+        email=contact.email,
+        phone=contact.phone,
+        uid=contact.uid,
+        birthday=contact.birthday,
+        notes=contact.notes,
+    )

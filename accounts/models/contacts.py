@@ -1,0 +1,196 @@
+"""Contacts."""
+
+import calendar
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.validators import MaxLengthValidator, RegexValidator
+from django.db import connection, models
+from django.db.models import Case, F, Q, Value, When
+from django.utils import timezone
+
+from accounts.identifiers import fold
+from cloudnotes.constraints import ForeignKeyConstraint
+
+if TYPE_CHECKING:
+    from accounts.models.users import User
+
+MAX_NOTES = 10_000
+LEAP_DAY = 229
+YEAR = 10_000
+
+one_line = RegexValidator(
+    r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+\Z",
+    code="control_characters",
+    message="Send one line of text without control characters.",
+)
+phone_number = RegexValidator(
+    r"^[0-9 +().\-/#*extEXT]+\Z",
+    code="invalid_phone",
+    message='A phone number has digits, spaces, + - ( ) . / # * and "ext".',
+)
+
+
+def new_uid() -> str:
+    """Return a UID that no other contact has (RFC 6350, 6.7.6)."""
+    return uuid.uuid4().urn
+
+
+def key_of(day: dt.date) -> int:
+    """Return a day of the year as month times 100 plus day."""
+    return day.month * 100 + day.day
+
+
+class ContactQuerySet(models.QuerySet["Contact"]):
+    """Questions about contacts."""
+
+    def visible_to(self, user: "User") -> "ContactQuerySet":
+        """Return the contacts that a user may know of: their own."""
+        return self.filter(owner_id=user.pk)
+
+    def matching(self, text: str) -> "ContactQuerySet":
+        """Return those whose names, e-mail address or phone number hold ``text`` as a part.
+
+        Compared folded; ``%`` and ``_`` mean themselves. Nothing visible in ``text``: all match.
+        """
+        return self.filter(search_text__contains=fold(text))
+
+    def with_birthday_within(self, today: dt.date, days: int) -> "ContactQuerySet":
+        """Return those with a birthday ``today`` or up to ``days`` (1 to 366) days later.
+
+        A birthday on 29 February is kept on the 28th in common years. Each contact has
+        ``upcoming`` then: the day of its next birthday as month times 100 plus day, plus 10,000 if
+        that is next year; ``next_birthday`` reads it. Who is not born by then is left out.
+        """
+        window = [today + dt.timedelta(days=ahead) for ahead in range(days + 1)]
+        keys = {key_of(day) for day in window} | {
+            LEAP_DAY for day in window if key_of(day) == _leap_day_in(day.year)
+        }
+        now, leap_day = key_of(today), _leap_day_in(today.year)
+        if leap_day < now:
+            leap_day = _leap_day_in(today.year + 1) + YEAR
+        upcoming = Case(
+            When(birthday_key=LEAP_DAY, then=Value(leap_day)),
+            When(birthday_key__gte=now, then=F("birthday_key")),
+            default=F("birthday_key") + YEAR,
+            output_field=models.IntegerField(),
+        )
+        new_year, one_after = dt.date(today.year + 1, 1, 1), dt.date(today.year + 2, 1, 1)
+        return (
+            self.filter(birthday_key__in=sorted(keys))
+            .annotate(upcoming=upcoming)
+            .filter(
+                Q(upcoming__lt=YEAR, birthday__lt=new_year)
+                | Q(upcoming__gt=YEAR, birthday__lt=one_after)
+            )
+        )
+
+    def in_batches(self, size: int) -> Iterator[list["Contact"]]:
+        """Yield all contacts in lists of ``size``, one query a list, in the order of their UIDs.
+
+        A response that streams is pulled by changing threads, so no cursor stays open between two
+        lists. Such a thread is in no request, at whose end its connection would be given back.
+        """
+        last = ""
+        while True:
+            batch = list(self.filter(uid__gt=last).order_by("uid")[:size])
+            if not connection.in_atomic_block:
+                connection.close()
+            if batch:
+                yield batch
+            if len(batch) < size:
+                return
+            last = batch[-1].uid
+
+
+def _leap_day_in(year: int) -> int:
+    """Return the key of the day on which a year keeps the birthdays of 29 February."""
+    return LEAP_DAY if calendar.isleap(year) else LEAP_DAY - 1
+
+
+class Contact(models.Model):
+    """A person in somebody's address book. Belongs to its owner and dies with the account.
+
+    ``uid`` is the contact's name among vCards and never changes. ``birthday_key`` and
+    ``search_text`` follow from the other fields; ``derive`` sets them.
+    """
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="contacts",
+    )
+    uid = models.CharField(max_length=255, default=new_uid, editable=False, validators=[one_line])
+    first_name = models.CharField(
+        max_length=100, blank=True, default="", db_default="", validators=[one_line]
+    )
+    last_name = models.CharField(
+        max_length=100, blank=True, default="", db_default="", validators=[one_line]
+    )
+    email = models.EmailField(
+        max_length=254, blank=True, default="", db_default="", validators=[one_line]
+    )
+    phone = models.CharField(
+        max_length=50, blank=True, default="", db_default="", validators=[phone_number]
+    )
+    birthday = models.DateField(null=True, blank=True)
+    birthday_key = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
+    notes = models.TextField(
+        blank=True, default="", db_default="", validators=[MaxLengthValidator(MAX_NOTES)]
+    )
+    search_text = models.TextField(blank=True, default="", db_default="", editable=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    objects = ContactQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            ForeignKeyConstraint(field="owner", name="contacts_die_with_their_owner"),
+            # Also the export, in the order of the UIDs.
+            models.UniqueConstraint(
+                fields=["owner", "uid"],
+                name="one_contact_per_uid",
+                violation_error_code="uid_taken",
+                violation_error_message="There is a contact with this UID already.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(first_name="", last_name="", email=""),
+                name="contact_has_a_name",
+                violation_error_code="nameless",
+                violation_error_message="Give the contact a first name, a last name or an e-mail "
+                "address.",
+            ),
+            models.CheckConstraint(
+                condition=Q(birthday=None, birthday_key=None)
+                | Q(birthday__isnull=False, birthday_key__isnull=False),
+                name="birthday_has_a_key",
+            ),
+        ]
+        indexes = [
+            # A user's contacts, newest edit first, by keyset; also the cascade from the owner.
+            models.Index(fields=["owner", "-updated_at", "-id"], name="contacts_by_recent_edit"),
+            # A user's contacts with a birthday on one of these days of the year.
+            models.Index(fields=["owner", "birthday_key"], name="contacts_by_birthday"),
+        ]
+
+    def __str__(self) -> str:
+        return f"contact {self.pk} of user {self.owner_id}"
+
+    def derive(self) -> None:
+        """Set the fields that follow from others."""
+        self.birthday_key = key_of(self.birthday) if self.birthday else None
+        self.search_text = fold(
+            "\n".join((self.first_name, self.last_name, self.email, self.phone))
+        )
+
+
+def next_birthday(upcoming: int, today: dt.date) -> dt.date:
+    """Return the day that ``with_birthday_within(today, …)`` calls ``upcoming``."""
+    years, key = divmod(upcoming, YEAR)
+    return dt.date(today.year + years, key // 100, key % 100)
