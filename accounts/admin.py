@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.actions import passwords, users
+from accounts.actions import passwords, second_factors, users
 from accounts.authentication import caller
 from accounts.models import Session, User
 
@@ -107,7 +107,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     search_fields = ("email_folded", "username_folded", "full_name")
     ordering = ("-created_at", "-pk")
     readonly_fields = ("last_login", "created_at")
-    actions = ("disable", "enable")
+    actions = ("disable", "enable", "take_second_factor")
     fieldsets = (
         (None, {"fields": ("email", "username", "full_name", "password")}),
         (
@@ -150,6 +150,14 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     @admin.action(description="Enable the selected users", permissions=["change"])
     def enable(self, request: HttpRequest, selected: QuerySet[User]) -> None:
         self._set_active(request, selected, is_active=True)
+
+    @admin.action(
+        description="Switch off two-factor log-in of the selected users", permissions=["change"]
+    )
+    def take_second_factor(self, request: HttpRequest, selected: QuerySet[User]) -> None:
+        for user in selected:
+            second_factors.reset(user=user, by=caller(request), now=timezone.now())
+        self.message_user(request, "They log in with the password alone now.", messages.SUCCESS)
 
     def _set_active(
         self, request: HttpRequest, selected: QuerySet[User], *, is_active: bool

@@ -18,7 +18,10 @@ class AccountsConfig(AppConfig):
         user_login_failed.connect(_login_failed, dispatch_uid="accounts.login_failed")
 
 
-def _logged_in(user: Any, **context: Any) -> None:
+def _logged_in(request: Any, user: Any, **context: Any) -> None:
+    # Only now: logging in gives whoever was somebody else before a new session.
+    if getattr(request, "second_factor_passed", False):
+        request.session["second_factor_passed"] = True
     security_log.info("admin login", extra={"event": "admin_login", "user": user.pk})
 
 

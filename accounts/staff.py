@@ -1,36 +1,78 @@
-"""The admin's site: Django's, with limits on its log-in."""
+"""The admin's site: Django's, with limits on its log-in and second factors."""
 
 import math
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.forms import CharField
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from accounts import limits
-from cloudnotes.errors import TooManyRequests
+from accounts.actions import second_factors
+from accounts.models import User
+from cloudnotes.errors import DomainError, TooManyRequests
 
 
 class StaffLoginForm(AdminAuthenticationForm):
     """Credentials of a member of staff, looked at as often as the limits allow."""
 
+    code = CharField(
+        required=False, max_length=40, strip=True, label="Code, if you use two-factor log-in"
+    )
     refused: TooManyRequests | None = None
 
     def clean(self) -> dict[str, Any]:
         assert self.request is not None
         try:
             limits.spend(self.request, "admin_login", self.cleaned_data.get("username", ""))
+            cleaned = super().clean()
+            user = self.get_user()
+            if isinstance(user, User):
+                self._check_second_factor(user)
         except TooManyRequests as error:
             self.refused = error
             raise ValidationError(str(error), code=error.code) from None
-        return super().clean()
+        except DomainError as error:
+            raise ValidationError(str(error), code=error.code) from None
+        return cleaned
+
+    def _check_second_factor(self, user: User) -> None:
+        if second_factors.get_enabled(user) is None:
+            if second_factors.is_needed_by_staff():
+                raise ValidationError(
+                    "Staff need two-factor log-in here. Set yours up first at "
+                    f"{settings.PUBLIC_BASE_URL}/account/two-factor",
+                    code="two_factor_needed",
+                )
+            return
+        code = self.cleaned_data.get("code", "")
+        if not code:
+            raise ValidationError(
+                "Enter the code of your authenticator app too.", code="second_factor_required"
+            )
+        assert self.request is not None
+        limits.spend(self.request, "second_factor", user.pk)
+        with transaction.atomic():
+            second_factors.use(user=user, code=code, now=timezone.now())
+        self.request.second_factor_passed = True  # type: ignore[attr-defined]  # see apps.py
 
 
 class StaffSite(AdminSite):
     """The admin, which answers 429 to one log-in too many."""
 
     login_form = StaffLoginForm
+    login_template = "admin/staff_login.html"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Return whether somebody is in; where it is required, only with a second factor."""
+        if second_factors.is_needed_by_staff() and not request.session.get(second_factors.PASSED):
+            return False
+        return super().has_permission(request)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         response: HttpResponse = super().login(request, extra_context)

@@ -41,6 +41,8 @@ def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
         refuse(3, "AWS_ENDPOINT_URL is set without BUCKET_NAME.", "Set BUCKET_NAME too.")
     if settings.EMAIL_VERIFICATION not in ("optional", "required"):
         refuse(10, "EMAIL_VERIFICATION is unknown.", "Set it to optional or required.")
+    if settings.STAFF_TWO_FACTOR not in ("optional", "required"):
+        refuse(13, "STAFF_TWO_FACTOR is unknown.", "Set it to optional or required.")
     if not settings.IN_PRODUCTION:
         return found
     if settings.EMAIL_URL.startswith("consolemail"):

@@ -192,6 +192,7 @@ SIMPLE_JWT = {
     "TOKEN_TYPE_CLAIM": "type",
 }
 SESSION_ABSOLUTE_LIFETIME = timedelta(days=365)
+STAFF_TWO_FACTOR = env.str("STAFF_TWO_FACTOR", default="optional")
 # What a user leaves behind outside the accounts app; called inside the deleting transaction.
 BEFORE_USER_DELETE = "notes.actions.owners.release_owner"
 
@@ -229,6 +230,8 @@ LIMITS = {
     "forgot": [("account+network", 5, 900), ("network", 50, 900)],
     "reset": [("account+network", 10, 900), ("network", 100, 900)],
     "password": [("account+network", 10, 900)],
+    # Only who has the password gets this far, so this one is counted over all networks.
+    "second_factor": [("account", 10, 3600)],
     "token_creation": [("account+network", 10, 3600)],
     "email_change": [("account+network", 5, 3600)],
     "admin_login": [("account+network", 10, 300), ("network", 50, 300)],

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts import jwt
-from accounts.actions import mails
+from accounts.actions import mails, second_factors
 from accounts.identifiers import fold
 from accounts.models import Mail, Session, User
 from accounts.networks import network
@@ -29,6 +29,15 @@ class WrongCredentials(DomainError):
     status = 401
     code = "wrong_credentials"
     detail = "No account has this e-mail address or username with this password."
+
+
+class SecondFactorRequired(DomainError):
+    """The password is right, and the account needs a code too."""
+
+    status = 401
+    code = "second_factor_required"
+    detail = "This account uses two-factor log-in. Send the code of your authenticator app too."
+    field = "code"
 
 
 class EmailNotVerified(DomainError):
@@ -50,15 +59,12 @@ class RefreshRefused(DomainError):
     detail = "The refresh token is not valid, has expired or was used before. Log in again."
 
 
-def log_in(
-    *, identifier: str, password: str, user_agent: str, address: str, now: dt.datetime
-) -> Session:
-    """Return a new session of the active user with this e-mail address or username and password.
+def authenticate(*, identifier: str, password: str, address: str) -> User:
+    """Return the active user with this e-mail address or username and this password.
 
     Raises :class:`WrongCredentials`, after one run of the hasher, whether the account does not
     exist, is disabled or has another password, and :class:`EmailNotVerified`, which only somebody
-    who has the password hears. An old hash is replaced by a current one. A log-in from a device
-    that the account has not seen is told by mail.
+    who has the password hears. An old hash is replaced by a current one.
     """
     folded = fold(identifier)
     user = User.objects.filter(Q(email_folded=folded) | Q(username_folded=folded)).first()
@@ -72,6 +78,19 @@ def log_in(
         raise WrongCredentials
     if settings.EMAIL_VERIFICATION == "required" and not user.email_verified:
         raise EmailNotVerified
+    return user
+
+
+def log_in(
+    *, user: User, code: str | None, user_agent: str, address: str, now: dt.datetime
+) -> Session:
+    """Return a new session of a user whom :func:`authenticate` has just returned.
+
+    ``code`` is that of the second factor, if the account has one. A log-in from a device that the
+    account has not seen is told by mail. Raises :class:`WrongCredentials` when the account has
+    changed meanwhile, :class:`SecondFactorRequired` without a code that is needed, and
+    :class:`accounts.actions.second_factors.WrongCode`.
+    """
     with transaction.atomic():
         # Hashing takes its time: what was true before it must still be.
         unchanged = User.objects.select_for_update().filter(
@@ -79,6 +98,10 @@ def log_in(
         )
         if not unchanged.exists():
             raise WrongCredentials
+        if second_factors.get_enabled(user):
+            if code is None:
+                raise SecondFactorRequired
+            second_factors.use(user=user, code=code, now=now)
         known = _get_devices(user)
         session = open_session(user=user, user_agent=user_agent, address=address, now=now)
         if known and _device(session.user_agent, address) not in known:

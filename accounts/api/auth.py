@@ -12,7 +12,13 @@ from rest_framework.views import APIView
 
 from accounts import jwt, limits
 from accounts.actions import sessions, users
-from accounts.api.fields import AddressField, NewPasswordField, PasswordField, UsernameField
+from accounts.api.fields import (
+    AddressField,
+    CodeField,
+    NewPasswordField,
+    PasswordField,
+    UsernameField,
+)
 from accounts.api.forms import OAuth2FormParser
 from accounts.api.me import UserSerializer
 from accounts.api.public import PublicView, SentSerializer, device, sent
@@ -39,6 +45,7 @@ class LoginSerializer(serializers.Serializer[Any]):
     username = serializers.CharField(max_length=254, required=False, help_text="or e-mail")
     email = serializers.CharField(max_length=254, required=False)
     password = PasswordField()
+    code = CodeField(required=False, allow_blank=True, help_text="with two-factor log-in")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs.get("username") and not attrs.get("email"):
@@ -99,8 +106,8 @@ class LoginView(PublicView):
 
     parser_classes = (*APIView.parser_classes, OAuth2FormParser)
     problems: ClassVar = {
-        401: "No account has this identifier with this password.",
-        403: "The address has to be confirmed first.",
+        401: "No account has this identifier with this password, or a code is needed too.",
+        403: "The address has to be confirmed first, or the code is not right.",
     }
 
     @extend_schema(
@@ -116,12 +123,16 @@ class LoginView(PublicView):
         identifier = given.validated_data.get("username") or given.validated_data["email"]
         limits.spend(request, "login", identifier)
         now = timezone.now()
-        session = sessions.log_in(
+        where = device(request)
+        user = sessions.authenticate(
             identifier=identifier,
             password=given.validated_data["password"],
-            now=now,
-            **device(request),
+            address=where["address"],
         )
+        code = given.validated_data.get("code") or None
+        if code is not None:
+            limits.spend(request, "second_factor", user.pk)
+        session = sessions.log_in(user=user, code=code, now=now, **where)
         return Response(tokens(session, now))
 
 

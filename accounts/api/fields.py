@@ -30,6 +30,13 @@ class NewPasswordField(PasswordField):
         super().__init__(min_length=8, validators=[validate_password], **options)
 
 
+class CodeField(serializers.CharField):
+    """A one-time password of six digits, or a recovery code."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=40, write_only=True, **options)
+
+
 class AddressField(serializers.EmailField):
     """An e-mail address of at most 254 characters, and folded of at most 320."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import auth, contacts, email, me, passwords, sessions, tokens
+from accounts.api import auth, contacts, email, me, passwords, second_factor, sessions, tokens
 
 urlpatterns = [
     path("auth/register", auth.RegisterView.as_view(), name="register"),
@@ -18,6 +18,13 @@ urlpatterns = [
     path("auth/password/reset", passwords.ResetPasswordView.as_view(), name="password-reset"),
     path("auth/sessions", sessions.SessionsView.as_view(), name="sessions"),
     path("auth/sessions/<int:pk>", sessions.SessionView.as_view(), name="session"),
+    path("auth/2fa", second_factor.TwoFactorView.as_view(), name="2fa"),
+    path("auth/2fa/confirm", second_factor.ConfirmView.as_view(), name="2fa-confirm"),
+    path(
+        "auth/2fa/recovery-codes",
+        second_factor.RecoveryCodesView.as_view(),
+        name="2fa-recovery-codes",
+    ),
     path("auth/tokens", tokens.AccessTokensView.as_view(), name="tokens"),
     path("auth/tokens/<int:pk>", tokens.AccessTokenView.as_view(), name="token"),
     path("auth/me", me.MeView.as_view(), name="me"),

@@ -3,8 +3,9 @@
 from accounts.models.contacts import Contact
 from accounts.models.limits import Attempts
 from accounts.models.mails import Mail
+from accounts.models.second_factors import SecondFactor
 from accounts.models.sessions import Session
 from accounts.models.tokens import PersonalAccessToken
 from accounts.models.users import User
 
-__all__ = ["Attempts", "Contact", "Mail", "PersonalAccessToken", "Session", "User"]
+__all__ = ["Attempts", "Contact", "Mail", "PersonalAccessToken", "SecondFactor", "Session", "User"]

@@ -1,7 +1,9 @@
 """/docs, /redoc and the admin in a real browser, which reaches nothing but this server."""
 
+import re
 import secrets
 
+import pyotp
 import pytest
 import requests
 from selenium import webdriver
@@ -10,6 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.conftest import PASSWORD, leg
+from tests.mailserver import text
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,72 @@ def test_authorize_in_docs_logs_in_by_the_password_form(browser, disk_server):
     answer = seen(browser, "#operations-auth-auth_me_retrieve .live-responses-table .response")
     WebDriverWait(browser, 30).until(lambda _: f'"{name}"' in answer.text)
     assert "200" in answer.text
+    assert complaints(browser) == []
+
+
+@pytest.fixture
+def account(mailing_server):
+    server, mail_server = mailing_server
+    account = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
+    requests.post(f"{server.api}/auth/register", json=account, timeout=30)
+    mail_server.wait_for(account["email"])
+    return account
+
+
+def open_link(browser, mailing_server, account):
+    """Open the page that the newest mail links to, on the port where the test's server is."""
+    server, mail_server = mailing_server
+    link = re.search(r"(/account/\S+#\S+)", text(mail_server.last(account["email"])))[1]
+    browser.get(f"{server.url}{link}")
+    return link.partition("#")[2]
+
+
+def said(browser, words):
+    WebDriverWait(browser, 30).until(lambda _: words in seen(browser, "#said").text)
+
+
+def test_the_link_of_a_mail_confirms_the_address(browser, mailing_server, account):
+    open_link(browser, mailing_server, account)
+    seen(browser, "button").click()
+    said(browser, "The address is confirmed")
+    open_link(browser, mailing_server, account)
+    browser.refresh()
+    seen(browser, "button").click()
+    said(browser, "was used before")
+    assert [line for line in complaints(browser) if "400 (Bad Request)" not in line] == []
+
+
+def test_the_link_of_a_mail_sets_a_new_password(browser, mailing_server, account):
+    server, mail_server = mailing_server
+    requests.post(f"{server.api}/auth/password/forgot", json=account, timeout=30)
+    mail_server.wait_for(account["email"], 2)
+    token = open_link(browser, mailing_server, account)
+    seen(browser, "input[name=password]").send_keys("a whole new password")
+    seen(browser, "button").click()
+    said(browser, "The password is set")
+    assert token not in browser.current_url
+    new = {**account, "password": "a whole new password"}
+    assert requests.post(f"{server.api}/auth/login", json=new, timeout=30).ok
+    assert token not in server.log.read_text()
+    assert complaints(browser) == []
+
+
+def test_a_person_sets_up_two_factor_log_in(browser, mailing_server, account):
+    server, _ = mailing_server
+    browser.get(f"{server.url}/account/two-factor")
+    seen(browser, "input[name=username]").send_keys(account["email"])
+    seen(browser, "input[name=password]").send_keys(PASSWORD)
+    seen(browser, "#begin button").click()
+    secret = seen(browser, "#secret").text
+    assert seen(browser, "#qr-code").get_property("naturalWidth") > 100
+    seen(browser, "input[name=code]").send_keys(pyotp.TOTP(secret).now())
+    seen(browser, "#confirm button").click()
+    codes = seen(browser, "#recovery-codes").text.split()
+    assert len(codes) == 10
+    refused = requests.post(f"{server.api}/auth/login", json=account, timeout=30)
+    assert refused.json()["code"] == "second_factor_required"
+    body = {**account, "code": codes[0]}
+    assert requests.post(f"{server.api}/auth/login", json=body, timeout=30).ok
     assert complaints(browser) == []
 
 

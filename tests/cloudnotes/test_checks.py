@@ -57,6 +57,7 @@ def test_good_settings_pass_check_deploy():
         ({"EMAIL_URL": "smpt://typo"}, "EMAIL_URL"),
         ({"EMAIL_VERIFICATION": "required"}, "EMAIL_URL"),
         ({"EMAIL_VERIFICATION": "yes"}, "EMAIL_VERIFICATION"),
+        ({"STAFF_TWO_FACTOR": "on"}, "STAFF_TWO_FACTOR"),
         ({"DATABASE_URL": "mysql://a:b@c/d"}, "DATABASE_URL"),
     ],
 )

@@ -38,3 +38,30 @@ for (const form of document.querySelectorAll("form[data-post]")) {
     });
   });
 }
+
+const begin = document.getElementById("begin");
+if (begin) {
+  const confirm = document.getElementById("confirm");
+  let token = "";
+  begin.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit(begin, async ({ username, password }) => {
+      token = (await post("/api/v1/auth/login", { username, password })).access_token;
+      const setup = await post("/api/v1/auth/2fa", { password }, token);
+      document.getElementById("qr-code").src = setup.qr_code;
+      document.getElementById("secret").textContent = setup.secret;
+      begin.hidden = true;
+      confirm.hidden = false;
+    });
+  });
+  confirm.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit(confirm, async ({ code }) => {
+      const made = await post("/api/v1/auth/2fa/confirm", { code }, token);
+      document.getElementById("recovery-codes").textContent = made.recovery_codes.join("\n");
+      confirm.hidden = true;
+      document.getElementById("done").hidden = false;
+      await post("/api/v1/auth/logout", {}, token);
+    });
+  });
+}
