@@ -12,10 +12,14 @@ ABANDONED_AFTER = dt.timedelta(hours=1)
 class StoredObjectQuerySet(models.QuerySet["StoredObject"]):
     """Questions about stored objects."""
 
+    def unused(self) -> "StoredObjectQuerySet":
+        """Return the objects that nothing points at."""
+        return self.filter(attachments=None)
+
     def due_to_go(self, now: dt.datetime) -> "StoredObjectQuerySet":
         """Return the objects that nothing points at any more or that never arrived."""
         abandoned = Q(state="pending", created_at__lt=now - ABANDONED_AFTER)
-        return self.filter(Q(state__in=["ready", "doomed"]) | abandoned, attachments=None)
+        return self.unused().filter(Q(state__in=["ready", "doomed"]) | abandoned)
 
 
 class StoredObject(models.Model):
