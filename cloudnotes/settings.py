@@ -180,6 +180,8 @@ SIMPLE_JWT = {
 SESSION_ABSOLUTE_LIFETIME = timedelta(days=365)
 # What a user leaves behind outside the accounts app; called inside the deleting transaction.
 BEFORE_USER_DELETE = "notes.actions.owners.release_owner"
+# The module that stores pictures: what accounts.actions.avatars.ObjectStore describes.
+OBJECT_STORE = "notes.actions.objects"
 
 # Applications and the way a request takes.
 

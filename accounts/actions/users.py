@@ -66,7 +66,7 @@ def update_profile(*, user: User, changes: dict[str, Any]) -> User:
     """
     fields = set(changes)
     with transaction.atomic():
-        user = _lock(user)
+        user = lock(user)
         if "full_name" in changes:
             user.full_name = changes["full_name"]
         if "username" in changes:
@@ -104,7 +104,7 @@ def delete(*, user: User, by: User) -> None:
     release: Callable[..., None] = import_string(settings.BEFORE_USER_DELETE)
     user_id, actor_id = user.pk, by.pk
     with transaction.atomic():
-        _lock(user)
+        lock(user)
         release(owner=user)
         user.delete()
     security_log.info(
@@ -112,7 +112,8 @@ def delete(*, user: User, by: User) -> None:
     )
 
 
-def _lock(user: User) -> User:
+def lock(user: User) -> User:
+    """Return the user's row, locked until the transaction ends. Raises :class:`AccountGone`."""
     locked = User.objects.select_for_update().filter(pk=user.pk).first()
     if locked is None:
         raise AccountGone
