@@ -16,6 +16,7 @@ urlpatterns = [
     path("docs", docs.SwaggerView.as_view(url_name="schema"), name="docs"),
     path("redoc", docs.RedocView.as_view(url_name="schema"), name="redoc"),
     path("admin/", admin.site.urls),
+    path("", include("accounts.urls")),
     path("", include("notes.urls")),
     # The unprefixed paths of the first generation: the same views once more, not in the docs.
     path("", include((api, "unprefixed"))),

@@ -1,10 +1,13 @@
 """Every route and verb as every actor. A route that the table lacks fails the build."""
 
+import base64
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
+from accounts.actions import avatars
 from accounts.models import Session, User
 from notes.actions import attachments
 from notes.actions import notes as actions
@@ -26,6 +29,8 @@ TABLE = {
     ("auth/me", "get"): (401, 200, 200, 200, 401, 401),
     ("auth/me", "patch"): (401, 200, 200, 200, 401, 401),
     ("auth/me", "delete"): (401, 204, 204, 204, 401, 401),
+    ("auth/me/avatar", "put"): (401, 200, 200, 200, 401, 401),
+    ("auth/me/avatar", "delete"): (401, 204, 204, 204, 401, 401),
     ("notes", "get"): (401, 200, 200, 200, 401, 401),
     ("notes", "post"): (401, 201, 201, 201, 401, 401),
     ("notes/<int:pk>", "get"): (401, 200, 404, 404, 401, 401),
@@ -37,7 +42,9 @@ TABLE = {
     ("notes/<int:pk>/file", "put"): (401, 200, 404, 404, 401, 401),
     ("notes/<int:pk>/file", "delete"): (401, 204, 404, 404, 401, 401),
 }
-OUTSIDE_THE_API = {"openapi.json", "docs", "redoc", "files/<str:token>"}
+OUTSIDE_THE_API = {"openapi.json", "docs", "redoc", "avatars/<str:avatar_id>", "files/<str:token>"}
+FILES = {"notes/<int:pk>/file": "file", "auth/me/avatar": "avatar"}
+GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 BODIES = {
     "auth/me": {"password": PASSWORD, "full_name": "x"},
     "notes": {"title": "t"},
@@ -90,6 +97,8 @@ def actors(db):
         revoked_at=timezone.now(), revoked_reason="logout"
     )
     User.objects.filter(pk=people["disabled"].pk).update(is_active=False)
+    for user in people.values():
+        avatars.set_avatar(user=user, images={256: b"picture"})
     return people["owner"], clients
 
 
@@ -105,9 +114,9 @@ def test_the_table(actors, route, verb, prefix):
             upload = SimpleUploadedFile("f.txt", b"secret")
             attachments.store_file(note=note, name="f.txt", content=upload, by=owner, now=now)
             url = prefix + route.replace("<int:pk>", str(note.pk))
-        if route.endswith("file") and verb == "put":
-            file = SimpleUploadedFile("g.txt", b"new")
-            response = clients[actor].put(url, {"file": file}, format="multipart")
+        if route in FILES and verb == "put":
+            file = SimpleUploadedFile("g.gif", GIF)
+            response = clients[actor].put(url, {FILES[route]: file}, format="multipart")
         else:
             response = getattr(clients[actor], verb)(url, BODIES.get(route), format="json")
         assert response.status_code == expected, (actor, verb, url)

@@ -43,7 +43,7 @@ WHAT_ENDS_A_SESSION = ["--include-path-regex", "auth/(logout|me)"]
 
 @pytest.mark.parametrize(
     ("selected", "operations"),
-    [(WHAT_LASTS, 13), (WHAT_ENDS_A_NOTE, 2), (WHAT_ENDS_A_SESSION, 5)],
+    [(WHAT_LASTS, 14), (WHAT_ENDS_A_NOTE, 2), (WHAT_ENDS_A_SESSION, 7)],
 )
 def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(
     server, tmp_path, selected, operations

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.actions import users
-from accounts.api.fields import PasswordField, UsernameField
+from accounts.api.fields import AvatarField, PasswordField, UsernameField
 from accounts.authentication import caller
 from accounts.models import User
 
@@ -17,9 +17,11 @@ from accounts.models import User
 class UserSerializer(serializers.ModelSerializer[User]):
     """An account as its owner sees it."""
 
+    avatar = AvatarField()
+
     class Meta:
         model = User
-        fields = ("id", "email", "username", "full_name", "created_at")
+        fields = ("id", "email", "username", "full_name", "avatar", "created_at")
         read_only_fields = fields
 
 
@@ -44,14 +46,14 @@ class MeView(APIView):
 
     @extend_schema(responses={200: UserSerializer})
     def get(self, request: Request) -> Response:
-        return Response(UserSerializer(caller(request)).data)
+        return Response(UserSerializer(caller(request), context={"request": request}).data)
 
     @extend_schema(request=ProfileSerializer, responses={200: UserSerializer})
     def patch(self, request: Request) -> Response:
         given = ProfileSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         user = users.update_profile(user=caller(request), changes=given.validated_data)
-        return Response(UserSerializer(user).data)
+        return Response(UserSerializer(user, context={"request": request}).data)
 
     @extend_schema(request=PasswordSerializer, responses={204: None})
     def delete(self, request: Request) -> Response:

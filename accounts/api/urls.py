@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.api import auth, me
+from accounts.api import auth, avatars, me
 
 urlpatterns = [
     path("auth/register", auth.RegisterView.as_view(), name="register"),
@@ -11,4 +11,5 @@ urlpatterns = [
     path("auth/logout", auth.LogoutView.as_view(), name="logout"),
     path("auth/logout-all", auth.LogoutAllView.as_view(), name="logout-all"),
     path("auth/me", me.MeView.as_view(), name="me"),
+    path("auth/me/avatar", avatars.AvatarView.as_view(), name="my-avatar"),
 ]

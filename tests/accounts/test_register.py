@@ -21,6 +21,7 @@ def test_answers_user_and_tokens(anonymous):
         "email": "Alice@Example.org",
         "username": "Alice",
         "full_name": "Alice Liddell",
+        "avatar": None,
         "created_at": body["user"]["created_at"],
     }
     assert (body["token_type"], body["expires_in"]) == ("bearer", 1800)
