@@ -1,26 +1,74 @@
-"""The pages that links in mails open, and the one that sets up two-factor log-in.
+"""What is answered without a token: people's pictures, to those who know their address."""
 
-A link's token stands behind the ``#`` of the address, where no server or log sees it; a script
-hands it to the API when the person presses the button, so a mail scanner that opens links uses up
-nothing.
-"""
+import re
 
-from django.views.generic import TemplateView
+from django.http import HttpResponse
+from django.utils.http import parse_etags
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
+from accounts import pictures
+from accounts.actions import avatars
+from accounts.models import Avatar
+from cloudnotes.errors import DomainError
 
-class VerifyEmailPage(TemplateView):
-    """Confirm an address."""
-
-    template_name = "account/verify_email.html"
-
-
-class ResetPasswordPage(TemplateView):
-    """Choose a new password."""
-
-    template_name = "account/reset_password.html"
+AVATAR_ID = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
+DEFAULT_SIZE = "256"
+ATTEMPTS = 2
 
 
-class TwoFactorPage(TemplateView):
-    """Set up two-factor log-in, for those who have no other client: staff above all."""
+class UnknownSize(DomainError):
+    """The size is none of those that pictures have."""
 
-    template_name = "account/two_factor.html"
+    code = "unknown_size"
+    detail = f"Ask for a size of {', '.join(map(str, pictures.SIZES))}."
+    field = "size"
+
+
+class PictureView(APIView):
+    """A picture, to be shown on any site: the address alone opens it, as an <img> has no token."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()  # a page may show hundreds, and they are cached
+
+    def get(self, request: Request, avatar_id: str) -> HttpResponse:
+        """Send the picture in the size asked for, or 304 to whoever has it already."""
+        size = chosen_size(request)
+        if not AVATAR_ID.fullmatch(avatar_id):
+            raise NotFound
+        for _ in range(ATTEMPTS):  # again when it was replaced between the look and the read
+            avatar = Avatar.objects.filter(user__avatar_id=avatar_id, size=size).first()
+            if avatar is None:
+                raise NotFound
+            if has_current(request, avatar):
+                return answer(avatar, status=304)
+            image = avatars.read(avatar=avatar)
+            if image is not None:
+                return answer(avatar, image)
+        raise NotFound
+
+
+def chosen_size(request: Request) -> int:
+    """Return the width in pixels that ``?size=`` asks for. Raises :class:`UnknownSize`."""
+    size = request.query_params.get("size", DEFAULT_SIZE)
+    if size not in map(str, pictures.SIZES):
+        raise UnknownSize
+    return int(size)
+
+
+def has_current(request: Request, avatar: Avatar) -> bool:
+    """Return whether ``If-None-Match`` names this picture (RFC 9110, 13.1.2)."""
+    tags = parse_etags(request.headers.get("If-None-Match", ""))
+    return "*" in tags or f'"{avatar.etag}"' in (tag.removeprefix("W/") for tag in tags)
+
+
+def answer(avatar: Avatar, image: bytes = b"", status: int = 200) -> HttpResponse:
+    """Return a response that shows a picture anywhere and can do nothing else."""
+    response = HttpResponse(image, status=status, content_type=pictures.CONTENT_TYPE)
+    response.headers["ETag"] = f'"{avatar.etag}"'
+    response.headers["Cache-Control"] = "public, max-age=300"
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response

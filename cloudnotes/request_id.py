@@ -23,8 +23,11 @@ def choose(offered: str | None) -> str:
 
 
 def loggable(path: str) -> str:
-    """Return a path as logs may hold it: a signed link is a credential and names a file."""
-    return "/files/…" if path.startswith("/files/") else path
+    """Return a path as logs may hold it: who has the rest of some paths may see what is there."""
+    for start in ("/files/", "/avatars/"):
+        if path.startswith(start):
+            return f"{start}…"
+    return path
 
 
 class RequestIdMiddleware:

@@ -195,6 +195,8 @@ SESSION_ABSOLUTE_LIFETIME = timedelta(days=365)
 STAFF_TWO_FACTOR = env.str("STAFF_TWO_FACTOR", default="optional")
 # What a user leaves behind outside the accounts app; called inside the deleting transaction.
 BEFORE_USER_DELETE = "notes.actions.owners.release_owner"
+# The module that stores pictures: what accounts.actions.avatars.ObjectStore describes.
+OBJECT_STORE = "notes.actions.objects"
 
 # Mail. Without EMAIL_URL a laptop prints its mails; a deploy keeps them in the queue for a day.
 

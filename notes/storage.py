@@ -91,6 +91,17 @@ class BucketStorage(S3Storage):
             content, ExtraArgs={"ContentType": content_type}, Config=self.transfer_config
         )
 
+    def read(self, key: str) -> bytes | None:
+        """Return a whole object, None when there is none."""
+        try:
+            answer = self.bucket.Object(self._normalize_name(key)).get()
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+        content: bytes = answer["Body"].read()
+        return content
+
     def link(self, key: str, name: str, content_type: str) -> str:
         """Return an address that S3 itself answers, with a signature over all of it."""
         answer = {
@@ -129,6 +140,13 @@ class FolderStorage(FileSystemStorage):
             finally:
                 os.close(handle)
 
+    def read(self, key: str) -> bytes | None:
+        """Return a whole file, None when there is none."""
+        try:
+            return Path(self.path(key)).read_bytes()
+        except FileNotFoundError:
+            return None
+
     def link(self, key: str, name: str, content_type: str) -> str:
         """Return a path of this service that ``open_link`` understands until it expires."""
         return LINK_PATH + signing.dumps([key, name, content_type], salt=LINK_SALT)
@@ -157,6 +175,13 @@ def put(key: str, content: IO[bytes], content_type: str) -> None:
     """Store ``content`` under a new key. Raises :class:`StorageUnavailable`."""
     with _failures_named():
         _storage.put(key, content, content_type)
+
+
+def read(key: str) -> bytes | None:
+    """Return a whole object, None when there is none. Raises :class:`StorageUnavailable`."""
+    with _failures_named():
+        content: bytes | None = _storage.read(key)
+        return content
 
 
 def delete(key: str) -> None:

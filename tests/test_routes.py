@@ -1,11 +1,13 @@
 """Every route and verb as every actor. A route that the table lacks fails the build."""
 
+import base64
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from accounts.actions import contacts, sessions, tokens
+from accounts.actions import avatars, contacts, sessions, tokens
 from accounts.models import PersonalAccessToken, Session, User
 from notes.actions import attachments
 from notes.actions import notes as actions
@@ -47,6 +49,8 @@ TABLE = {
     ("auth/me", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
     ("auth/me", "patch"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
     ("auth/me", "delete"): (401, 204, 204, 204, 401, 401, 403, 403, 403),
+    ("auth/me/avatar", "put"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
+    ("auth/me/avatar", "delete"): (401, 204, 204, 204, 401, 401, 403, 403, 403),
     ("contacts", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
     ("contacts", "post"): (401, 201, 201, 201, 401, 401, 403, 403, 403),
     ("contacts/<int:pk>", "get"): (401, 200, 404, 404, 401, 401, 200, 403, 404),
@@ -71,11 +75,14 @@ OUTSIDE_THE_API = {
     "openapi.json",
     "docs",
     "redoc",
+    "avatars/<str:avatar_id>",
     "files/<str:token>",
     "account/verify-email",
     "account/reset-password",
     "account/two-factor",
 }
+FILES = {"notes/<int:pk>/file": "file", "auth/me/avatar": "avatar"}
+GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 BODIES = {
     "auth/me": {"password": PASSWORD, "full_name": "x"},
     "auth/email/change": {"password": PASSWORD, "email": "new@example.org"},
@@ -137,6 +144,8 @@ def actors(db):
         "disabled": make_user("dora"),
     }
     clients = {name: client_of(user) for name, user in people.items()}
+    for user in people.values():
+        avatars.set_avatar(user=user, images={256: b"picture"})
     clients["anonymous"] = client_of(None)
     for name, user, scopes in (
         ("reader", people["owner"], ["notes:read", "account:read"]),
@@ -201,9 +210,9 @@ def test_the_table(actors, route, verb, prefix):
             thing = MAKE[route.partition("/<")[0]](owner)
             before = type(thing).objects.filter(pk=thing.pk).values().get()
             url = prefix + route.replace("<int:pk>", str(thing.pk))
-        if route.endswith("file") and verb == "put":
-            file = SimpleUploadedFile("g.txt", b"new")
-            response = clients[actor].put(url, {"file": file}, format="multipart")
+        if route in FILES and verb == "put":
+            file = SimpleUploadedFile("g.gif", GIF)
+            response = clients[actor].put(url, {FILES[route]: file}, format="multipart")
         elif route == "contacts/import":
             response = clients[actor].post(url, BODIES[route], content_type="text/vcard")
         else:

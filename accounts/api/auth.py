@@ -96,9 +96,8 @@ class RegisterView(PublicView):
             now=now,
             **device(request),
         )
-        return Response(
-            {"user": UserSerializer(session.user).data, **tokens(session, now)}, status=201
-        )
+        user = UserSerializer(session.user, context={"request": request}).data
+        return Response({"user": user, **tokens(session, now)}, status=201)
 
 
 class LoginView(PublicView):

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
+from django.urls import reverse
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from accounts import categories
 from accounts.identifiers import fold
@@ -98,3 +101,20 @@ class LineField(serializers.CharField):
             self.fail("invalid")
         text: str = super().to_internal_value(data)
         return text
+
+
+class AvatarField(serializers.URLField):
+    """The address of a user's picture, from ``avatar_id``; null when there is none.
+
+    It begins as the request did, or with ``PUBLIC_BASE_URL`` where there is no request.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(source="avatar_id", read_only=True, allow_null=True, **options)
+
+    def to_representation(self, value: str) -> str:
+        path = reverse("avatar", args=[value])
+        request: Request | None = self.context.get("request")
+        if request is None:
+            return f"{settings.PUBLIC_BASE_URL}{path}"
+        return request.build_absolute_uri(path)

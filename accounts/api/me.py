@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from accounts import limits
 from accounts.actions import users
-from accounts.api.fields import PasswordField, UsernameField
+from accounts.api.fields import AvatarField, PasswordField, UsernameField
 from accounts.authentication import caller
 from accounts.models import User
 
@@ -18,11 +18,20 @@ from accounts.models import User
 class UserSerializer(serializers.ModelSerializer[User]):
     """An account as its owner sees it."""
 
+    avatar = AvatarField()
     email_verified = serializers.BooleanField(read_only=True)
 
     class Meta:
         model = User
-        fields = ("id", "email", "username", "full_name", "email_verified", "created_at")
+        fields = (
+            "id",
+            "email",
+            "username",
+            "full_name",
+            "avatar",
+            "email_verified",
+            "created_at",
+        )
         read_only_fields = fields
 
 
@@ -48,14 +57,14 @@ class MeView(APIView):
 
     @extend_schema(responses={200: UserSerializer})
     def get(self, request: Request) -> Response:
-        return Response(UserSerializer(caller(request)).data)
+        return Response(UserSerializer(caller(request), context={"request": request}).data)
 
     @extend_schema(request=ProfileSerializer, responses={200: UserSerializer})
     def patch(self, request: Request) -> Response:
         given = ProfileSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         user = users.update_profile(user=caller(request), changes=given.validated_data)
-        return Response(UserSerializer(user).data)
+        return Response(UserSerializer(user, context={"request": request}).data)
 
     @extend_schema(request=PasswordSerializer, responses={204: None})
     def delete(self, request: Request) -> Response:

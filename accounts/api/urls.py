@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from accounts.api import auth, contacts, email, me, passwords, second_factor, sessions, tokens
+from accounts.api import (
+    auth,
+    avatars,
+    contacts,
+    email,
+    me,
+    passwords,
+    second_factor,
+    sessions,
+    tokens,
+)
 
 urlpatterns = [
     path("auth/register", auth.RegisterView.as_view(), name="register"),
@@ -28,6 +38,7 @@ urlpatterns = [
     path("auth/tokens", tokens.AccessTokensView.as_view(), name="tokens"),
     path("auth/tokens/<int:pk>", tokens.AccessTokenView.as_view(), name="token"),
     path("auth/me", me.MeView.as_view(), name="me"),
+    path("auth/me/avatar", avatars.AvatarView.as_view(), name="my-avatar"),
     path(
         "contacts",
         contacts.ContactViewSet.as_view({"get": "list", "post": "create"}),

@@ -1,5 +1,6 @@
 """The tables of accounts, in the order in which they need each other."""
 
+from accounts.models.avatars import Avatar
 from accounts.models.contacts import Contact
 from accounts.models.limits import Attempts
 from accounts.models.mails import Mail
@@ -8,4 +9,13 @@ from accounts.models.sessions import Session
 from accounts.models.tokens import PersonalAccessToken
 from accounts.models.users import User
 
-__all__ = ["Attempts", "Contact", "Mail", "PersonalAccessToken", "SecondFactor", "Session", "User"]
+__all__ = [
+    "Attempts",
+    "Avatar",
+    "Contact",
+    "Mail",
+    "PersonalAccessToken",
+    "SecondFactor",
+    "Session",
+    "User",
+]

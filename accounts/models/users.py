@@ -50,6 +50,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     email_verified_at = models.DateTimeField(null=True, blank=True)
     full_name = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # Names the picture to whoever may see the address; random, and kept when the picture changes.
+    avatar_id = models.CharField(  # noqa: DJ001 - NULL is not unique
+        max_length=32, null=True, blank=True, editable=False
+    )
     is_active = models.BooleanField(default=True, db_default=True)
     is_staff = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -85,6 +89,7 @@ class User(AbstractBaseUser, PermissionsMixin):
                 violation_error_code="username_taken",
                 violation_error_message="This username is taken. Choose another one.",
             ),
+            models.UniqueConstraint(fields=["avatar_id"], name="one_user_per_avatar_id"),
             models.CheckConstraint(
                 condition=~models.Q(username_folded__contains="@"),
                 name="username_is_no_email",

@@ -1,35 +1,98 @@
-"""Deleting stored objects: after the commit that let go of them, or by the sweeper after a crash.
+"""Stored objects: in before something points at them, out after the commit that let go of them.
 
-Lock, check, doom; then delete the object; then its row. Every step can be repeated, so a process
-may die between any two.
+In: the row that announces the object, the object, and then, in the transaction of whatever points
+at it, the object counts. Out: lock, check, doom; then delete the object; then its row. Every step
+can be repeated, so a process may die between any two and the sweeper does the rest.
+
+``accounts`` stores pictures through this module (setting ``OBJECT_STORE``) and knows objects by
+their keys alone.
 """
 
 import datetime as dt
+import hashlib
 import logging
 import math
 import time
-from typing import Any
+from typing import IO, Any
 
 from django.db import Error, transaction
+from django.db.models import Q
 from django.utils import timezone
 
+from cloudnotes.errors import DomainError
 from notes import storage
 from notes.models import StoredObject
 from notes.models.objects import StoredObjectQuerySet
 
 BATCH = 200
 PATIENCE_SECONDS = 5.0
+READ_BYTES = 2**20
 
 logger = logging.getLogger(__name__)
 
 
-def delete_after_commit(**criteria: Any) -> None:
+class UploadTooSlow(DomainError):
+    """The upload took so long that the sweeper has given it up."""
+
+    status = 503
+    code = "upload_too_slow"
+    detail = "The upload took too long and was given up. Please try again."
+
+
+def store(*, content: IO[bytes], content_type: str) -> str:
+    """Store ``content`` from its start to its end and return its key.
+
+    To be called outside of transactions: the row is committed before the object is on its way.
+    The object counts once :func:`make_ready` is committed together with what points at it.
+    Raises :class:`notes.storage.StorageUnavailable`.
+    """
+    digest, size = hashlib.sha256(), 0
+    content.seek(0)
+    while chunk := content.read(READ_BYTES):
+        digest.update(chunk)
+        size += len(chunk)
+    announced = StoredObject.objects.create(
+        key=storage.new_key(), size=size, sha256=digest.hexdigest(), content_type=content_type
+    )
+    content.seek(0)
+    storage.put(announced.key, content, content_type)
+    return announced.key
+
+
+def make_ready(*, key: str) -> StoredObject:
+    """Let an object count, in the transaction that points something at it, and return its row.
+
+    Raises :class:`UploadTooSlow`.
+    """
+    announced = (
+        StoredObject.objects.select_for_update()
+        .filter(key=key, state=StoredObject.State.PENDING)
+        .first()
+    )
+    if announced is None:
+        raise UploadTooSlow
+    announced.state = StoredObject.State.READY
+    announced.save(update_fields=["state"])
+    return announced
+
+
+def read(*, key: str) -> bytes | None:
+    """Return a whole object, None when there is none under ``key``. For small ones.
+
+    Raises :class:`notes.storage.StorageUnavailable`.
+    """
+    return storage.read(key)
+
+
+def delete_after_commit(*conditions: Q, **criteria: Any) -> None:
     """Once the running transaction is committed, delete the objects that match now.
 
-    ``criteria`` are filters of stored objects such as ``attachments__note=note``. To be called
-    before the rows that point at the objects go. What fails here is left to :func:`sweep`.
+    ``conditions`` and ``criteria`` are filters of stored objects such as
+    ``attachments__note=note``. To be called before the rows that point at the objects go, and once
+    a transaction: each call may keep somebody waiting. What fails here is left to :func:`sweep`.
     """
-    ids = list(StoredObject.objects.filter(**criteria).values_list("pk", flat=True))
+    matching = StoredObject.objects.filter(*conditions, **criteria)
+    ids = list(matching.values_list("pk", flat=True))
     if ids:
         transaction.on_commit(lambda: _delete_now(ids))
 
@@ -48,15 +111,16 @@ def _delete_now(ids: list[int]) -> None:
         logger.warning("Objects could not be deleted and are left to the sweeper.", exc_info=True)
 
 
-def discard(announced: StoredObject) -> None:
-    """Delete an object that was stored for a note that would not have it.
+def discard(*keys: str) -> None:
+    """Delete objects that were stored for something that would not have them.
 
-    The sweeper may have taken the row already while the object was still on its way: the object
-    goes by its key.
+    The sweeper may have taken their rows already while the objects were still on their way: the
+    objects go by their keys.
     """
     try:
-        storage.delete(announced.key)
-        StoredObject.objects.filter(pk=announced.pk, attachments=None).delete()
+        for key in keys:
+            storage.delete(key)
+            StoredObject.objects.unused().filter(key=key).delete()
     except storage.StorageUnavailable:
         logger.warning("An object could not be deleted and is left to the sweeper.")
 

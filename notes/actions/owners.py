@@ -1,6 +1,8 @@
 """What notes keep outside the database when an account goes."""
 
-from accounts.models import User
+from django.db.models import Q
+
+from accounts.models import Avatar, User
 from notes.actions import objects
 from notes.models import Note
 
@@ -10,6 +12,8 @@ def release_owner(*, owner: User) -> None:
 
     Called by ``accounts.actions.users.delete`` (setting ``BEFORE_USER_DELETE``) in its transaction.
     """
-    # With the notes locked no upload that is under way can attach an object unseen.
+    # With the notes locked, as the user is already, no upload that is under way can attach an
+    # object unseen.
     list(Note.objects.select_for_update().filter(owner=owner).values_list("pk"))
-    objects.delete_after_commit(attachments__note__owner=owner)
+    pictures = Avatar.objects.filter(user=owner).values("key")
+    objects.delete_after_commit(Q(attachments__note__owner=owner) | Q(key__in=pictures))

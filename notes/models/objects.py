@@ -3,8 +3,10 @@
 import datetime as dt
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
+
+from accounts.models import Avatar
 
 ABANDONED_AFTER = dt.timedelta(hours=1)
 
@@ -12,18 +14,23 @@ ABANDONED_AFTER = dt.timedelta(hours=1)
 class StoredObjectQuerySet(models.QuerySet["StoredObject"]):
     """Questions about stored objects."""
 
+    def unused(self) -> "StoredObjectQuerySet":
+        """Return the objects that nothing points at."""
+        return self.filter(~Exists(Avatar.objects.filter(key=OuterRef("key"))), attachments=None)
+
     def due_to_go(self, now: dt.datetime) -> "StoredObjectQuerySet":
         """Return the objects that nothing points at any more or that never arrived."""
         abandoned = Q(state="pending", created_at__lt=now - ABANDONED_AFTER)
-        return self.filter(Q(state__in=["ready", "doomed"]) | abandoned, attachments=None)
+        return self.unused().filter(Q(state__in=["ready", "doomed"]) | abandoned)
 
 
 class StoredObject(models.Model):
     """An object under ``key`` in the storage. Outlives whatever pointed at it until it is deleted.
 
     The row comes before the object and goes after it, so every object has a row. Nothing cascades
-    here on purpose: a row that no attachment points at *is* the order to delete its object, kept
-    by the database whatever became of the process that deleted the note, the file or the user.
+    here on purpose: a row that no attachment or avatar points at *is* the order to delete its
+    object, kept by the database whatever became of the process that deleted the note, the file or
+    the user.
     """
 
     class State(models.TextChoices):

@@ -122,6 +122,7 @@ SCOPES = {
     "reset": public("password/reset", token="1.nonsense"),
     "password": with_token("password/change", new_password="another long one"),
     "email_change": with_token("email/change", email="new@example.org"),
+    "second_factor": with_token("2fa/confirm", code="000000"),
     "token_creation": with_token("tokens", name="t", scopes=["notes:read"]),
     "admin_login": admin_login,
 }

@@ -13,7 +13,7 @@ from notes.storage import StorageUnavailable
 class Command(BaseCommand):
     """Runs before the server starts, and whenever an operator likes: it can be repeated."""
 
-    help = "Delete stored objects that no note points at any more."
+    help = "Delete stored objects that nothing points at any more."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -1,0 +1,55 @@
+"""``auth/me/avatar``: the picture of the account that asks."""
+
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import pictures
+from accounts.actions import avatars
+from accounts.api.me import UserSerializer
+from accounts.authentication import caller
+
+FORM_BYTES = 64 * 2**10  # what a form may be larger than the file in it
+
+
+class PictureSerializer(serializers.Serializer[Any]):
+    """A PNG, JPEG, GIF or WebP file of at most 5 MiB in a multipart form."""
+
+    avatar = serializers.FileField(allow_empty_file=True, max_length=1000)
+
+
+class AvatarView(APIView):
+    """The picture of whoever asks."""
+
+    parser_classes = (MultiPartParser,)
+    problems: ClassVar = {
+        404: "There is no picture.",
+        413: "The file is above 5 MiB, or the picture above 25 million pixels.",
+    }
+
+    @extend_schema(
+        request={"multipart/form-data": PictureSerializer}, responses={200: UserSerializer}
+    )
+    def put(self, request: Request) -> Response:
+        """Set or replace the picture; its middle is cut out as a square."""
+        if int(request.META.get("CONTENT_LENGTH") or 0) > pictures.MAX_BYTES + FORM_BYTES:
+            raise pictures.PictureTooLarge  # before waiting for it
+        given = PictureSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        images = pictures.cut(given.validated_data["avatar"])
+        user = avatars.set_avatar(user=caller(request), images=images)
+        return Response(UserSerializer(user, context={"request": request}).data)
+
+    @extend_schema(request=None, responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Take the picture away."""
+        if caller(request).avatar_id is None:
+            raise NotFound
+        avatars.remove_avatar(user=caller(request))
+        return Response(status=204)

@@ -1,0 +1,334 @@
+"""Pictures, pure: what becomes of good ones, and that bad ones are refused and nothing worse."""
+
+import io
+import random
+import struct
+import warnings
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import GifImagePlugin, Image, ImageDraw, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+from accounts import pictures
+from cloudnotes.errors import DomainError
+
+# Pillow warns of broken metadata and goes on, as in production.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def encoded(image, file_format, **options):
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def drawn(mode="RGB", size=(300, 200)):
+    """Return a picture whose middle square is green with a red left half."""
+    image = Image.new("RGB", size, BLUE)
+    side = min(size)
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((left, top, left + side - 1, top + side - 1), fill=GREEN)
+    draw.rectangle((left, top, left + side // 2 - 1, top + side - 1), fill=RED)
+    return image.convert(mode)
+
+
+SAMPLES = {
+    "PNG": encoded(drawn(), "PNG"),
+    "JPEG": encoded(drawn(), "JPEG"),
+    "progressive": encoded(drawn(), "JPEG", progressive=True, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0"),
+    "GIF": encoded(drawn("P"), "GIF"),
+    "WEBP": encoded(drawn(), "WEBP"),
+    "lossless": encoded(drawn("RGBA"), "WEBP", lossless=True),
+    "palette": encoded(drawn("P"), "PNG", transparency=0),
+}
+
+
+def cut(data):
+    return pictures.cut(io.BytesIO(data))
+
+
+def opened(data, size=256):
+    image = Image.open(io.BytesIO(cut(data)[size]))
+    image.load()
+    return image
+
+
+def near(pixel, colour, tolerance=24):
+    return all(abs(a - b) <= tolerance for a, b in zip(pixel, colour, strict=True))
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png(width, height, *, depth=8, colour=2, chunks=b"", data=b""):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + chunks + body
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_format_gives_the_middle_square_in_all_sizes(name):
+    images = cut(SAMPLES[name])
+    assert sorted(images) == [64, 256, 512]
+    for size, data in images.items():
+        image = Image.open(io.BytesIO(data))
+        assert (image.format, image.size) == ("WEBP", (size, size))
+    middle = opened(SAMPLES[name]).convert("RGB")
+    assert near(middle.getpixel((40, 128)), RED)
+    assert near(middle.getpixel((216, 128)), GREEN)
+    assert near(middle.getpixel((2, 128)), RED)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_every_mode_of_png(mode):
+    grey = Image.new("L", (90, 90), 128)
+    image = Image.new("I;16", (90, 90), 128 * 257) if mode == "I;16" else grey.convert(mode)
+    pixel = opened(encoded(image, "PNG")).convert("RGB").getpixel((100, 100))
+    if mode != "1":
+        assert near(pixel, (128, 128, 128), 3)
+
+
+def test_sixteen_bits_of_colour_and_of_grey_with_transparency():
+    pixels = b"".join(b"\0" + b"\xff\xff\0\0\x80\x80" * 8 for _ in range(8))
+    assert near(opened(png(8, 8, depth=16, data=pixels)).getpixel((9, 9)), (255, 0, 128))
+    greys = b"".join(b"\0" + b"\x40\x40" * 8 for _ in range(8))
+    clear = chunk(b"tRNS", b"\x40\x40")
+    data = png(8, 8, depth=16, colour=0, chunks=clear, data=greys)
+    assert near(opened(data).convert("RGB").getpixel((9, 9)), (64, 64, 64), 3)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L"])
+def test_other_colours_of_jpeg(mode):
+    image = opened(encoded(Image.new("RGB", (90, 90), (128,) * 3).convert(mode), "JPEG"))
+    assert (image.mode, near(image.getpixel((9, 9)), (128, 128, 128))) == ("RGB", True)
+
+
+def test_transparency_stays_and_what_it_hides_does_not_bleed():
+    image = Image.new("RGBA", (4000, 4000), (255, 255, 255, 0))
+    image.paste((255, 0, 0, 255), (0, 0, 2005, 4000))
+    shown = opened(encoded(image, "PNG", compress_level=1))
+    assert shown.mode == "RGBA"
+    assert shown.getpixel((200, 100))[3] == 0
+    assert near(shown.getpixel((60, 100)), (255, 0, 0, 255))
+    for x in range(120, 136):
+        red, green, _, alpha = shown.getpixel((x, 100))
+        assert alpha < 32 or green < 64, (x, red, green, alpha)
+
+
+def test_a_palette_keeps_its_transparency():
+    image = drawn("P")
+    image.info["transparency"] = image.getpixel((150, 100))
+    shown = opened(encoded(image, "PNG", transparency=image.getpixel((160, 100))))
+    assert shown.getpixel((200, 100))[3] == 0
+    assert shown.getpixel((50, 100))[3] == 255
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_exif_turns_the_picture_upright_and_goes(orientation, file_format):
+    upright = Image.new("RGB", (80, 80), BLUE)
+    upright.paste(RED, (0, 0, 40, 40))
+    upright.paste(GREEN, (40, 0, 80, 40))
+    undo = {6: 8, 8: 6}.get(orientation, orientation)
+    stored = upright.transpose(pictures.UPRIGHT[undo]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = orientation
+    exif[0x8825] = {1: "N", 2: (51.0, 30.0, 0.0)}  # where it was taken
+    data = encoded(stored, file_format, exif=exif)
+    shown = opened(data)
+    assert near(shown.getpixel((50, 50)), RED)
+    assert near(shown.getpixel((200, 50)), GREEN)
+    assert near(shown.getpixel((128, 200)), BLUE)
+    assert "exif" not in shown.info
+    assert not dict(shown.getexif())
+
+
+def test_a_picture_with_broken_exif_is_shown_as_it_lies():
+    for exif in (b"Exif\0\0MM\0*\0\0\0\x08", b"Exif\0\0nonsense", b"Exif\0\0MM\0*\xff\xff\xff\xff"):
+        assert near(opened(encoded(drawn(), "JPEG", exif=exif)).getpixel((40, 128)), RED)
+
+
+def test_metadata_goes():
+    text = chunk(b"tEXt", b"Comment\0somewhere secret")
+    profile = chunk(b"iCCP", b"x\0\0" + zlib.compress(b"secret" * 100))
+    data = SAMPLES["PNG"][:33] + text + profile + SAMPLES["PNG"][33:]
+    for image in cut(data).values():
+        assert set(Image.open(io.BytesIO(image)).info) <= {"loop", "background", "duration"}
+        assert b"ICCP" not in image
+        assert b"secret" not in image
+
+
+def test_the_first_frame_of_what_moves():
+    frames = [Image.new("RGB", (50, 50), colour) for colour in (RED, GREEN)]
+    for file_format in ("GIF", "WEBP", "PNG"):
+        data = encoded(frames[0], file_format, save_all=True, append_images=frames[1:])
+        shown = opened(data)
+        assert getattr(shown, "n_frames", 1) == 1
+        assert near(shown.convert("RGB").getpixel((9, 9)), RED)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (2, 3), (1025, 1999), (5000, 5000)])
+def test_odd_sizes(size):
+    for file_format in ("PNG", "JPEG"):
+        assert near(opened(encoded(Image.new("RGB", size, RED), file_format)).getpixel((5, 5)), RED)
+
+
+def refused(data):
+    with pytest.raises(DomainError) as caught:
+        cut(data)
+    return caught.value.status, caught.value.code
+
+
+def test_too_large_a_file():
+    assert refused(b"x" * (pictures.MAX_BYTES + 1)) == (413, "file_too_large")
+    padded = SAMPLES["JPEG"] + b"\0" * (pictures.MAX_BYTES - len(SAMPLES["JPEG"]))
+    assert sorted(cut(padded)) == [64, 256, 512]
+
+
+def webp_of_claimed_size(width, height):
+    data = bytearray(encoded(Image.new("RGB", (40, 40), RED), "WEBP", lossless=True))
+    start = data.index(b"VP8L") + 9
+    (bits,) = struct.unpack("<I", data[start : start + 4])
+    bits = bits & ~0xFFFFFFF | (width - 1) | (height - 1) << 14
+    data[start : start + 4] = struct.pack("<I", bits)
+    return bytes(data)
+
+
+BOMBS = {
+    "png": png(30_000, 30_000),
+    "png of real pixels": png(30_000, 30_000, depth=1, colour=0, data=b"\0" * 3751 * 30_000),
+    "png just above": png(5001, 5000),
+    "png twice above": png(8000, 5000),
+    "png thin": png(2**31 - 1, 1),
+    "gif": b"GIF89a" + struct.pack("<HH", 65535, 65535) + SAMPLES["GIF"][10:],
+    "webp": webp_of_claimed_size(16383, 16383),
+    "jpeg": SAMPLES["JPEG"].replace(struct.pack(">HH", 200, 300), struct.pack(">HH", 65500, 65500)),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_by_their_header(name, monkeypatch):
+    for decoder in (
+        GifImagePlugin.GifImageFile,
+        JpegImagePlugin.JpegImageFile,
+        PngImagePlugin.PngImageFile,
+        WebPImagePlugin.WebPImageFile,
+    ):
+        monkeypatch.setattr(decoder, "load", lambda self: pytest.fail("it was decoded"))
+    assert refused(BOMBS[name]) == (413, "too_many_pixels")
+
+
+def test_a_bomb_is_an_error_whatever_the_warnings_are_set_to():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert refused(BOMBS["png just above"]) == (413, "too_many_pixels")
+        assert refused(BOMBS["png"]) == (413, "too_many_pixels")
+
+
+def inserted(data, at, part):
+    count = (pictures.MAX_BYTES - len(data)) // len(part)
+    return data[:at] + part * count + data[at:]
+
+
+def busy_files():
+    profile = chunk(b"iCCP", b"x\0\0" + zlib.compress(b"\0" * (2**20 - 1), 9))
+    yield inserted(SAMPLES["PNG"], 33, profile)
+    exif = b"\xff\xe1" + struct.pack(">H", 18) + b"Exif\0\0" + b"x" * 10
+    yield inserted(SAMPLES["JPEG"], 2, exif)
+    large = encoded(Image.new("RGB", (5000, 5000), RED), "JPEG", progressive=True)
+    scan = large[large.rindex(b"\xff\xda") : -2]
+    yield inserted(large, len(large) - 2, scan)
+
+
+def test_files_made_to_keep_a_decoder_busy_are_refused_unread(monkeypatch):
+    files = list(busy_files())
+    monkeypatch.setattr(Image, "open", lambda *args, **kwargs: pytest.fail("it was opened"))
+    for data in files:
+        assert refused(data) == (400, "not_an_image")
+
+
+def test_giant_chunks():
+    for part in (
+        chunk(b"tEXt", b"Comment\0" + b"x" * (4 * 2**20)),
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * 2**28)),
+        chunk(b"iCCP", b"x\0\0" + zlib.compress(b"x" * 2**28)),
+        chunk(b"iTXt", b"x\0\x01\0\0\0" + zlib.compress(b"x" * 2**28)),
+        chunk(b"eXIf", b"MM\0*" + b"\xff" * 2**20),
+    ):
+        outcome(SAMPLES["PNG"][:33] + part + SAMPLES["PNG"][33:])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"x",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7",
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff",
+        b"GIF89a",
+        b"RIFF\0\0\0\0WEBP",
+        b"BM" + bytes(100),
+        encoded(drawn(), "TIFF"),
+        encoded(drawn(), "BMP"),
+        encoded(drawn(), "ICO"),
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        png(8, 8, data=b"\0" * 10),
+        png(0, 0),
+    ],
+    ids=lambda data: repr(data[:12]),
+)
+def test_what_is_no_picture_is_refused(data):
+    assert refused(data) == (400, "not_an_image")
+
+
+def outcome(data):
+    """Cut, or refuse; whatever else is raised fails the test."""
+    try:
+        images = cut(data)
+    except (pictures.NotAnImage, pictures.TooManyPixels):
+        return False
+    assert sorted(images) == [64, 256, 512]
+    return True
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_truncations(name):
+    data = SAMPLES[name]
+    points = {*range(64), *range(64, len(data) - 1, max(1, len(data) // 40))}
+    whole = [length for length in points if length < len(data) // 2 and outcome(data[:length])]
+    assert whole == []
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_flipped_bits(name):
+    chance = random.Random(7)
+    for _ in range(120):
+        data = bytearray(SAMPLES[name])
+        for _ in range(chance.randint(1, 4)):
+            data[chance.randrange(min(len(data), 700))] ^= 1 << chance.randrange(8)
+        outcome(bytes(data))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(
+        [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"RIFF\x40\0\0\0WEBPVP8 "]
+    ),
+    st.binary(max_size=300),
+)
+def test_any_bytes(start, rest):
+    outcome(start + rest)
+
+
+def test_one_at_a_time_and_the_others_hear_in_time(monkeypatch):
+    monkeypatch.setattr(pictures, "PATIENCE_SECONDS", 0.01)
+    with pictures._decoding:
+        assert refused(SAMPLES["PNG"]) == (503, "overloaded")
+    assert sorted(cut(SAMPLES["PNG"])) == [64, 256, 512]
