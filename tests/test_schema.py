@@ -75,7 +75,8 @@ def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(
     command += ["--header", f"Authorization: {header['Authorization']}"]
     command += ["--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--seed", "1"]
     command += ["--max-redirects", "0", "--max-examples", "40", "--continue-on-failure"]
-    command += ["--workers", "2", "--request-timeout", "30", "--no-color"]
+    # One worker: CPython 3.11 cannot parse in two threads at once (python/cpython#106905).
+    command += ["--workers", "1", "--request-timeout", "30", "--no-color"]
     command += ["--generation-database", "none"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=tmp_path)
     print(run.stdout)  # noqa: T201 - pytest shows it when the test fails

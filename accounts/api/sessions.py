@@ -75,6 +75,7 @@ class SessionsView(OwnSessions):
     keyset = "created_at"
     scopes: ClassVar = {"GET": "account:read"}
 
+    @extend_schema(responses={200: SessionSerializer(many=True)})
     def get(self, request: Request) -> Response:
         """List them, the newest first; `is_current` marks the one that asks."""
         page = self.paginate_queryset(self.get_queryset())

@@ -86,6 +86,7 @@ class AccessTokensView(OwnAccessTokens):
     scopes: ClassVar = {"GET": "account:read"}
     problems: ClassVar = {403: "The password is not the one of this account."}
 
+    @extend_schema(responses={200: AccessTokenSerializer(many=True)})
     def get(self, request: Request) -> Response:
         """List them, the newest first, those that have expired among them."""
         page = self.paginate_queryset(self.get_queryset())
