@@ -17,9 +17,9 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.actions import passwords, second_factors, users
+from accounts.actions import addresses, mails, passwords, second_factors, tokens, users
 from accounts.authentication import caller
-from accounts.models import Session, User
+from accounts.models import Mail, PersonalAccessToken, Session, User
 
 IDENTIFIERS = {"email_folded", "username_folded"}
 
@@ -106,7 +106,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     list_filter = ("is_active", "is_staff", "is_superuser", "created_at")
     search_fields = ("email_folded", "username_folded", "full_name")
     ordering = ("-created_at", "-pk")
-    readonly_fields = ("last_login", "created_at")
+    readonly_fields = ("last_login", "created_at", "email_verified_at")
     actions = ("disable", "enable", "take_second_factor")
     fieldsets = (
         (None, {"fields": ("email", "username", "full_name", "password")}),
@@ -114,7 +114,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
             "Permissions",
             {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
         ),
-        ("Dates", {"fields": ("last_login", "created_at")}),
+        ("Dates", {"fields": ("last_login", "created_at", "email_verified_at")}),
     )
     add_fieldsets = (
         (
@@ -172,6 +172,8 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, user: User, form: Any, change: bool) -> None:
         super().save_model(request, user, form, change)
+        if change and "email" in form.changed_data:
+            addresses.note_change(user=user, before=form.initial["email"], now=timezone.now())
         if change and "is_active" in form.changed_data:
             users.set_active(
                 user=user, is_active=user.is_active, by=caller(request), now=timezone.now()
@@ -185,8 +187,21 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
             users.delete(user=user, by=caller(request))
 
 
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows to look at."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, row: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, row: Any = None) -> bool:
+        return False
+
+
 @admin.register(Session)
-class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SessionAdmin(ReadOnlyAdmin):
     """Sessions, to look at; they are ended through their user."""
 
     list_display = (
@@ -214,11 +229,52 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "revoked_reason",
     )
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, session: Session | None = None) -> bool:
-        return False
+@admin.register(PersonalAccessToken)
+class PersonalAccessTokenAdmin(ReadOnlyAdmin):
+    """Personal access tokens, to look at and to end."""
 
-    def has_delete_permission(self, request: HttpRequest, session: Session | None = None) -> bool:
-        return False
+    list_display = (
+        "user",
+        "name",
+        "scopes",
+        "category",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+    )
+    list_select_related = ("user",)
+    search_fields = ("user__email_folded", "name")
+    autocomplete_fields = ("user",)
+    fields = list_display
+
+    def has_delete_permission(self, request: HttpRequest, row: Any = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, row)
+
+    def delete_model(self, request: HttpRequest, token: PersonalAccessToken) -> None:
+        tokens.delete_token(token=token)
+
+    def delete_queryset(
+        self, request: HttpRequest, selected: QuerySet[PersonalAccessToken]
+    ) -> None:
+        for token in selected:
+            tokens.delete_token(token=token)
+
+
+@admin.register(Mail)
+class MailAdmin(ReadOnlyAdmin):
+    """Mails: what waits, what was sent, what was given up. Never what is in them."""
+
+    list_display = ("kind", "address", "user", "created_at", "attempts", "sent_at", "failed_at")
+    list_filter = ("kind", "created_at", ("failed_at", admin.EmptyFieldListFilter))
+    list_select_related = ("user",)
+    search_fields = ("address_folded", "user__email_folded")
+    autocomplete_fields = ("user",)
+    fields = (*list_display, "due_at")
+    actions = ("send_again",)
+
+    @admin.action(description="Send the selected mails that were given up again")
+    def send_again(self, request: HttpRequest, selected: QuerySet[Mail]) -> None:
+        for mail in selected:
+            mails.send_again(mail=mail, now=timezone.now())
+        self.message_user(request, "They are in the queue again.", messages.SUCCESS)

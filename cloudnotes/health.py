@@ -6,6 +6,7 @@ Answered before anything looks at the Host or redirects to TLS, because probes c
 (Railway's with the Host ``healthcheck.railway.app``) and want a plain 200.
 """
 
+import datetime as dt
 import functools
 import threading
 import time
@@ -19,7 +20,11 @@ from django.core.files.storage import default_storage
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 
+from accounts.models import Mail
+
+LATE_AFTER = dt.timedelta(minutes=2)
 REPORT_SECONDS = 10
 PATIENCE_SECONDS = 1.0
 
@@ -44,6 +49,8 @@ def report() -> JsonResponse:
     """
     checks = {"database": _database(), **_outside(int(time.monotonic() / REPORT_SECONDS))}
     ready = checks["database"] == "ok"
+    if ready:
+        checks["mail"] = _mail()
     return JsonResponse(
         {"status": "ok" if ready else "unavailable", "checks": checks},
         status=200 if ready else 503,
@@ -55,6 +62,14 @@ def _database() -> str:
         return "ok" if _migrated() else "not migrated"
     except Error:
         return "unavailable"
+
+
+def _mail() -> str:
+    """Return whether mail leaves: late means that no worker runs or that no server takes it."""
+    if not settings.EMAIL_IS_ON:
+        return "not used"
+    late = Mail.objects.waiting().filter(created_at__lt=timezone.now() - LATE_AFTER)
+    return "late" if late.exists() else "ok"
 
 
 def _migrated() -> bool:

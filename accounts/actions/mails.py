@@ -96,6 +96,12 @@ def send_due() -> bool:
     return True
 
 
+def send_again(*, mail: Mail, now: dt.datetime) -> None:
+    """Have a mail that was given up tried again."""
+    given_up = Mail.objects.filter(pk=mail.pk).exclude(failed_at=None)
+    given_up.update(failed_at=None, attempts=0, due_at=now)
+
+
 def forget_old() -> None:
     """Delete the mails of more than a month ago; a worker's job."""
     Mail.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()

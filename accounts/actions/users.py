@@ -6,6 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import SESSION_KEY
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session as AdminSession
 from django.db import IntegrityError, transaction
 from django.utils.module_loading import import_string
 
@@ -188,10 +192,23 @@ def delete(*, user: User, by: User) -> None:
     with transaction.atomic():
         lock(user)
         release(owner=user)
+        _forget_in_admin(user)
         user.delete()
     security_log.info(
         "user_deleted", extra={"event": "user_deleted", "user": user_id, "by": actor_id}
     )
+
+
+def _forget_in_admin(user: User) -> None:
+    """Take the name out of what staff have done to the account, and end its admin sessions."""
+    about = ContentType.objects.get_for_model(User)
+    LogEntry.objects.filter(content_type=about, object_id=str(user.pk)).update(
+        object_repr=f"user {user.pk}"
+    )
+    if user.is_staff:  # nobody else has one, and they are stored without the user's id
+        for session in AdminSession.objects.iterator():
+            if session.get_decoded().get(SESSION_KEY) == str(user.pk):
+                session.delete()
 
 
 def lock(user: User) -> User:

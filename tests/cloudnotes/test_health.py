@@ -1,3 +1,4 @@
+import datetime as dt
 import os
 import subprocess
 import time
@@ -5,7 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from django.utils import timezone
 
+from accounts.actions import mails
+from accounts.models import Mail
 from cloudnotes import health
 from tests.conftest import leg
 from tests.deploy.postgresql import PostgreSQL
@@ -47,6 +51,7 @@ def test_redis_and_storage_are_reported_and_do_not_decide(client, settings, buck
     assert response.status_code == 200
     assert response.json()["checks"] == {
         "database": "ok",
+        "mail": "ok",
         "redis": "unavailable",
         "storage": "unavailable",
     }
@@ -120,3 +125,13 @@ def test_a_database_that_hangs_is_503_for_everybody(tmp_path):
         finally:
             database.wake()
             server.stop()
+
+
+def test_mail_that_nobody_sends_is_told(client, alice, settings):
+    mails.enqueue(
+        kind=Mail.Kind.NEW_DEVICE, user=alice, now=timezone.now() - dt.timedelta(minutes=3)
+    )
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["checks"]["mail"]) == (200, "late")
+    settings.EMAIL_IS_ON = False
+    assert client.get("/health").json()["checks"]["mail"] == "not used"

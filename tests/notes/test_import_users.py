@@ -283,6 +283,7 @@ def test_odd_times_become_now(bring, written):
 
 
 def test_an_account_that_is_there_is_left_as_it_is_and_gets_its_items(bring, alice):
+    User.objects.update(email_verified_at=timezone.now())
     before = User.objects.values().get()
     record = user("other", email="ALICE@Example.org", disabled=True)
     told = bring({"users": {"al": record}, "items": {"al": [item(1, "al"), item(2, "other")]}})
@@ -292,6 +293,13 @@ def test_an_account_that_is_there_is_left_as_it_is_and_gets_its_items(bring, ali
     ]
     assert User.objects.values().get() == before
     assert alice.notes.count() == 2
+
+
+def test_a_stranger_who_registered_the_address_gets_nothing(bring, alice):
+    record = user("other", email="ALICE@Example.org")
+    told = bring({"users": {"al": record}, "items": {"al": [item(1, "al")]}})
+    assert "user 'al' skipped: somebody has registered its e-mail address" in told
+    assert alice.notes.count() == 0
 
 
 def test_a_taken_username_is_left_out(bring, alice):

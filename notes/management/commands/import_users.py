@@ -17,6 +17,7 @@ from accounts.identifiers import fold
 from accounts.models import User
 from notes import transfer
 from notes.actions import imports
+from notes.models import ImportedItem
 from notes.models.notes import MAX_CONTENT_BYTES, MAX_TITLE_LENGTH
 from notes.transfer import UnusableRecord, shown
 
@@ -84,6 +85,10 @@ class Command(BaseCommand):
             try:
                 earlier = transfer.read_user(key, record, now=self.now)
                 user, is_new, notices = self._import_user(earlier)
+                if not is_new and user.pk not in made and not _is_theirs(user, earlier):
+                    raise UnusableRecord(
+                        "somebody has registered its e-mail address and never confirmed it"
+                    )
             except UnusableRecord as reason:
                 tally.skipped += 1
                 self._say(f"user {shown(key)} skipped: {reason}.")
@@ -229,6 +234,18 @@ class Command(BaseCommand):
 
 def _account(email: str) -> User | None:
     return User.objects.filter(email_folded=fold(email)).first()
+
+
+def _is_theirs(user: User, earlier: transfer.EarlierUser) -> bool:
+    """Return whether an account is the person's, and not one that a stranger has registered.
+
+    Its address was confirmed, or it came from the same record: nobody chooses ``created_at``.
+    """
+    return (
+        user.email_verified
+        or user.created_at == earlier.created_at
+        or ImportedItem.objects.filter(owner=user).exists()
+    )
 
 
 def _valid(field: str, value: str) -> Any:

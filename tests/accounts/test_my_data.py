@@ -1,0 +1,102 @@
+"""Deleting an account leaves nothing: every table and the bucket are looked through."""
+
+import io
+
+import pytest
+from django.apps import apps
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.models import Session as AdminSession
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+from PIL import Image
+
+from accounts.actions import contacts, mails, second_factors, tokens, users
+from accounts.models import Mail, User
+from notes.actions import attachments, imports
+from notes.actions import notes as note_actions
+from notes.models import StoredObject
+from tests.conftest import PASSWORD, client_of, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def picture():
+    written = io.BytesIO()
+    Image.new("RGB", (600, 600), "red").save(written, "PNG")
+    return SimpleUploadedFile("me.png", written.getvalue(), content_type="image/png")
+
+
+def settle(name):
+    """Return a user who has a row in every table that can hold one."""
+    user, now = make_user(name, is_staff=True, is_superuser=True), timezone.now()
+    client = client_of(user)
+    client.get("/api/v1/auth/me")
+    note = note_actions.create_note(title=f"{name} title", content=f"{name} text", by=user, now=now)
+    file = io.BytesIO(f"{name} file".encode())
+    attachments.store_file(note=note, name=f"{name}.txt", content=file, by=user, now=now)
+    imports.import_item(owner=user, source=f"{name} 1", title=name, content=name, created_at=now)
+    contacts.create_contact(owner=user, fields={"first_name": f"{name}s friend"}, now=now)
+    tokens.create_token(
+        user=user, password=PASSWORD, name=f"{name} cli", scopes=["notes:read"], category=name,
+        expires_at=None, now=now,
+    )  # fmt: skip
+    second_factors.begin(user=user, password=PASSWORD, now=now)
+    mails.enqueue(kind=Mail.Kind.NEW_DEVICE, user=user, now=now, details={"user_agent": name})
+    assert client.put("/api/v1/auth/me/avatar", {"avatar": picture()}, format="multipart").data
+    Client().force_login(user)
+    for about in (user, note):
+        LogEntry.objects.log_actions(user.pk, [about], CHANGE, single_object=True)
+    return user, client
+
+
+def rows():
+    """Yield every row of every table as a dict, admin sessions with their user."""
+    for model in apps.get_models(include_auto_created=True):
+        for row in model._default_manager.values():
+            if model is AdminSession:
+                row["user_id"] = int(AdminSession(**row).get_decoded()[SESSION_KEY])
+            yield model, row
+
+
+def traces(user, name):
+    """Return what any table holds of a user: their id, or their name in any text."""
+    found = []
+    for model, row in rows():
+        for column, value in row.items():
+            names = model is not User and column in ("user_id", "owner_id")
+            if (names and value == user.pk) or name in str(value).casefold():
+                found.append((model._meta.label, column))
+    return found
+
+
+@pytest.mark.parametrize("way", ["themselves", "staff"])
+def test_nothing_is_left(stored_keys, django_capture_on_commit_callbacks, way):
+    (alice, client), (bob, _) = settle("alice"), settle("bob")
+    root = make_user("root", is_staff=True, is_superuser=True)
+    LogEntry.objects.log_actions(root.pk, [alice, bob], CHANGE)
+    tables = {label for label, _ in traces(alice, "alice")}
+    assert tables >= {
+        "accounts.User", "accounts.Session", "accounts.Mail", "accounts.Contact",
+        "accounts.PersonalAccessToken", "accounts.SecondFactor", "accounts.Avatar",
+        "notes.Note", "notes.Attachment", "notes.ImportedItem",
+        "admin.LogEntry", "sessions.Session",
+    }  # fmt: skip
+    of_bob = sorted(traces(bob, "bob"))
+    with django_capture_on_commit_callbacks(execute=True):
+        if way == "themselves":
+            body = {"password": PASSWORD}
+            assert client.delete("/api/v1/auth/me", body, format="json").status_code == 204
+        else:
+            users.delete(user=alice, by=root)
+    assert traces(alice, "alice") == []
+    assert sorted(traces(bob, "bob")) == of_bob
+    assert stored_keys() == set(StoredObject.objects.values_list("key", flat=True))
+    assert len(stored_keys()) == 4  # bob's file and his picture in three sizes
+
+
+def test_it_asks_for_the_password(alice, as_alice):
+    answer = as_alice.delete("/api/v1/auth/me", {"password": "wrong"}, format="json")
+    assert answer.status_code == 403
+    assert User.objects.filter(pk=alice.pk).exists()
