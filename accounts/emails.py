@@ -61,6 +61,8 @@ def send(mail: Mail) -> None:
         raise ServerGone(f"text put off with {error.smtp_code}") from None
     except (smtplib.SMTPException, OSError) as error:
         raise ServerGone(type(error).__name__) from None
+    except ValueError as error:  # an address that no header can hold
+        raise Undeliverable(type(error).__name__) from None
 
 
 def _message(mail: Mail) -> EmailMultiAlternatives:

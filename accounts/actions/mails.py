@@ -75,6 +75,10 @@ def send_due() -> bool:
     if not _is_wanted(mail, timezone.now()):
         claimed.delete()
         return True
+    if timezone.now() - mail.created_at > GIVEN_UP_AFTER:
+        claimed.update(failed_at=timezone.now())
+        logger.error("mail given up", extra={"mail": mail.pk, "kind": mail.kind})
+        return True
     about = {"mail": mail.pk, "kind": mail.kind, "user": mail.user_id, "attempts": mail.attempts}
     try:
         emails.send(mail)
@@ -83,13 +87,8 @@ def send_due() -> bool:
         logger.error("mail refused: %s", error, extra=about)
         return True
     except emails.ServerGone as error:
-        now = timezone.now()
-        if now - mail.created_at > GIVEN_UP_AFTER:
-            claimed.update(failed_at=now)
-            logger.error("mail given up: %s", error, extra=about)
-        else:
-            claimed.update(due_at=now + _wait(mail.attempts))
-            logger.warning("mail waits: %s", error, extra=about)
+        claimed.update(due_at=timezone.now() + _wait(mail.attempts))
+        logger.warning("mail waits: %s", error, extra=about)
         return False
     claimed.update(sent_at=timezone.now())
     logger.info("mail sent", extra=about)
@@ -97,9 +96,9 @@ def send_due() -> bool:
 
 
 def send_again(*, mail: Mail, now: dt.datetime) -> None:
-    """Have a mail that was given up tried again."""
+    """Have a mail that was given up tried again for a day; its link is another one then."""
     given_up = Mail.objects.filter(pk=mail.pk).exclude(failed_at=None)
-    given_up.update(failed_at=None, attempts=0, due_at=now)
+    given_up.update(failed_at=None, attempts=0, due_at=now, created_at=now)
 
 
 def forget_old() -> None:
@@ -152,7 +151,8 @@ def void_links(*, user: User, now: dt.datetime) -> None:
 
 def _redeem(mail: Mail, now: dt.datetime) -> tuple[Mail, User]:
     # The user first, as everywhere: two orders of locking would be a deadlock.
-    user = User.objects.select_for_update().filter(mails=mail, is_active=True).first()
+    owner = User.objects.select_for_update().filter(is_active=True)
+    user = owner.filter(pk=mail.user_id).first() if mail.user_id else None
     if user is None or not Mail.objects.redeemable(now).filter(pk=mail.pk).update(used_at=now):
         raise LinkRefused
     return mail, user

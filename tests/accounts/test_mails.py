@@ -8,12 +8,13 @@ import time
 import pytest
 import requests
 from django.core import serializers
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts import emails, links
 from accounts.actions import mails
 from accounts.models import Mail
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, make_user
 from tests.mailserver import MailServer, code, text, token
 from tests.servers import Server, database
 
@@ -206,3 +207,22 @@ def test_a_mail_server_stopped_and_started_gets_each_mail_once(tmp_path, by):
 def test_details_are_plain_json(alice):
     mail = enqueue(alice, details={"user_agent": "x"})
     assert json.loads(json.dumps(mail.details)) == {"user_agent": "x"}
+
+
+def test_an_address_that_no_header_can_hold_is_given_up(alice, mailbox):
+    enqueue(alice, address="a@x.org\nBcc: eve@example.org")
+    mailbox.fetch()
+    assert mailbox.server.taken == []
+    assert Mail.objects.get().failed_at is not None
+
+
+def test_staff_can_have_a_mail_sent_again(alice, client, mailbox):
+    client.force_login(make_user("sam", is_staff=True, is_superuser=True))
+    mail = enqueue(alice, Mail.Kind.RESET_PASSWORD)
+    Mail.objects.update(created_at=timezone.now() - dt.timedelta(hours=25))
+    assert mailbox.fetch().taken == []
+    page = client.get(reverse("admin:accounts_mail_changelist"), {"q": "alice"})
+    assert "reset_password" in page.content.decode().casefold().replace(" ", "_")
+    body = {"action": "send_again", "_selected_action": [mail.pk]}
+    client.post(reverse("admin:accounts_mail_changelist"), body)
+    assert len(mailbox.fetch().taken) == 1
