@@ -6,6 +6,8 @@ from typing import Any
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 
+PASSED = "second_factor_passed"  # in the admin session of whoever has shown one
+
 security_log = logging.getLogger("cloudnotes.security")
 
 
@@ -21,7 +23,7 @@ class AccountsConfig(AppConfig):
 def _logged_in(request: Any, user: Any, **context: Any) -> None:
     # Only now: logging in gives whoever was somebody else before a new session.
     if getattr(request, "second_factor_passed", False):
-        request.session["second_factor_passed"] = True
+        request.session[PASSED] = True
     security_log.info("admin login", extra={"event": "admin_login", "user": user.pk})
 
 

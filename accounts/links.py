@@ -1,7 +1,7 @@
 """What a mail carries to prove that it was read: a link's token, or a code to type.
 
-Both follow from the mail's row and ``SECRET_KEY``, so they are stored nowhere and a mail that is
-sent a second time says the same.
+Both follow from the mail's row and ``SECRET_KEY``, so they are stored nowhere. Of a mail that had
+to be sent again the newest copy counts.
 """
 
 import hmac
@@ -20,7 +20,7 @@ def token(mail: Mail) -> str:
 
 
 def code(mail: Mail) -> str:
-    """Return the mail's code: eight digits, good for ten attempts (``actions.mails``)."""
+    """Return the mail's code: eight digits, good for some attempts (``actions.mails``)."""
     return _digits(keys.derive("mail.code", *_identity(mail)))
 
 
@@ -46,8 +46,9 @@ def is_code(mail: Mail, given: str) -> bool:
 
 
 def _identity(mail: Mail) -> tuple[object, ...]:
-    # The time too: a database restored from a copy gives out ids again.
-    return mail.kind, mail.pk, mail.created_at.isoformat()
+    # The time too, as a database restored from a copy gives out ids again; and the attempt, so
+    # that what an attempt delivered that seemed to fail is not good for longer than an hour.
+    return mail.kind, mail.pk, mail.created_at.isoformat(), mail.attempts
 
 
 def _text(secret: bytes) -> str:

@@ -5,6 +5,7 @@ hands it to the API when the person presses the button, so a mail scanner that o
 nothing.
 """
 
+from django.conf import settings
 from django.views.generic import TemplateView
 
 
@@ -12,6 +13,9 @@ class VerifyEmailPage(TemplateView):
     """Confirm an address."""
 
     template_name = "account/verify_email.html"
+    extra_context = {
+        "asks_for_password": settings.EMAIL_VERIFICATION == "required",
+    }
 
 
 class ResetPasswordPage(TemplateView):

@@ -14,6 +14,8 @@ from django.utils import timezone
 
 from accounts import limits
 from accounts.actions import second_factors
+from accounts.apps import PASSED
+from accounts.authentication import caller
 from accounts.models import User
 from cloudnotes.errors import DomainError, TooManyRequests
 
@@ -70,9 +72,12 @@ class StaffSite(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Return whether somebody is in; where it is required, only with a second factor."""
-        if second_factors.is_needed_by_staff() and not request.session.get(second_factors.PASSED):
+        if not super().has_permission(request):
             return False
-        return super().has_permission(request)
+        return not second_factors.is_needed_by_staff() or (
+            bool(request.session.get(PASSED))
+            and second_factors.get_enabled(caller(request)) is not None
+        )
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         response: HttpResponse = super().login(request, extra_context)

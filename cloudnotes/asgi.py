@@ -16,6 +16,7 @@ from cloudnotes.bridge import Bridge, Scope, Send
 from cloudnotes.worker import Worker
 from cloudnotes.wsgi import application as wsgi_application
 
+WORKER_SECONDS = 4.0  # of the 25 that gunicorn gives, requests in flight may take 20
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -60,7 +61,7 @@ class Entrance:
             if message["type"] == "lifespan.shutdown":
                 self.http.close()
                 if self.worker:
-                    await asyncio.to_thread(self.worker.stop)
+                    await asyncio.to_thread(self.worker.stop, WORKER_SECONDS)
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return

@@ -212,8 +212,8 @@ if EMAIL_IS_ON:
     vars().update(env.email_url_config(EMAIL_URL))
 EMAIL_TIMEOUT = 10
 EMAIL_USE_LOCALTIME = False
-DEFAULT_FROM_EMAIL = env.str(
-    "EMAIL_FROM", default=f"CloudNotes <no-reply@{_public.hostname or 'localhost'}>"
+DEFAULT_FROM_EMAIL = (
+    env.str("EMAIL_FROM", default="") or f"CloudNotes <no-reply@{_public.hostname or 'localhost'}>"
 )
 
 # Limits: by scope, what is counted together, how many, in how many seconds. A network is a /24 or
@@ -232,8 +232,8 @@ LIMITS = {
     "forgot": [("account+network", 5, 900), ("network", 50, 900)],
     "reset": [("account+network", 10, 900), ("network", 100, 900)],
     "password": [("account+network", 10, 900)],
-    # Only who has the password gets this far, so this one is counted over all networks.
-    "second_factor": [("account", 10, 3600)],
+    # Only who has the password gets this far: the second rule counts over all networks.
+    "second_factor": [("account+network", 10, 3600), ("account", 50, 86400)],
     "token_creation": [("account+network", 10, 3600)],
     "email_change": [("account+network", 5, 3600)],
     "admin_login": [("account+network", 10, 300), ("network", 50, 300)],

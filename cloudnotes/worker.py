@@ -8,13 +8,13 @@ in the database.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from django.conf import settings
 from django.db import Error, close_old_connections
 from django.utils.module_loading import import_string
 
-JOIN_SECONDS = 20.0
 AFTER_A_FAILURE_SECONDS = 3.0
 
 logger = logging.getLogger(__name__)
@@ -38,24 +38,25 @@ class Worker:
             self.threads.append(thread)
         logger.info("worker started: %s", ", ".join(settings.WORKER_JOBS))
 
-    def stop(self) -> None:
-        """Let what is under way end, for at most ``JOIN_SECONDS``, and begin nothing else."""
+    def stop(self, patience: float) -> None:
+        """Begin nothing else and let what is under way end, for at most ``patience`` seconds."""
         self.stopping.set()
+        deadline = time.monotonic() + patience
         for thread in self.threads:
-            thread.join(JOIN_SECONDS)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _repeat(self, name: str, work: Callable[[], bool | None], seconds: float) -> None:
         while not self.stopping.is_set():
             pause = seconds
-            close_old_connections()
             try:
+                close_old_connections()
                 if work():
                     pause = 0
+                close_old_connections()
             except Error as error:
                 logger.warning("%s waits for the database: %s", name, type(error).__name__)
                 pause = AFTER_A_FAILURE_SECONDS
             except Exception:  # a job that fails must not end the others
                 logger.exception("%s failed", name)
                 pause = max(seconds, AFTER_A_FAILURE_SECONDS)
-            close_old_connections()
             self.stopping.wait(pause)

@@ -3,36 +3,52 @@
 import datetime as dt
 import logging
 
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from accounts.actions import mails, sessions, users
 from accounts.identifiers import fold
 from accounts.models import Mail, Session, User
+from cloudnotes.errors import DomainError
 
 KINDS = {Mail.Kind.VERIFY_EMAIL, Mail.Kind.CHANGE_EMAIL}
 
 security_log = logging.getLogger("cloudnotes.security")
 
 
-def verify_by_token(*, token: str, now: dt.datetime) -> User:
+class PasswordNeeded(DomainError):
+    """An address is confirmed for the first time where log-ins need that."""
+
+    code = "password_needed"
+    detail = "Send the password to log in with too: whoever reads the mail chooses it."
+    field = "password"
+
+
+def verify_by_token(*, token: str, password: str | None, now: dt.datetime) -> User:
     """Do what the mail with this token asked for: see :func:`_verify`."""
+    hashed = make_password(password) if password else None
     with transaction.atomic():
-        return _verify(*mails.redeem_token(token=token, kinds=KINDS, now=now), now)
+        return _verify(*mails.redeem_token(token=token, kinds=KINDS, now=now), hashed, now)
 
 
-def verify_by_code(*, address: str, code: str, now: dt.datetime) -> User:
+def verify_by_code(*, address: str, code: str, password: str | None, now: dt.datetime) -> User:
     """Do what the mail to ``address`` with this code asked for: see :func:`_verify`."""
     mail = mails.spend_code(address=address, code=code, kinds=KINDS, now=now)
+    hashed = make_password(password) if password else None
     with transaction.atomic():
-        return _verify(*mails.redeem_mail(mail=mail, now=now), now)
+        return _verify(*mails.redeem_mail(mail=mail, now=now), hashed, now)
 
 
-def _verify(mail: Mail, user: User, now: dt.datetime) -> User:
+def _verify(mail: Mail, user: User, hashed: str | None, now: dt.datetime) -> User:
     """Note that the mail's address is the user's, after making it theirs if that was asked for.
 
     The links and codes of all earlier mails are void then. After a change the address before it is
-    told. Raises :class:`accounts.actions.mails.LinkRefused`, and IntegrityError by
-    ``one_account_per_email`` when somebody else has taken the address meanwhile.
+    told. With ``EMAIL_VERIFICATION=required`` a first confirmation sets the password, since nobody
+    knows who registered the address; what was open by another one ends.
+
+    Raises :class:`PasswordNeeded`, :class:`accounts.actions.mails.LinkRefused`, and IntegrityError
+    by ``one_account_per_email`` when somebody else has taken the address meanwhile.
     """
     before = user.email
     changes = mail.kind == Mail.Kind.CHANGE_EMAIL
@@ -40,14 +56,15 @@ def _verify(mail: Mail, user: User, now: dt.datetime) -> User:
         raise mails.LinkRefused
     if changes:
         user.set_identifiers(email=mail.address, username=user.username)
-    if mail.password:
-        user.password = mail.password
+    elif settings.EMAIL_VERIFICATION == "required" and not user.email_verified:
+        if hashed is None:
+            raise PasswordNeeded
+        user.password = hashed
+        reason = Session.Reason.PASSWORD_CHANGED
+        sessions.revoke_credentials(user=user, reason=reason, now=now)
     user.email_verified_at = now
     user.save(update_fields=["email", "email_folded", "password", "email_verified_at"])
     mails.void_links(user=user, now=now)
-    if mail.password:
-        reason = Session.Reason.PASSWORD_CHANGED
-        sessions.revoke_credentials(user=user, reason=reason, now=now)
     if changes:
         mails.enqueue(
             kind=Mail.Kind.EMAIL_CHANGED,

@@ -3,10 +3,11 @@
 import datetime as dt
 import logging
 import random
+import time
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error, connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
@@ -19,9 +20,10 @@ LEASE = dt.timedelta(minutes=5)  # longer than any dialogue with a mail server l
 GIVEN_UP_AFTER = dt.timedelta(hours=24)
 KEPT_FOR = dt.timedelta(days=30)
 LONGEST_WAIT_SECONDS = 60
+PATIENCE_SECONDS = 60  # with a database that goes away between sending and noting it
 MAILS_AN_HOUR = 5  # of a kind that strangers can cause, to one account
 ASKED_FOR = {*emails.PAGES, Mail.Kind.ALREADY_REGISTERED}
-CODE_ATTEMPTS = 10
+CODE_ATTEMPTS = 50  # of 10**8 codes; one network has ten in a quarter of an hour
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,6 @@ def enqueue(
     now: dt.datetime,
     address: str = "",
     details: dict[str, Any] | None = None,
-    password: str = "",
 ) -> None:
     """Have a mail sent, once the running transaction is committed.
 
@@ -54,7 +55,6 @@ def enqueue(
         address=to,
         address_folded=fold(to),
         details=details or {},
-        password=password,
         created_at=now,
         due_at=now,
     )
@@ -90,9 +90,22 @@ def send_due() -> bool:
         claimed.update(due_at=timezone.now() + _wait(mail.attempts))
         logger.warning("mail waits: %s", error, extra=about)
         return False
-    claimed.update(sent_at=timezone.now())
+    _note_sent(claimed)
     logger.info("mail sent", extra=about)
     return True
+
+
+def _note_sent(claimed: QuerySet[Mail]) -> None:
+    """Write down that a mail was taken, whatever befalls the database: else it would go twice."""
+    for _ in range(PATIENCE_SECONDS):
+        try:
+            claimed.update(sent_at=timezone.now())
+        except Error:
+            connection.close()
+            time.sleep(1)
+        else:
+            return
+    claimed.update(sent_at=timezone.now())
 
 
 def send_again(*, mail: Mail, now: dt.datetime) -> None:
@@ -129,7 +142,8 @@ def spend_code(*, address: str, code: str, kinds: set[Mail.Kind], now: dt.dateti
         candidates = list(
             Mail.objects.redeemable(now)
             .filter(address_folded=fold(address), kind__in=kinds, wrong_codes__lt=CODE_ATTEMPTS)
-            .select_for_update(of=("self",))
+            .select_for_update()
+            .order_by("pk")
         )
         tried = Mail.objects.filter(pk__in=[mail.pk for mail in candidates])
         tried.update(wrong_codes=F("wrong_codes") + 1)
@@ -146,7 +160,10 @@ def redeem_mail(*, mail: Mail, now: dt.datetime) -> tuple[Mail, User]:
 
 def void_links(*, user: User, now: dt.datetime) -> None:
     """Make every link and code on its way to a user worthless."""
-    Mail.objects.filter(user=user, used_at=None, kind__in=list(emails.PAGES)).update(used_at=now)
+    open_links = Mail.objects.filter(user=user, used_at=None, kind__in=list(emails.PAGES))
+    # Locked in the order in which everybody locks them; an UPDATE takes its own.
+    ids = list(open_links.order_by("pk").select_for_update().values_list("pk", flat=True))
+    Mail.objects.filter(pk__in=ids).update(used_at=now)
 
 
 def _redeem(mail: Mail, now: dt.datetime) -> tuple[Mail, User]:

@@ -6,7 +6,7 @@ import logging
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
-from accounts.actions import mails, sessions, users
+from accounts.actions import mails, second_factors, sessions, users
 from accounts.identifiers import fold
 from accounts.models import Mail, Session, User
 
@@ -50,6 +50,8 @@ def reset_password(*, token: str, new_password: str, now: dt.datetime) -> None:
         if mail.address_folded == user.email_folded and not user.email_verified:
             user.email_verified_at = now
             user.save(update_fields=["email_verified_at"])
+            # Whoever registered the address may not have been the one who reads its mail.
+            second_factors.reset(user=user, by=user, now=now)
         _set(user, hashed, now)
 
 

@@ -16,7 +16,6 @@ from accounts.actions import mails, users
 from accounts.models import Mail, SecondFactor, User
 from cloudnotes.errors import DomainError
 
-PASSED = "second_factor_passed"  # in the admin session of whoever has shown one
 STEP_SECONDS = 30
 DRIFT_STEPS = 1  # clocks may differ by this many steps (RFC 6238, 5.2)
 RECOVERY_CODES = 10
@@ -94,6 +93,7 @@ def confirm(*, user: User, code: str, now: dt.datetime) -> list[str]:
         if factor.confirmed_at:
             raise AlreadyEnabled
         if not _use_one_time_password(factor, code, now):
+            _log_refused(user)
             raise WrongCode
         factor.confirmed_at = now
         factor.save(update_fields=["confirmed_at"])
@@ -145,9 +145,13 @@ def use(*, user: User, code: str, now: dt.datetime) -> SecondFactor:
     if factor is None:
         raise NotEnabled
     if not (_use_one_time_password(factor, code, now) or _use_recovery_code(factor, code)):
-        security_log.warning("code refused", extra={"event": "code_refused", "user": user.pk})
+        _log_refused(user)
         raise WrongCode
     return factor
+
+
+def _log_refused(user: User) -> None:
+    security_log.warning("code refused", extra={"event": "code_refused", "user": user.pk})
 
 
 def _secrets(factor: SecondFactor) -> list[str]:

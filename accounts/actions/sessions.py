@@ -6,7 +6,9 @@ import re
 import uuid
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.hashers import make_password
+from django.contrib.sessions.models import Session as AdminSession
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
@@ -59,15 +61,19 @@ class RefreshRefused(DomainError):
     detail = "The refresh token is not valid, has expired or was used before. Log in again."
 
 
-def authenticate(*, identifier: str, password: str, address: str) -> User:
-    """Return the active user with this e-mail address or username and this password.
+def find(identifier: str) -> User | None:
+    """Return whom an e-mail address or username belongs to."""
+    folded = fold(identifier)
+    return User.objects.filter(Q(email_folded=folded) | Q(username_folded=folded)).first()
+
+
+def authenticate(*, user: User | None, password: str, address: str) -> User:
+    """Return the user whom :func:`find` has found, who is active and has this password.
 
     Raises :class:`WrongCredentials`, after one run of the hasher, whether the account does not
     exist, is disabled or has another password, and :class:`EmailNotVerified`, which only somebody
     who has the password hears. An old hash is replaced by a current one.
     """
-    folded = fold(identifier)
-    user = User.objects.filter(Q(email_folded=folded) | Q(username_folded=folded)).first()
     if user is None:
         make_password(password)
         right = False
@@ -193,6 +199,20 @@ def revoke_credentials(*, user: User, reason: Session.Reason, now: dt.datetime) 
     revoke_all(user=user, reason=reason, now=now)
     user.personal_access_tokens.all().delete()
     mails.void_links(user=user, now=now)
+
+
+def log_out_everywhere(*, user: User, now: dt.datetime) -> None:
+    """End every session of a user, those in the admin too. Personal access tokens stay."""
+    revoke_all(user=user, reason=Session.Reason.LOGOUT_ALL, now=now)
+    end_admin_sessions(user=user)
+
+
+def end_admin_sessions(*, user: User) -> None:
+    """End a user's sessions in the admin, which are stored without the user's id."""
+    if user.is_staff:  # nobody else has one
+        for session in AdminSession.objects.iterator():
+            if session.get_decoded().get(SESSION_KEY) == str(user.pk):
+                session.delete()
 
 
 def revoke_all(*, user: User, reason: Session.Reason, now: dt.datetime) -> int:

@@ -7,9 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth import SESSION_KEY
 from django.contrib.contenttypes.models import ContentType
-from django.contrib.sessions.models import Session as AdminSession
 from django.db import IntegrityError, transaction
 from django.utils.module_loading import import_string
 
@@ -52,10 +50,9 @@ def register_unseen(
     """Make an account that can be used once its address is verified, and tell nobody else.
 
     For ``EMAIL_VERIFICATION=required``: whoever asks learns the same whether the address has an
-    account, and so the mail says what happened. A second registration of an address that was never
-    verified sets its password when *its* mail is read, so that nobody who registers somebody
-    else's address knows the password of what that person confirms. A username that is taken is
-    left out; its owner can choose another.
+    account, and so the mail says what happened. The password counts for nothing until whoever
+    reads the mail has typed one: somebody else may have registered the address. A username that
+    is taken is left out; its owner can choose another.
     """
     user = User(full_name=full_name, created_at=now)
     user.set_password(password)
@@ -80,7 +77,7 @@ def _register_unseen(user: User, email: str, username: str | None, now: dt.datet
     elif known.email_verified or not known.is_active:
         mails.enqueue(kind=Mail.Kind.ALREADY_REGISTERED, user=known, now=now)
     else:
-        mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=known, now=now, password=user.password)
+        mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=known, now=now)
 
 
 def register(
@@ -205,10 +202,7 @@ def _forget_in_admin(user: User) -> None:
     LogEntry.objects.filter(content_type=about, object_id=str(user.pk)).update(
         object_repr=f"user {user.pk}"
     )
-    if user.is_staff:  # nobody else has one, and they are stored without the user's id
-        for session in AdminSession.objects.iterator():
-            if session.get_decoded().get(SESSION_KEY) == str(user.pk):
-                session.delete()
+    sessions.end_admin_sessions(user=user)
 
 
 def lock(user: User) -> User:

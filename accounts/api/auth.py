@@ -120,11 +120,12 @@ class LoginView(PublicView):
         given = LoginSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         identifier = given.validated_data.get("username") or given.validated_data["email"]
-        limits.spend(request, "login", identifier)
+        found = sessions.find(identifier)
+        limits.spend(request, "login", f"user {found.pk}" if found else identifier)
         now = timezone.now()
         where = device(request)
         user = sessions.authenticate(
-            identifier=identifier,
+            user=found,
             password=given.validated_data["password"],
             address=where["address"],
         )
@@ -171,7 +172,5 @@ class LogoutAllView(APIView):
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
-        sessions.revoke_all(
-            user=caller(request), reason=Session.Reason.LOGOUT_ALL, now=timezone.now()
-        )
+        sessions.log_out_everywhere(user=caller(request), now=timezone.now())
         return Response(status=204)

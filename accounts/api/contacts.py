@@ -287,7 +287,6 @@ class ImportView(APIView):
     """Contacts from a file."""
 
     parser_classes = (VCardParser,)
-    scopes: ClassVar = {"GET": "account:read"}
 
     @extend_schema(
         operation_id="contacts_import",

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from accounts import limits
 from accounts.actions import addresses
-from accounts.api.fields import AddressField, PasswordField
+from accounts.api.fields import AddressField, NewPasswordField, PasswordField
 from accounts.api.public import PublicView, SentSerializer, sent
 from accounts.authentication import caller
 
@@ -22,6 +22,9 @@ class VerifySerializer(serializers.Serializer[Any]):
     token = serializers.CharField(max_length=200, required=False)
     email = AddressField(required=False)
     code = serializers.CharField(max_length=20, required=False)
+    password = NewPasswordField(
+        required=False, help_text="where log-ins need a confirmed address: the one to log in with"
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs.get("token") and not (attrs.get("email") and attrs.get("code")):
@@ -58,14 +61,18 @@ class VerifyEmailView(PublicView):
         given = VerifySerializer(data=request.data)
         given.is_valid(raise_exception=True)
         token, now = given.validated_data.get("token"), timezone.now()
+        password = given.validated_data.get("password")
         if token:
             limits.spend(request, "verify", token.partition(".")[0])
-            user = addresses.verify_by_token(token=token, now=now)
+            user = addresses.verify_by_token(token=token, password=password, now=now)
         else:
             address = given.validated_data["email"]
             limits.spend(request, "verify", address)
             user = addresses.verify_by_code(
-                address=address, code=given.validated_data["code"], now=now
+                address=address,
+                code=given.validated_data["code"],
+                password=password,
+                now=now,
             )
         return Response({"email": user.email, "email_verified": user.email_verified})
 

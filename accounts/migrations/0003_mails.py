@@ -27,7 +27,6 @@ class Migration(migrations.Migration):
                 ('address', models.CharField(max_length=254)),
                 ('address_folded', models.CharField(max_length=320)),
                 ('details', models.JSONField(blank=True, default=dict)),
-                ('password', models.CharField(blank=True, db_default='', default='', max_length=128)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('due_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('attempts', models.PositiveIntegerField(db_default=0, default=0)),

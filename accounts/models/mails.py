@@ -35,8 +35,7 @@ class Mail(models.Model):
     by the worker, so that asking costs the same in both cases. Dies with the user.
 
     The link and the code in a mail follow from the row and ``SECRET_KEY`` (``accounts.links``);
-    they count once, from the sending until ``valid_until``. ``password`` is the hash that
-    verifying the address sets, if somebody registered it again.
+    they count once, from the sending until ``valid_until``.
     """
 
     class Kind(models.TextChoices):
@@ -63,7 +62,6 @@ class Mail(models.Model):
     address = models.CharField(max_length=254)
     address_folded = models.CharField(max_length=FOLDED_LENGTH)
     details = models.JSONField(default=dict, blank=True)
-    password = models.CharField(max_length=128, blank=True, default="", db_default="")
     created_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField(default=timezone.now)
     attempts = models.PositiveIntegerField(default=0, db_default=0)

@@ -27,7 +27,7 @@ class PersonalAccessToken(models.Model):
     """
 
     class Scope(models.TextChoices):
-        """What a token may do. Writing includes appending; neither includes reading."""
+        """What a token may do. Writing notes includes reading and appending."""
 
         NOTES_READ = "notes:read"
         NOTES_WRITE = "notes:write"

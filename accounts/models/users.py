@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.contrib.auth.hashers import verify_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.utils import timezone
@@ -108,6 +109,22 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.email, self.email_folded = email, fold(email)
         self.username = username or None
         self.username_folded = fold(username) if username else None
+
+    def check_password(self, raw_password: str) -> bool:
+        """Return whether this is the password; an old hash of it is replaced by a current one.
+
+        Only if the hash is still the one that was checked, which Django's own does not ask: a
+        password that is changed meanwhile must not be undone.
+        """
+        checked = self.password
+        is_right, is_old = verify_password(raw_password, checked)
+        if is_right and is_old:
+            self.set_password(raw_password)
+            same = User.objects.filter(pk=self.pk, password=checked)
+            if not same.update(password=self.password):
+                self.refresh_from_db(fields=["password"])
+                is_right, _ = verify_password(raw_password, self.password)
+        return is_right
 
     @property
     def email_verified(self) -> bool:

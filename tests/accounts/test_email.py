@@ -49,9 +49,9 @@ def test_the_code_does_the_same(anonymous, mailbox):
     assert (again.status_code, again.json()["code"]) == (400, "invalid_token")
 
 
-def test_ten_wrong_codes_and_the_right_one_is_worth_nothing_but_the_link_is(anonymous, mailbox):
+def test_fifty_wrong_codes_and_the_right_one_is_worth_nothing_but_the_link_is(anonymous, mailbox):
     message = registered(anonymous, mailbox)
-    for number in range(10):
+    for number in range(50):
         wrong = {"email": "dora@example.org", "code": f"{number:08}"}
         assert anonymous.post(VERIFY, wrong, format="json").status_code == 400
     right = {"email": "dora@example.org", "code": code(message)}
@@ -212,20 +212,37 @@ class TestRequired:
         assert (answer.status_code, answer.json()["code"]) == (403, "email_not_verified")
         wrong = anonymous.post(LOGIN, {**ACCOUNT, "password": "wrong"}, format="json")
         assert wrong.status_code == 401  # only who has the password hears of it
-        anonymous.post(VERIFY, {"token": token(message)}, format="json")
+        body = {"token": token(message)}
+        asked = anonymous.post(VERIFY, body, format="json")
+        assert (asked.status_code, asked.json()["code"]) == (400, "password_needed")
+        confirmed = anonymous.post(VERIFY, {**body, "password": PASSWORD}, format="json")
+        assert confirmed.status_code == 200
         assert anonymous.post(LOGIN, ACCOUNT, format="json").status_code == 200
 
+    @pytest.mark.parametrize("way", ["register", "resend", "the attacker's own mail"])
     def test_who_registered_somebody_elses_address_does_not_know_its_password(
-        self, required, anonymous, mailbox
+        self, required, anonymous, mailbox, way
     ):
-        registered(anonymous, mailbox, password="the attacker's")
-        message = registered(anonymous, mailbox, password="the owner's own")
-        anonymous.post(VERIFY, {"token": token(message)}, format="json")
+        message = registered(anonymous, mailbox, password="the attacker's")
+        if way == "register":
+            message = registered(anonymous, mailbox, password="the owner's own")
+        elif way == "resend":
+            anonymous.post(RESEND, {"email": ACCOUNT["email"]}, format="json")
+            message = mailbox.fetch().last()
+        body = {"token": token(message), "password": "the owner's own"}
+        assert anonymous.post(VERIFY, body, format="json").status_code == 200
         statuses = [
             anonymous.post(LOGIN, {**ACCOUNT, "password": password}, format="json").status_code
             for password in ("the attacker's", "the owner's own")
         ]
         assert statuses == [401, 200]
+
+    def test_by_code(self, required, anonymous, mailbox):
+        message = registered(anonymous, mailbox)
+        body = {"email": ACCOUNT["email"], "code": code(message), "password": "a new long one"}
+        assert anonymous.post(VERIFY, body, format="json").status_code == 200
+        login = {**ACCOUNT, "password": "a new long one"}
+        assert anonymous.post(LOGIN, login, format="json").status_code == 200
 
     def test_a_session_from_before_it_was_required_ends_with_the_password_that_opened_it(
         self, settings, anonymous, mailbox
@@ -233,8 +250,8 @@ class TestRequired:
         anonymous.post(REGISTER, ACCOUNT, format="json")
         client = client_of(User.objects.get())
         settings.EMAIL_VERIFICATION = "required"
-        message = registered(anonymous, mailbox, password="the owner's own")
-        anonymous.post(VERIFY, {"token": token(message)}, format="json")
+        body = {"token": token(mailbox.fetch().last()), "password": "the owner's own"}
+        anonymous.post(VERIFY, body, format="json")
         assert client.get(ME).status_code == 401
 
 

@@ -4,6 +4,7 @@ import bcrypt
 import pytest
 from django.contrib.auth.hashers import make_password
 
+from accounts import hashers
 from accounts.models import Session, User
 from tests.conftest import PASSWORD, client_of
 
@@ -113,3 +114,39 @@ def test_what_changes_while_the_password_is_hashed_counts(alice, anonymous, monk
     response = anonymous.post(LOGIN, {"username": "alice", "password": PASSWORD}, format="json")
     assert response.status_code == 401
     assert not Session.objects.exists()
+
+
+def test_an_upgrade_of_the_hash_does_not_undo_a_change_of_the_password(alice, anonymous):
+    """The old password is being verified, slowly, while the account gets another one."""
+    User.objects.filter(pk=alice.pk).update(password=make_password(PASSWORD, hasher="bcrypt"))
+    verify = hashers.PlainBCryptPasswordHasher.verify
+
+    def slowly(self, password, encoded):
+        changed = make_password("another long one")
+        User.objects.filter(pk=alice.pk).update(password=changed)
+        return verify(self, password, encoded)
+
+    with patch.object(hashers.PlainBCryptPasswordHasher, "verify", slowly):
+        body = {"username": "alice", "password": PASSWORD}
+        assert anonymous.post(LOGIN, body, format="json").status_code == 401
+    body["password"] = "another long one"
+    assert anonymous.post(LOGIN, body, format="json").status_code == 200
+
+
+def test_two_first_log_ins_at_once_both_get_in(alice, anonymous):
+    """The other one has upgraded the hash between this one's look and its write."""
+    old = make_password(PASSWORD, hasher="bcrypt")
+    User.objects.filter(pk=alice.pk).update(password=old)
+    first, second = (User.objects.get(pk=alice.pk) for _ in range(2))
+    assert first.check_password(PASSWORD)
+    assert second.check_password(PASSWORD)
+    assert first.password == second.password == User.objects.get(pk=alice.pk).password
+
+
+def test_name_and_address_share_one_limit(alice, anonymous, settings):
+    settings.RATE_LIMITS = True
+    statuses = [
+        anonymous.post(LOGIN, {"username": name, "password": "wrong"}, format="json").status_code
+        for name in ("alice", "alice@example.org") * 6
+    ]
+    assert statuses == [401] * 10 + [429] * 2

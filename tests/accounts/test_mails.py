@@ -4,16 +4,19 @@ import datetime as dt
 import json
 import secrets
 import time
+from unittest.mock import Mock
 
 import pytest
 import requests
 from django.core import serializers
+from django.db import OperationalError
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import emails, links
 from accounts.actions import mails
 from accounts.models import Mail
+from accounts.models.mails import MailQuerySet
 from tests.conftest import PASSWORD, make_user
 from tests.mailserver import MailServer, code, text, token
 from tests.servers import Server, database
@@ -101,14 +104,33 @@ def test_a_worker_killed_with_a_mail_in_its_hands_leaves_it_to_the_next(alice, m
     assert len(mailbox.fetch().taken) == 1
 
 
-def test_every_attempt_has_the_same_message_id_and_token(alice, mailbox):
+def test_every_attempt_has_the_same_message_id_and_the_newest_token_counts(alice, mailbox):
     mail = enqueue(alice, Mail.Kind.RESET_PASSWORD)
     for _ in range(2):
         Mail.objects.update(sent_at=None, due_at=timezone.now())
         mailbox.fetch()
     first, second = mailbox.server.taken
     assert first["Message-ID"] == second["Message-ID"]
-    assert token(first) == token(second) == links.token(mail)
+    mail.refresh_from_db()
+    assert token(first) != token(second) == links.token(mail)
+
+
+def test_a_database_that_goes_away_after_sending_does_not_send_it_twice(
+    alice, mailbox, monkeypatch
+):
+    enqueue(alice)
+    update, failures = MailQuerySet.update, iter([True, True])
+
+    def failing(self, **fields):
+        if "sent_at" in fields and next(failures, False):
+            raise OperationalError("gone")
+        return update(self, **fields)
+
+    monkeypatch.setattr(MailQuerySet, "update", failing)
+    monkeypatch.setattr("accounts.actions.mails.connection", Mock())
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    assert len(mailbox.fetch().taken) == 1
+    assert Mail.objects.get().sent_at is not None
 
 
 def test_a_restored_database_gives_other_tokens_to_the_same_ids(alice):

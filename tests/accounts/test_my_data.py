@@ -56,7 +56,7 @@ def rows():
     for model in apps.get_models(include_auto_created=True):
         for row in model._default_manager.values():
             if model is AdminSession:
-                row["user_id"] = int(AdminSession(**row).get_decoded()[SESSION_KEY])
+                row = {"user_id": int(AdminSession(**row).get_decoded()[SESSION_KEY])}
             yield model, row
 
 

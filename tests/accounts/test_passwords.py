@@ -5,12 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import patch
 
 import bcrypt
+import pyotp
 import pytest
 import requests
 from django.utils import timezone
 
-from accounts.actions import passwords
-from accounts.models import Session, User
+from accounts.actions import passwords, second_factors
+from accounts.models import SecondFactor, Session, User
 from tests.conftest import PASSWORD, client_of
 from tests.mailserver import token
 
@@ -76,6 +77,19 @@ class TestForgotten:
         assert can_log_in(anonymous, NEW)
         assert anonymous.post(RESET, body, format="json").status_code == 400
         assert User.objects.get().email_verified  # the mail was read
+
+    def test_a_second_factor_that_a_stranger_set_up_goes_with_the_first_proof_of_the_address(
+        self, alice, anonymous, mailbox
+    ):
+        for verified, left in ((False, 0), (True, 1)):
+            now = timezone.now()
+            factor = second_factors.begin(user=alice, password=PASSWORD, now=now)
+            code = pyotp.TOTP(second_factors.secret_of(factor)).at(now)
+            second_factors.confirm(user=alice, code=code, now=now)
+            body = {"token": forgotten(anonymous, mailbox), "password": PASSWORD}
+            assert anonymous.post(RESET, body, format="json").status_code == 204
+            assert SecondFactor.objects.count() == left, verified
+            alice.refresh_from_db()
 
     def test_every_answer_is_the_same_and_no_hasher_runs(self, alice, anonymous, mailbox):
         answers = set()

@@ -26,7 +26,7 @@ MATRIX = {
     "nothing": (LIVE, LIVE, LIVE, LIVE, LIVE, LIVE, LIVE),
     "logout": (DEAD, DEAD, LIVE, LIVE, LIVE, LIVE, LIVE),
     "logout of the other device": (LIVE, LIVE, DEAD, DEAD, LIVE, LIVE, LIVE),
-    "logout everywhere": (DEAD, DEAD, DEAD, DEAD, LIVE, LIVE, LIVE),
+    "logout everywhere": (DEAD, DEAD, DEAD, DEAD, LIVE, LIVE, DEAD),
     "refresh token reused": (DEAD, DEAD, LIVE, LIVE, LIVE, LIVE, LIVE),
     "session expired": (DEAD, DEAD, LIVE, LIVE, LIVE, LIVE, LIVE),
     "token deleted": (LIVE, LIVE, LIVE, LIVE, DEAD, LIVE, LIVE),

@@ -88,6 +88,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_refused_for_long(disk_server
 def test_the_connection_pool_is_as_large_as_the_threads(settings):
     options = settings.DATABASES["default"]["OPTIONS"]
     if "pool" in options:
-        assert options["pool"]["max_size"] == 2 * settings.WEB_THREADS
+        jobs = len(settings.WORKER_JOBS) if settings.RUN_WORKER else 0
+        assert options["pool"]["max_size"] == 2 * settings.WEB_THREADS + jobs
     else:
         assert options["transaction_mode"] == "IMMEDIATE"

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import threading
 import time
 
 from django.db import OperationalError
@@ -34,6 +35,18 @@ def wait_until(true):
         time.sleep(0.01)
 
 
+released = threading.Event()
+
+
+def slow():
+    ran.append("slow")
+    released.wait(30)
+
+
+def slower():
+    slow()
+
+
 def run(settings, *jobs):
     ran.clear()
     settings.WORKER_JOBS = {job.__name__: (f"{__name__}.{job.__name__}", 3600) for job in jobs}
@@ -45,7 +58,7 @@ def run(settings, *jobs):
 def test_a_job_runs_again_at_once_while_there_is_more(settings):
     worker = run(settings, good)
     wait_until(lambda: len(ran) == 3)
-    worker.stop()
+    worker.stop(10)
     assert ran == ["good"] * 3
     assert not any(thread.is_alive() for thread in worker.threads)
 
@@ -54,9 +67,33 @@ def test_one_that_fails_does_not_end_the_others(settings, caplog, monkeypatch):
     monkeypatch.setattr("cloudnotes.worker.AFTER_A_FAILURE_SECONDS", 0.01)
     worker = run(settings, bad, without_database, good)
     wait_until(lambda: ran.count("good") and ran.count("database") > 2 and "bad" in ran)
-    worker.stop()
+    worker.stop(10)
     assert "bad failed" in caplog.text
     assert "without_database waits for the database: OperationalError" in caplog.text
+
+
+def test_a_connection_that_cannot_be_closed_does_not_end_a_job(settings, monkeypatch):
+    monkeypatch.setattr("cloudnotes.worker.AFTER_A_FAILURE_SECONDS", 0.01)
+    failures = iter([True])
+
+    def close():
+        if next(failures, False):
+            raise OperationalError("gone")
+
+    monkeypatch.setattr("cloudnotes.worker.close_old_connections", close)
+    worker = run(settings, good)
+    wait_until(lambda: ran)
+    worker.stop(10)
+
+
+def test_all_jobs_together_have_the_time_to_end(settings):
+    worker = run(settings, slow, slower)
+    wait_until(lambda: len(ran) == 2)
+    begun = time.monotonic()
+    worker.stop(0.5)
+    assert any(thread.is_alive() for thread in worker.threads)
+    assert time.monotonic() - begun < 5  # neither of them was waited for by itself
+    released.set()
 
 
 def test_as_a_process_it_ends_on_sigterm(tmp_path):

@@ -8,6 +8,8 @@ from django.core.management.base import BaseCommand
 
 from cloudnotes.worker import Worker
 
+PATIENCE_SECONDS = 20.0  # systemd and compose kill after 30
+
 
 class Command(BaseCommand):
     """One process that runs all jobs; ends on SIGTERM when what is under way has ended."""
@@ -21,4 +23,4 @@ class Command(BaseCommand):
         worker = Worker()
         worker.start()
         told.wait()
-        worker.stop()
+        worker.stop(PATIENCE_SECONDS)
