@@ -21,6 +21,7 @@ from accounts.actions import addresses, mails, passwords, second_factors, tokens
 from accounts.authentication import caller
 from accounts.models import Mail, PersonalAccessToken, Session, User
 
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 IDENTIFIERS = {"email_folded", "username_folded"}
 
 
@@ -132,6 +133,22 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         ),
     )
 
+    def has_change_permission(self, request: HttpRequest, user: User | None = None) -> bool:
+        """Return whether staff may change users; superusers only superusers may."""
+        return super().has_change_permission(request, user) and self._may_touch(request, user)
+
+    def has_delete_permission(self, request: HttpRequest, user: User | None = None) -> bool:
+        return super().has_delete_permission(request, user) and self._may_touch(request, user)
+
+    def _may_touch(self, request: HttpRequest, user: User | None) -> bool:
+        return user is None or not user.is_superuser or caller(request).is_superuser
+
+    def get_readonly_fields(
+        self, request: HttpRequest, user: User | None = None
+    ) -> tuple[str, ...]:
+        """Return what a form only shows: to all but superusers also who may do what."""
+        return self.readonly_fields + (() if caller(request).is_superuser else RIGHTS)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         live = Session.objects.live(timezone.now()).filter(user=OuterRef("pk"))
         found: QuerySet[User] = super().get_queryset(request)
@@ -155,14 +172,21 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         description="Switch off two-factor log-in of the selected users", permissions=["change"]
     )
     def take_second_factor(self, request: HttpRequest, selected: QuerySet[User]) -> None:
-        for user in selected:
+        for user in self._touchable(request, selected):
             second_factors.reset(user=user, by=caller(request), now=timezone.now())
         self.message_user(request, "They log in with the password alone now.", messages.SUCCESS)
+
+    def _touchable(self, request: HttpRequest, selected: QuerySet[User]) -> QuerySet[User]:
+        return selected if caller(request).is_superuser else selected.exclude(is_superuser=True)
 
     def _set_active(
         self, request: HttpRequest, selected: QuerySet[User], *, is_active: bool
     ) -> None:
-        changed = selected.exclude(is_active=is_active).exclude(pk=caller(request).pk)
+        changed = (
+            self._touchable(request, selected)
+            .exclude(is_active=is_active)
+            .exclude(pk=caller(request).pk)
+        )
         number = 0
         for user in changed:
             users.set_active(user=user, is_active=is_active, by=caller(request), now=timezone.now())

@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import BCryptPasswordHasher, PBKDF2PasswordHash
 BCRYPT_BYTES = 72
 COLUMN_LENGTH = 128  # of AbstractBaseUser.password
 # What one log-in may cost: a few seconds and 256 MiB. Somebody else wrote the hash.
-LIMITS = {"rounds": 10_000_000, "cost": 16, "memory": 2**18, "passes": 16, "lanes": 16}
+LIMITS = {"rounds": 2_000_000, "cost": 14, "memory": 2**18, "passes": 16, "lanes": 16}
 
 # Exact to the last bit: what bcrypt cannot read it answers with ValueError at every log-in. Of the
 # salt's 22nd character two bits count, of the checksum's last one four.

@@ -5,15 +5,17 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
-from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms import CharField
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts import limits
-from accounts.actions import second_factors
+from accounts.actions import passwords, second_factors
 from accounts.apps import PASSED
 from accounts.authentication import caller
 from accounts.models import User
@@ -64,6 +66,17 @@ class StaffLoginForm(AdminAuthenticationForm):
         self.request.second_factor_passed = True  # type: ignore[attr-defined]  # see apps.py
 
 
+class OwnPasswordForm(AdminPasswordChangeForm):
+    """A password that a member of staff changes; it ends what the old one let in."""
+
+    def save(self, commit: bool = True) -> User:
+        with transaction.atomic():
+            user = super().save(commit=commit)
+            assert isinstance(user, User)
+            passwords.note_change(user=user, now=timezone.now())
+        return user
+
+
 class StaffSite(AdminSite):
     """The admin, which answers 429 to one log-in too many."""
 
@@ -78,6 +91,20 @@ class StaffSite(AdminSite):
             bool(request.session.get(PASSED))
             and second_factors.get_enabled(caller(request)) is not None
         )
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Change one's own password, as often as the limits allow."""
+        if request.method == "POST":
+            limits.spend(request, "password", caller(request).pk)
+        view = PasswordChangeView.as_view(
+            form_class=OwnPasswordForm,
+            success_url=reverse("admin:password_change_done"),
+            template_name="registration/password_change_form.html",
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return view(request)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         response: HttpResponse = super().login(request, extra_context)

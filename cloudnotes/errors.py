@@ -286,7 +286,10 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 class UnavailableMiddleware:
-    """Turns a database failure outside the API views (the admin, pages) into a 503."""
+    """Turns what the API answers as a problem into one outside of it too (the admin, pages).
+
+    That is a database failure, and what an action or a limit refuses.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -295,10 +298,11 @@ class UnavailableMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, OperationalError | InterfaceError) and not isinstance(
-            exception, IntegrityError
-        ):
-            described = describe(exception)
-            assert described is not None
-            return _respond(503, described["code"], described["detail"])
-        return None
+        if not isinstance(exception, OperationalError | InterfaceError | DomainError):
+            return None
+        described = describe(exception)
+        assert described is not None
+        response = _respond(described["status"], described["code"], described["detail"])
+        if isinstance(exception, TooManyRequests):
+            response.headers["Retry-After"] = str(max(1, math.ceil(exception.wait)))
+        return response

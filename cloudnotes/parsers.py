@@ -91,6 +91,8 @@ class UTF8Middleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if "%00" in request.META.get("QUERY_STRING", ""):
             raise SuspiciousOperation("NUL in the query")  # PostgreSQL has no such text
+        if any("\0" in value for value in request.COOKIES.values()):
+            raise SuspiciousOperation("NUL in a cookie")  # written \000 in it
         request.encoding = "utf-8"
         return self.get_response(request)
 

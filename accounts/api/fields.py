@@ -41,14 +41,18 @@ class CodeField(serializers.CharField):
 
 
 class AddressField(serializers.EmailField):
-    """An e-mail address of at most 254 characters, and folded of at most 320."""
+    """An e-mail address of at most 254 characters, and folded of at most 320.
+
+    Only such as a mail can be sent to: its domain has a form in ASCII (IDNA, RFC 3490), and no
+    character of it is invisible, or two accounts could have one mailbox.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=254, **options)
 
     def to_internal_value(self, data: Any) -> str:
         address: str = super().to_internal_value(data)
-        if len(fold(address)) > FOLDED_LENGTH:
+        if len(fold(address)) > FOLDED_LENGTH or not _can_be_mailed_to(address):
             raise serializers.ValidationError("Enter a valid email address.", code="invalid")
         return address
 
@@ -66,6 +70,14 @@ class CategoryField(serializers.CharField):
             return categories.parse(super().to_internal_value(data))
         except categories.InvalidCategory as error:
             raise serializers.ValidationError(str(error), code="invalid_category") from None
+
+
+def _can_be_mailed_to(address: str) -> bool:
+    try:
+        address.rpartition("@")[2].encode("idna")
+    except UnicodeError:
+        return False
+    return address.isprintable()
 
 
 class UsernameField(serializers.CharField):

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from django.contrib.auth.hashers import verify_password
+from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.utils import timezone
@@ -118,6 +118,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         """
         checked = self.password
         is_right, is_old = verify_password(raw_password, checked)
+        if not is_right and is_old and not checked.startswith("bcrypt"):
+            make_password(raw_password)  # or a quick old hash would tell that there is an account
         if is_right and is_old:
             self.set_password(raw_password)
             same = User.objects.filter(pk=self.pk, password=checked)

@@ -3,8 +3,10 @@
 import io
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Session, User
 from notes.models import Note
@@ -12,6 +14,10 @@ from tests.conftest import PASSWORD, client_of, make_user
 
 pytestmark = pytest.mark.django_db
 USERS = reverse("admin:accounts_user_changelist")
+
+
+def change_page(user):
+    return reverse("admin:accounts_user_change", args=[user.pk])
 
 
 @pytest.fixture
@@ -168,3 +174,53 @@ def test_admin_log_ins_are_security_events(client, staff, caplog):
     events = [record.event for record in caplog.records if hasattr(record, "event")]
     assert events == ["admin_login_refused", "admin_login"]
     assert PASSWORD not in caplog.text
+
+
+def test_staff_who_may_change_users_cannot_raise_themselves(client, alice):
+    """Nor touch a superuser: not by the form, an action, a password or by deleting."""
+    clerk, root = make_user("clerk", is_staff=True), make_user("root", is_superuser=True)
+    rights = ("view_user", "change_user", "delete_user")
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=rights))
+    client.force_login(clerk)
+    before = User.objects.filter(pk=root.pk).values().get()
+    form = {"email": clerk.email, "username": "clerk", "full_name": "C", "is_active": "on"}
+    form |= {"is_staff": "on", "is_superuser": "on"}
+    assert client.post(change_page(clerk), form).status_code == 302
+    clerk.refresh_from_db()
+    assert (clerk.full_name, clerk.is_superuser, clerk.is_staff) == ("C", False, True)
+    assert client.post(change_page(root), {**form, "email": "x@example.org"}).status_code == 403
+    password = reverse("admin:auth_user_password_change", args=[root.pk])
+    new = {"password1": "a long password", "password2": "a long password"}
+    assert client.post(password, new).status_code == 403
+    delete = reverse("admin:accounts_user_delete", args=[root.pk])
+    assert client.post(delete, {"post": "yes"}).status_code == 403
+    for action in ("disable", "take_second_factor", "delete_selected"):
+        act(client, action, root, alice)
+    assert User.objects.filter(pk=root.pk).values().get() == before
+    alice.refresh_from_db()
+    assert not alice.is_active
+
+
+def test_a_changed_address_is_no_longer_confirmed_and_its_owner_is_told(staff, alice, mailbox):
+    User.objects.filter(pk=alice.pk).update(email_verified_at=timezone.now())
+    form = {"email": "new@example.org", "username": "alice", "full_name": "", "is_active": "on"}
+    staff.post(change_page(alice), form)
+    alice.refresh_from_db()
+    assert not alice.email_verified
+    mailbox.fetch()
+    assert "Your e-mail address was changed" in mailbox.server.last("alice@example.org")["Subject"]
+    assert "Confirm your e-mail" in mailbox.server.last("new@example.org")["Subject"]
+
+
+def test_ones_own_password_is_guessed_at_as_often_as_the_limit_allows(staff, settings):
+    settings.RATE_LIMITS = True
+    form = {"old_password": "wrong", "new_password1": "a long one", "new_password2": "a long one"}
+    answers = [staff.post(reverse("admin:password_change"), form) for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429]
+    assert int(answers[-1].headers["Retry-After"]) > 0
+
+
+def test_a_nul_in_a_cookie_is_400(client):
+    client.cookies.load('sessionid="abc\\000def"')
+    answer = client.get(reverse("admin:login"), headers={"Cookie": 'sessionid="abc\\000def"'})
+    assert answer.status_code == 400

@@ -150,3 +150,13 @@ def test_name_and_address_share_one_limit(alice, anonymous, settings):
         for name in ("alice", "alice@example.org") * 6
     ]
     assert statuses == [401] * 10 + [429] * 2
+
+
+@pytest.mark.parametrize(("hasher", "runs"), [("pbkdf2_sha256", 1), ("bcrypt", 1), ("default", 1)])
+def test_a_wrong_password_costs_bcrypt_once_whatever_the_stored_hash(
+    alice, anonymous, hasher, runs
+):
+    User.objects.filter(pk=alice.pk).update(password=make_password(PASSWORD, hasher=hasher))
+    with patch.object(bcrypt, "hashpw", wraps=bcrypt.hashpw) as hashed:
+        anonymous.post(LOGIN, {"username": "alice", "password": "wrong"}, format="json")
+    assert hashed.call_count == runs

@@ -1,7 +1,7 @@
 import pytest
 from rest_framework.test import APIClient
 
-from accounts.models import Session, User
+from accounts.models import Mail, Session, User
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -104,3 +104,21 @@ def test_what_is_taken_is_told_from_what_it_says(anonymous):
     register(anonymous, username="foreign key")
     response = register(anonymous, email="b@example.org", username="FOREIGN key")
     assert response.json()["code"] == "username_taken"
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["a@x\u2028y.org", "a@\ue000x.com", "a@\u200bexample.org", "a@" + "ä" * 60 + ".org",
+     "a@\xad.com", '"a\x0bb"@example.org', "a@אa.com"],
+)  # fmt: skip
+def test_addresses_that_no_mail_reaches_are_refused(anonymous, email):
+    answer = register(anonymous, email=email)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "email"
+    assert not User.objects.exists()
+
+
+def test_addresses_in_other_scripts_are_taken(anonymous, mailbox):
+    assert register(anonymous, email="doerte@münchen.example").status_code == 201
+    mailbox.fetch()
+    assert Mail.objects.filter(failed_at=None, user__isnull=False).count() == 1

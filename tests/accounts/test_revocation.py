@@ -34,6 +34,7 @@ MATRIX = {
     "token expired": (LIVE, LIVE, LIVE, LIVE, DEAD, LIVE, LIVE),
     "password changed": (DEAD, DEAD, DEAD, DEAD, DEAD, DEAD, DEAD),
     "password reset": (DEAD, DEAD, DEAD, DEAD, DEAD, DEAD, DEAD),
+    "password changed in the admin": (DEAD, DEAD, DEAD, DEAD, DEAD, DEAD, LIVE),
     "password set by staff": (DEAD, DEAD, DEAD, DEAD, DEAD, DEAD, DEAD),
     "password set from the console": (DEAD, DEAD, DEAD, DEAD, DEAD, DEAD, DEAD),
     "e-mail address changed": (LIVE, LIVE, LIVE, LIVE, LIVE, DEAD, LIVE),
@@ -114,6 +115,10 @@ class World:
             case "password reset":
                 link = a_link(alice, Mail.Kind.RESET_PASSWORD)
                 self.post("auth/password/reset", token=link, password=NEW)
+            case "password changed in the admin":
+                form = {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
+                answer = self.admin.post(reverse("admin:password_change"), form)
+                assert answer.status_code == 302
             case "password set by staff":
                 form = {"password1": NEW, "password2": NEW, "usable_password": "true"}
                 self.by_staff("auth_user_password_change", form, alice.pk)
