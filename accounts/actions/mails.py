@@ -16,7 +16,7 @@ from accounts.identifiers import fold
 from accounts.models import Mail, User
 from cloudnotes.errors import DomainError
 
-LEASE = dt.timedelta(minutes=5)  # longer than any dialogue with a mail server lasts
+LEASE = dt.timedelta(minutes=2)  # longer than a dialogue with a mail server can last
 GIVEN_UP_AFTER = dt.timedelta(hours=24)
 KEPT_FOR = dt.timedelta(days=30)
 LONGEST_WAIT_SECONDS = 60
