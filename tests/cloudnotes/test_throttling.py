@@ -1,5 +1,8 @@
 """The API's general limits: exact on Redis, exact in a process, and never in the way."""
 
+import itertools
+import signal
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,8 +11,8 @@ import redis
 
 from cloudnotes.throttling import SharedCounter, Windows
 from tests import environment
-from tests.conftest import client_of
-from tests.servers import free_port
+from tests.conftest import client_of, leg
+from tests.servers import free_port, listens, wait_for
 
 
 @pytest.fixture
@@ -70,6 +73,31 @@ def test_on_redis_they_are_exact(settings):
     assert hit_in_parallel(SharedCounter(), key) + hit_in_parallel(SharedCounter(), key) == 20
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         assert any(key in name.decode() for name in client.scan_iter("cloudnotes:limits*"))
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_redis_that_dies_or_hangs_in_the_middle_refuses_nobody_and_lets_few_through(
+    settings, tmp_path, sent
+):
+    port = free_port()
+    command = [leg("redis-server"), "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: listens(port), process, "redis-server")
+        settings.REDIS_URL = f"redis://127.0.0.1:{port}/0"
+        counter, numbers = SharedCounter(), itertools.count(1)
+
+        def hit(_):
+            if next(numbers) == 100:
+                process.send_signal(sent)
+            return counter.hit("key", 20, 60)[0]
+
+        with ThreadPoolExecutor(16) as pool:
+            allowed = sum(pool.map(hit, range(200)))
+        assert allowed == 40  # exactly the limit on Redis, and exactly the limit without it
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_one_caller_in_five_seconds_asks_a_redis_that_is_gone(settings, caplog):
