@@ -232,15 +232,15 @@ class TestInProcess:
         answer = anonymous.post("/api/v1/auth/login", body, format="json")
         assert (answer.status_code, answer.headers["RateLimit-Remaining"]) == (401, "9")
 
-    def test_an_allowed_attempt_costs_two_queries_and_a_refused_one_too(
+    def test_an_attempt_costs_two_queries_and_a_refused_one_writes_nothing(
         self, alice, anonymous, django_assert_num_queries
     ):
         body = {"username": "nobody", "password": "wrong"}
-        with django_assert_num_queries(3):  # account and network counted, the user looked for
+        with django_assert_num_queries(3):  # the user looked for, account and network counted
             anonymous.post("/api/v1/auth/login", body, format="json")
         for _ in range(10):
             anonymous.post("/api/v1/auth/login", body, format="json")
-        with django_assert_num_queries(2):  # no room, and until when
+        with django_assert_num_queries(3):  # the user looked for, no room, and until when
             anonymous.post("/api/v1/auth/login", body, format="json")
 
     def test_the_admin_says_it_on_its_page(self, client):

@@ -16,7 +16,8 @@ from tests.servers import free_port, listens, wait_for
 
 
 @pytest.fixture
-def small(settings):
+def small(settings, monkeypatch):
+    monkeypatch.setattr("cloudnotes.throttling.counter", SharedCounter())
     settings.RATE_LIMITS = True
     settings.REDIS_URL = ""
     settings.LIMITS = {
