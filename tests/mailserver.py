@@ -47,6 +47,16 @@ class MailServer:
                 raise RuntimeError(f"{address} did not get {number} mails")
             time.sleep(0.05)
 
+    def wait_for_subject(self, address: str, subject: str) -> EmailMessage:
+        """Wait until an address has got a mail whose subject begins so, and return it."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for message in reversed(self.taken):
+                if message["X-Recipient"] == address and message["Subject"].startswith(subject):
+                    return message
+            time.sleep(0.05)
+        raise RuntimeError(f"{address} got no mail: {subject}")
+
     @property
     def subjects(self) -> list[str]:
         return [message["Subject"].partition(" · ")[0] for message in self.taken]
