@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
-from accounts.actions import mails, sessions, users
+from accounts.actions import mails, second_factors, sessions, users
 from accounts.identifiers import fold
 from accounts.models import Mail, Session, User
 from cloudnotes.errors import DomainError
@@ -62,6 +62,7 @@ def _verify(mail: Mail, user: User, hashed: str | None, now: dt.datetime) -> Use
         user.password = hashed
         reason = Session.Reason.PASSWORD_CHANGED
         sessions.revoke_credentials(user=user, reason=reason, now=now)
+        second_factors.reset(user=user, by=user, now=now)
     user.email_verified_at = now
     user.save(update_fields=["email", "email_folded", "password", "email_verified_at"])
     mails.void_links(user=user, now=now)

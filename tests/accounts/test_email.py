@@ -4,11 +4,13 @@ import datetime as dt
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 
+import pyotp
 import pytest
 import requests
 from django.core.management import call_command
 from django.utils import timezone
 
+from accounts.actions import second_factors
 from accounts.models import Mail, Session, User
 from tests.conftest import PASSWORD, client_of, make_user
 from tests.mailserver import code, text, token
@@ -248,11 +250,19 @@ class TestRequired:
         self, settings, anonymous, mailbox
     ):
         anonymous.post(REGISTER, ACCOUNT, format="json")
-        client = client_of(User.objects.get())
+        user, now = User.objects.get(), timezone.now()
+        client = client_of(user)
+        factor = second_factors.begin(user=user, password=PASSWORD, now=now)
+        code = pyotp.TOTP(second_factors.secret_of(factor)).at(now)
+        second_factors.confirm(user=user, code=code, now=now)
         settings.EMAIL_VERIFICATION = "required"
+        mailbox.fetch()
+        anonymous.post(RESEND, {"email": user.email}, format="json")
         body = {"token": token(mailbox.fetch().last()), "password": "the owner's own"}
-        anonymous.post(VERIFY, body, format="json")
+        assert anonymous.post(VERIFY, body, format="json").status_code == 200
         assert client.get(ME).status_code == 401
+        login = {**ACCOUNT, "password": "the owner's own"}
+        assert anonymous.post(LOGIN, login, format="json").status_code == 200
 
 
 def test_twenty_parallel_uses_of_one_link_give_one_success(mailing_server):
