@@ -5,30 +5,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core import signing
-from django.db.models import Func, IntegerField, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cloudnotes.expressions import OctetLength
+
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 200
 SALT = "cloudnotes.pagination"
-
-
 PAGE_BYTES = 8 * 2**20
-
-
-class OctetLength(Func):
-    """How many bytes a text has in UTF-8, without reading it where the database can."""
-
-    function = "OCTET_LENGTH"
-    arity = 1
-    output_field = IntegerField()
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        template = "LENGTH(CAST(%(expressions)s AS BLOB))"
-        return self.as_sql(compiler, connection, template=template, **context)
 
 
 class KeysetPagination(BasePagination):
