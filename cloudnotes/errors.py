@@ -50,7 +50,8 @@ class DomainError(Exception):
     """What an action refuses, and why.
 
     A subclass stands beside the function that raises it and sets ``status``, ``code`` and, as its
-    message, a full sentence that says what to do. ``field`` names the input at fault, if one is.
+    message, a full sentence that says what to do. ``field`` names the input at fault, if one is;
+    ``members`` are what else programs need to go on (extension members, RFC 9457, 3.2).
     """
 
     status = 400
@@ -60,6 +61,7 @@ class DomainError(Exception):
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.detail)
+        self.members: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def describe(error: Exception) -> dict[str, Any] | None:
         case DomainError(status=status, code=code, field=field):
             detail = str(error)
             where = [{"field": field, "code": code, "detail": detail}] if field else []
-            return problem(status, code, detail, where)
+            return problem(status, code, detail, where, **error.members)
         case drf.ValidationError():
             return _invalid(list(_flatten(error.get_full_details())))
         case ModelValidationError():
