@@ -64,6 +64,7 @@ class BearerAuthentication(BaseAuthentication):
             raise _refused()
         if now - session.last_seen_at > SEEN_EVERY:
             Session.objects.filter(pk=session.pk).update(last_seen_at=now)
+        session.user.credential = f"session {session.pk}"
         return session.user, session
 
     def _by_access_token(self, secret: str) -> tuple[User, PersonalAccessToken]:
@@ -82,6 +83,7 @@ class BearerAuthentication(BaseAuthentication):
         if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
             PersonalAccessToken.objects.filter(pk=token.pk).update(last_used_at=now)
         token.user.limited_to_category = token.category
+        token.user.credential = f"token {token.pk}"
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

@@ -29,23 +29,32 @@ class InsufficientScope(DomainError):
             self.auth_header = f'Bearer error="insufficient_scope", scope="{needed}"'
 
 
+def has_scope(request: Request, needed: str | None) -> bool:
+    """Return whether a request's token may do this. Whoever logged in may do everything."""
+    token = request.auth
+    if not isinstance(token, PersonalAccessToken):
+        return True
+    granted: set[str] = set(token.scopes.split())
+    for scope in tuple(granted):
+        granted |= INCLUDED.get(Scope(scope), set())
+    return needed in granted
+
+
+def require_scope(request: Request, needed: str | None) -> None:
+    """Raise :class:`InsufficientScope` where :func:`has_scope` says no."""
+    if not has_scope(request, needed):
+        raise InsufficientScope(needed)
+
+
 class HasScope(BasePermission):
     """Lets a personal access token in where the view's ``scopes`` name one that it has.
 
     ``scopes`` is by HTTP method. A view or method that names none is closed to such tokens, so
-    that a new one is safe before anybody has thought of it. Whoever logged in may do everything.
-    Raises :class:`InsufficientScope`.
+    that a new one is safe before anybody has thought of it. Raises :class:`InsufficientScope`.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        token = request.auth
-        if not isinstance(token, PersonalAccessToken) or request.method == "OPTIONS":
-            return True
-        method = "GET" if request.method == "HEAD" else request.method
-        needed = getattr(view, "scopes", {}).get(method)
-        granted: set[str] = set(token.scopes.split())
-        for scope in tuple(granted):
-            granted |= INCLUDED.get(Scope(scope), set())
-        if needed not in granted:
-            raise InsufficientScope(needed)
+        if request.method != "OPTIONS":
+            method = "GET" if request.method == "HEAD" else request.method
+            require_scope(request, getattr(view, "scopes", {}).get(method))
         return True

@@ -135,15 +135,16 @@ def import_user(
 
 
 def update_profile(*, user: User, changes: dict[str, Any]) -> User:
-    """Set those of ``username`` and ``full_name`` that are in ``changes`` and return the user.
+    """Set what is in ``changes`` and return the user.
 
-    Raises IntegrityError by ``one_account_per_username`` and :class:`AccountGone`.
+    That may be ``username``, ``full_name`` and ``require_if_match``. Raises IntegrityError by
+    ``one_account_per_username`` and :class:`AccountGone`.
     """
     fields = set(changes)
     with transaction.atomic():
         user = lock(user)
-        if "full_name" in changes:
-            user.full_name = changes["full_name"]
+        for name in fields - {"username"}:
+            setattr(user, name, changes[name])
         if "username" in changes:
             user.set_identifiers(email=user.email, username=changes["username"])
             fields.add("username_folded")

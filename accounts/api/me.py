@@ -30,6 +30,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
             "full_name",
             "avatar",
             "email_verified",
+            "require_if_match",
             "created_at",
         )
         read_only_fields = fields
@@ -40,6 +41,9 @@ class ProfileSerializer(serializers.Serializer[Any]):
 
     username = UsernameField()
     full_name = serializers.CharField(max_length=200, allow_blank=True, required=False)
+    require_if_match = serializers.BooleanField(
+        required=False, help_text="Whether a write to a note without `If-Match` is refused (428)."
+    )
 
 
 class PasswordSerializer(serializers.Serializer[Any]):

@@ -56,6 +56,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     avatar_id = models.CharField(  # noqa: DJ001 - NULL is not unique
         max_length=32, null=True, blank=True, editable=False
     )
+    # Whether a write to a note must name the version that it replaces (428, RFC 6585).
+    require_if_match = models.BooleanField(default=False, db_default=False)
     is_active = models.BooleanField(default=True, db_default=True)
     is_staff = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -63,6 +65,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     # The category that a request's personal access token is limited to; '' for all. Set on the
     # instance by authentication, obeyed by every query and question of ``notes``.
     limited_to_category: str = ""
+    # With what a request proved to be this user: "session 7" or "token 7", '' where there is no
+    # request. Set on the instance by authentication, kept in the history of notes.
+    credential: str = ""
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
