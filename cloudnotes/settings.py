@@ -69,6 +69,8 @@ RUN_WORKER = env.bool("RUN_WORKER", default=not IN_PRODUCTION)
 WORKER_JOBS = {
     "mail": ("accounts.actions.mails.send_due", 1),
     "objects": ("notes.actions.objects.sweep_due", 300),
+    "trash": ("notes.actions.notes.purge_due", 600),
+    "revisions": ("notes.actions.revisions.thin_due", 600),
     "old mails": ("accounts.actions.mails.forget_old", 3600),
     "old limits": ("accounts.limits.forget_old", 600),
 }

@@ -21,6 +21,11 @@ def can(user: User, verb: Verb, note: Note) -> bool:
     return note.owner_id == user.pk and may_file_under(user, note.category)
 
 
+def audience(note: Note) -> list[int]:
+    """Return the ids of the users who may know of a note, ascending: its owner."""
+    return [note.owner_id]
+
+
 def may_file_under(user: User, category: str) -> bool:
     """Return whether a user may put a note into a category, or find one there."""
     return categories.is_within(category, user.limited_to_category)

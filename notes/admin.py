@@ -45,9 +45,10 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "version",
         "updated_at",
         "created_at",
+        "trashed_at",
     )
     list_display_links = ("pk", "title")
-    list_filter = ("updated_at", "created_at", HasFile)
+    list_filter = ("updated_at", "created_at", HasFile, "trashed_at")
     list_select_related = ("owner", "attachment")
     search_fields = ("title", "owner__email_folded", "owner__username_folded")
     search_help_text = "Title, or the owner's e-mail address or username"
@@ -62,6 +63,7 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "version",
         "created_at",
         "updated_at",
+        "trashed_at",
     )
     readonly_fields = fields
 
@@ -88,11 +90,11 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def delete_model(self, request: HttpRequest, note: Note) -> None:
-        note_actions.delete_note(note=note, by=caller(request))
+        note_actions.purge_note(note=note, by=caller(request))
 
     def delete_queryset(self, request: HttpRequest, selected: QuerySet[Note]) -> None:
         for note in selected:
-            note_actions.delete_note(note=note, by=caller(request))
+            note_actions.purge_note(note=note, by=caller(request))
 
 
 admin.site.unregister(User)

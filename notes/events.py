@@ -6,27 +6,42 @@ from typing import Literal
 from django.db import transaction
 
 from accounts.models import User
-from notes.models import Note
+from notes import access
+from notes.models import Change, Note
 
-Kind = Literal["note_created", "note_updated", "note_deleted", "file_stored", "file_removed"]
+Kind = Literal[
+    "note_created",
+    "note_updated",
+    "note_trashed",
+    "note_restored",
+    "note_deleted",
+    "file_stored",
+    "file_removed",
+]
 
 logger = logging.getLogger("cloudnotes.events")
 
 
-def record(kind: Kind, *, note: Note, by: User) -> None:
+def record(kind: Kind, *, note: Note, by: User | None) -> None:
     """Record one event of one action; must be called inside the action's transaction.
 
+    The note moves up in the feed of everybody in its audience. It is the last thing an action does
+    before its commit, since who else writes in that feed waits from here on. Feeds are taken in
+    the order of their users' ids, so that two writers never wait for each other.
+
     Once the transaction is committed, and only then, the event is a log line with the ids of the
-    note, its owner and the actor: never a word of the text. Raises RuntimeError outside a
-    transaction.
+    note, its owner and the actor (None for the service itself): never a word of the text. Raises
+    RuntimeError outside a transaction.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("An event belongs into the transaction of the change it records.")
+    for user_id in access.audience(note):
+        Change.objects.move_up(user_id, note.pk)
     about = {
         "event": kind,
         "note": note.pk,
         "owner": note.owner_id,
         "version": note.version,
-        "by": by.pk,
+        "by": by.pk if by else None,
     }
     transaction.on_commit(lambda: logger.info(kind, extra=about))

@@ -130,7 +130,7 @@ def test_the_main_job(request, which, documents, images, s3, monkeypatch):
         url = f"{server.api}/notes/{note_id}/file"
         assert session.delete(url, timeout=30).status_code == 204
     for note_id in owners[10:15]:
-        url = f"{server.api}/notes/{note_id}"
+        url = f"{server.api}/notes/{note_id}?permanent=true"
         assert session.delete(url, timeout=30).status_code == 204
     for note_id in owners[15:]:
         url = f"{server.api}/notes/{note_id}/file"

@@ -66,6 +66,57 @@ TABLE = {
     ("notes/<int:pk>", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
     ("notes/<int:pk>", "patch"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
     ("notes/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
+    ("notes/<int:pk>/restore", "post"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
+    ("notes/<int:pk>/edits", "post"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
+    ("notes/<int:pk>/revisions", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
+    ("notes/<int:pk>/revisions/<int:version>", "get"): (
+        401,
+        200,
+        404,
+        404,
+        401,
+        401,
+        200,
+        200,
+        404,
+    ),
+    ("notes/<int:pk>/revisions/<int:version>", "patch"): (
+        401,
+        200,
+        404,
+        404,
+        401,
+        401,
+        403,
+        200,
+        404,
+    ),
+    ("notes/<int:pk>/revisions/<int:version>/diff", "get"): (
+        401,
+        200,
+        404,
+        404,
+        401,
+        401,
+        200,
+        200,
+        404,
+    ),
+    ("notes/<int:pk>/revisions/<int:version>/restore", "post"): (
+        401,
+        200,
+        404,
+        404,
+        401,
+        401,
+        403,
+        200,
+        404,
+    ),
+    ("sync", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
+    ("sync", "post"): (401, 200, 200, 200, 401, 401, 403, 200, 200),
+    ("sync/digest", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
+    ("rewind", "post"): (401, 200, 200, 200, 401, 401, 403, 200, 200),
     ("notes/<int:pk>/title", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
     ("notes/<int:pk>/file", "get"): (401, 302, 404, 404, 401, 401, 302, 302, 404),
     ("notes/<int:pk>/file", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
@@ -97,6 +148,10 @@ BODIES = {
     "notes": {"title": "t"},
     "notes/<int:pk>": {"title": "t", "content": "c"},
     "notes/<int:pk>/title": {"title": "t"},
+    "notes/<int:pk>/edits": {"op": "append", "text": "t"},
+    "notes/<int:pk>/revisions/<int:version>": {"pinned": True},
+    "sync": {"changes": [{"op": "create", "title": "t"}]},
+    "rewind": {"to": "2026-01-01T00:00:00Z", "dry_run": True},
 }
 
 
@@ -165,6 +220,7 @@ def actors(db):
 def make_note(owner):
     now = timezone.now()
     note = actions.create_note(title="secret", content="", by=owner, now=now)
+    actions.update_note(note=note, changes={"title": "still secret"}, by=owner, now=now)
     upload = SimpleUploadedFile("f.txt", b"secret")
     attachments.store_file(note=note, name="f.txt", content=upload, by=owner, now=now)
     return note
@@ -209,7 +265,7 @@ def test_the_table(actors, route, verb, prefix):
         if "<" in route:
             thing = MAKE[route.partition("/<")[0]](owner)
             before = type(thing).objects.filter(pk=thing.pk).values().get()
-            url = prefix + route.replace("<int:pk>", str(thing.pk))
+            url = prefix + route.replace("<int:pk>", str(thing.pk)).replace("<int:version>", "1")
         if route in FILES and verb == "put":
             file = SimpleUploadedFile("g.gif", GIF)
             response = clients[actor].put(url, {FILES[route]: file}, format="multipart")

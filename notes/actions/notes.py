@@ -4,20 +4,37 @@ import datetime as dt
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.models import User
 from cloudnotes.errors import DomainError
-from notes import events
+from notes import events, history, merging
 from notes.actions import objects
-from notes.models import Note
+from notes.actions.versions import Expected, StaleVersion, lock, write
+from notes.models import Note, Revision
+
+KEPT_IN_TRASH = dt.timedelta(days=30)
+PURGED_AT_ONCE = 100
 
 
-class NoteGone(DomainError):
-    """The note was deleted between the look and the lock."""
+class Overlap(DomainError):
+    """Both sides changed the same lines, or both the title, or both the category.
 
-    status = 404
-    code = "not_found"
-    detail = "There is nothing here that you may see."
+    ``note_id`` tells the entrance whose current state to add to the problem.
+    """
+
+    status = 409
+    code = "merge_conflict"
+    detail = (
+        "Your change and one that was made meanwhile touch the same lines. Bring `yours` and "
+        "`current` together and send the result with the current version."
+    )
+
+    def __init__(self, note: Note, *, base: Revision, yours: dict[str, Any]) -> None:
+        super().__init__()
+        self.note_id = note.pk
+        told = {name: getattr(base, name) for name in ("title", "content", "category")}
+        self.members = {"base": told, "yours": yours}
 
 
 def create_note(
@@ -32,54 +49,120 @@ def create_note(
             category=category,
             created_at=now,
             updated_at=now,
+            state_since=now,
+            state_by=by,
+            state_credential=by.credential,
         )
         Note.attachment.related.set_cached_value(note, None)  # it has none: spares a query
         events.record("note_created", note=note, by=by)
     return note
 
 
-def update_note(*, note: Note, changes: dict[str, Any], by: User, now: dt.datetime) -> Note:
+def update_note(
+    *, note: Note, changes: dict[str, Any], by: User, now: dt.datetime, expected: Expected = None
+) -> Note:
     """Set the fields of ``changes`` (``title``, ``content``, ``category``) and return the note.
 
     Only what differs is written, and a write that changes nothing leaves the version alone.
-    Raises :class:`NoteGone`.
+    Raises :class:`notes.actions.versions.NoteGone` and
+    :class:`notes.actions.versions.StaleVersion`.
     """
     with transaction.atomic():
-        note = lock(note)
-        changed = [name for name, value in changes.items() if getattr(note, name) != value]
-        for name in changed:
-            setattr(note, name, changes[name])
-        if changed:
-            touch(note, fields=changed, now=now)
+        note = lock(note, expected=expected)
+        if write(note, changes, by=by, cause=Note.Cause.EDIT, now=now):
             events.record("note_updated", note=note, by=by)
     return note
 
 
-def delete_note(*, note: Note, by: User) -> None:
-    """Delete a note for good with its file; the object goes after the commit.
+def merge_note(
+    *, note: Note, changes: dict[str, Any], base_version: int, by: User, now: dt.datetime
+) -> tuple[Note, bool]:
+    """Bring ``changes``, made to an earlier version, into the note; return it and if that was so.
 
-    Raises :class:`NoteGone`.
+    Three-way: what both sides left alone stays, what one changed is taken, the content by lines.
+    The base comes from the history; where it is no longer there the version is stale. Raises
+    :class:`Overlap`, :class:`notes.actions.versions.StaleVersion`,
+    :class:`notes.actions.versions.NoteGone` and :class:`notes.actions.versions.ContentTooLong`.
     """
     with transaction.atomic():
         note = lock(note)
-        events.record("note_deleted", note=note, by=by)
-        objects.delete_after_commit(attachments__note=note)
-        Note.objects.filter(pk=note.pk).delete()
+        base = history.get_state(note, base_version)
+        if base is None:
+            raise StaleVersion(note)
+        is_stale = base.version != note.version
+        if is_stale:
+            changes = _merged(note, base, changes)
+        cause = Note.Cause.MERGE if is_stale else Note.Cause.EDIT
+        if write(note, changes, by=by, cause=cause, now=now):
+            events.record("note_updated", note=note, by=by)
+    return note, is_stale
 
 
-def lock(note: Note) -> Note:
-    """Return the note as it is now with its file, its row locked until the transaction ends.
+def _merged(note: Note, base: Revision, yours: dict[str, Any]) -> dict[str, Any]:
+    merged = {}
+    for name, value in yours.items():
+        merge = merging.merge if name == "content" else merging.merge_value
+        before, current = getattr(base, name), getattr(note, name)
+        try:
+            merged[name] = merge(base=before, yours=value, current=current)
+        except merging.Overlap:
+            raise Overlap(note, base=base, yours=yours) from None
+    return merged
 
-    Locked first and read by a second statement: PostgreSQL reads the locked row anew when it has
-    waited, but rows that are joined to it as they were before. Raises :class:`NoteGone`.
+
+def trash_note(*, note: Note, by: User, now: dt.datetime, expected: Expected = None) -> Note:
+    """Move a note to the trash, where it stays with file and history for 30 days.
+
+    Raises :class:`notes.actions.versions.NoteGone` and
+    :class:`notes.actions.versions.StaleVersion`.
     """
-    if not Note.objects.select_for_update().filter(pk=note.pk).values_list("pk").first():
-        raise NoteGone
-    return Note.objects.with_file().get(pk=note.pk)
+    with transaction.atomic():
+        note = lock(note, expected=expected)
+        write(note, {"trashed_at": now}, by=by, cause=Note.Cause.TRASH, now=now)
+        events.record("note_trashed", note=note, by=by)
+    return note
 
 
-def touch(note: Note, *, fields: list[str], now: dt.datetime) -> None:
-    """Save ``fields`` of a locked note as its next version."""
-    note.version += 1
-    note.updated_at = now
-    note.save(update_fields=[*fields, "version", "updated_at"])
+def restore_note(*, note: Note, by: User, now: dt.datetime, expected: Expected = None) -> Note:
+    """Take a note out of the trash and return it; one that is not in it stays as it is.
+
+    Raises :class:`notes.actions.versions.NoteGone` and
+    :class:`notes.actions.versions.StaleVersion`.
+    """
+    with transaction.atomic():
+        note = lock(note, expected=expected, even_trashed=True)
+        if write(note, {"trashed_at": None}, by=by, cause=Note.Cause.UNTRASH, now=now):
+            events.record("note_restored", note=note, by=by)
+    return note
+
+
+def purge_note(*, note: Note, by: User | None, expected: Expected = None) -> None:
+    """Delete a note for good with its history and file; the object goes after the commit.
+
+    Raises :class:`notes.actions.versions.NoteGone` and
+    :class:`notes.actions.versions.StaleVersion`.
+    """
+    with transaction.atomic():
+        _purge(lock(note, expected=expected, even_trashed=True), by=by)
+
+
+def purge_due() -> bool:
+    """Delete some of the notes that have been in the trash for 30 days; a worker's job.
+
+    Returns whether there may be more.
+    """
+    due = Note.objects.filter(trashed_at__lte=timezone.now() - KEPT_IN_TRASH)
+    ids = list(due.order_by("trashed_at", "pk").values_list("pk", flat=True)[:PURGED_AT_ONCE])
+    for pk in ids:
+        with transaction.atomic():
+            # Somebody may have taken it out just now, and another worker may be at it.
+            note = due.select_for_update(skip_locked=True).filter(pk=pk).first()
+            if note is not None:
+                _purge(note, by=None)
+    return len(ids) == PURGED_AT_ONCE
+
+
+def _purge(note: Note, *, by: User | None) -> None:
+    objects.delete_after_commit(attachments__note=note)
+    Note.objects.filter(pk=note.pk).delete()
+    events.record("note_deleted", note=note, by=by)

@@ -1,24 +1,23 @@
-"""``notes``: list, create, read, replace, change and delete; ``notes/{id}/title``."""
+"""``notes``: list, create, read, replace, change, delete and restore; ``notes/{id}/title``."""
 
-from typing import Any, ClassVar
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
-from rest_framework.decorators import action
-from rest_framework.exceptions import PermissionDenied
-from rest_framework.permissions import IsAuthenticated
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.fields import CategoryField
 from accounts.authentication import caller
-from accounts.permissions import HasScope
-from notes import access
+from notes import access, history
 from notes.actions import notes as note_actions
-from notes.api.attachments import FileSerializer
-from notes.api.permissions import SCOPES, NotePermission
+from notes.actions import versions
+from notes.api import preconditions
+from notes.api.representation import NoteEndpoint, NoteSerializer
 from notes.models import Note
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
 
@@ -27,7 +26,8 @@ class TextField(serializers.CharField):
     """Text and nothing else: DRF would make text of numbers, and change them on the way."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=False, allow_blank=True, **options)
+        options.setdefault("allow_blank", True)
+        super().__init__(trim_whitespace=False, **options)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -56,34 +56,6 @@ class TitleField(TextField):
         super().__init__(max_length=200, **options)
 
 
-class NoteSerializer(serializers.ModelSerializer[Note]):
-    """A note as it is read."""
-
-    file = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Note
-        fields = (
-            "id",
-            "title",
-            "content",
-            "category",
-            "version",
-            "file",
-            "created_at",
-            "updated_at",
-        )
-        read_only_fields = fields
-
-    @extend_schema_field(FileSerializer(allow_null=True))
-    def get_file(self, note: Note) -> dict[str, Any] | None:
-        attachment = note.get_attachment()
-        if attachment is None:
-            return None
-        data: dict[str, Any] = FileSerializer(attachment, context=self.context).data
-        return data
-
-
 class NoteWriteSerializer(serializers.Serializer[Any]):
     """A note as it is written."""
 
@@ -92,30 +64,69 @@ class NoteWriteSerializer(serializers.Serializer[Any]):
     category = CategoryField(required=False)
 
 
+class MergedNoteSerializer(NoteSerializer):
+    """A note that was written; ``merged`` when the write was merged with others."""
+
+    merged = serializers.BooleanField(required=False)
+
+    class Meta(NoteSerializer.Meta):
+        fields = (*NoteSerializer.Meta.fields, "merged")
+        read_only_fields = fields
+
+
 class TitleSerializer(serializers.Serializer[Any]):
     """A title alone."""
 
     title = TitleField()
 
 
-class NoteViewSet(viewsets.GenericViewSet[Note]):
+class ListSerializer(serializers.Serializer[Any]):
+    """Which notes to list."""
+
+    trashed = serializers.BooleanField(
+        default=False, help_text="The notes in the trash instead of the others."
+    )
+    as_of = serializers.DateTimeField(
+        required=False, help_text="The notes as they were at this time, the last created first."
+    )
+
+
+class DeleteSerializer(serializers.Serializer[Any]):
+    """How to delete."""
+
+    permanent = serializers.BooleanField(
+        default=False, help_text="For good, with history and file, from the trash or past it."
+    )
+
+
+class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     """The notes that the caller may see."""
 
-    permission_classes = (IsAuthenticated, HasScope, NotePermission)
-    scopes: ClassVar = SCOPES
     serializer_class = NoteSerializer
-    queryset = Note.objects.none()
     keyset = "updated_at"
     heavy_column = "content"
-    max_json_bytes = settings.MAX_JSON_BYTES
+    cursor_scope: tuple[str, ...] = ()
 
-    def get_queryset(self) -> NoteQuerySet:
-        return Note.objects.visible_to(caller(self.request)).with_file()
-
+    @extend_schema(parameters=[ListSerializer])
     def list(self, request: Request) -> Response:
         """List notes, the last edited first."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        asked = ListSerializer(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        notes = Note.objects.visible_to(caller(request)).with_file()
+        if time := asked.validated_data.get("as_of"):
+            return self.get_paginated_response(self._as_of(notes, time))
+        notes = notes.trashed() if asked.validated_data["trashed"] else notes.live()
+        self.cursor_scope = ("trashed",) if asked.validated_data["trashed"] else ()
+        page = versions.give(self.paginate_queryset(notes) or [], within=notes, now=timezone.now())
+        return self.get_paginated_response([self.note_data(note) for note in page])
+
+    def _as_of(self, notes: NoteQuerySet, time: dt.datetime) -> Sequence[dict[str, Any]]:
+        self.keyset, self.heavy_column = "created_at", "content_then"
+        self.cursor_scope = ("as_of", time.isoformat())
+        then = history.as_of(notes, time, caller(self.request).limited_to_category)
+        return [
+            self.note_data(note) for note in history.rewound(self.paginate_queryset(then) or [])
+        ]
 
     @extend_schema(request=NoteWriteSerializer, responses={201: NoteSerializer})
     def create(self, request: Request) -> Response:
@@ -126,32 +137,67 @@ class NoteViewSet(viewsets.GenericViewSet[Note]):
         fields = {"category": user.limited_to_category, **given.validated_data}
         self._check_category(fields)
         note = note_actions.create_note(**fields, by=user, now=timezone.now())
-        answer = self.get_serializer(note).data
-        location = request.build_absolute_uri(f"{request.path.rstrip('/')}/{note.pk}")
-        return Response(answer, status=201, headers={"Location": location})
+        answer = self.answer(note, status=201)
+        answer.headers["Location"] = request.build_absolute_uri(
+            f"{request.path.rstrip('/')}/{note.pk}"
+        )
+        return answer
 
+    @extend_schema(responses={200: NoteSerializer, 304: None})
     def retrieve(self, request: Request, pk: int) -> Response:
-        """Read one note."""
-        return Response(self.get_serializer(self.get_object()).data)
+        """Read one note; with `If-None-Match`, only if it is in another version."""
+        if "If-None-Match" in request.headers:
+            version = self.get_queryset().filter(pk=pk).values_list("version", flat=True).first()
+            if version is not None and preconditions.is_known(request, version):
+                return Response(status=304, headers={"ETag": preconditions.etag(version)})
+        notes = self.get_queryset()
+        found = versions.give([self.get_object()], within=notes, now=timezone.now())
+        if not found:
+            raise NotFound
+        return self.answer(found[0])
 
-    @extend_schema(request=NoteWriteSerializer, responses={200: NoteSerializer})
+    @extend_schema(request=NoteWriteSerializer, responses={200: MergedNoteSerializer})
     def update(self, request: Request, pk: int) -> Response:
-        """Replace title and content; the category stays unless it is sent."""
+        """Replace title and content; the category stays unless it is sent.
+
+        With `Prefer: merge` a change of an earlier version, the one in `If-Match`, is merged.
+        """
         return self._write(request, NoteWriteSerializer(data=request.data))
 
-    @extend_schema(request=NoteWriteSerializer(partial=True), responses={200: NoteSerializer})
+    @extend_schema(request=NoteWriteSerializer(partial=True), responses={200: MergedNoteSerializer})
     def partial_update(self, request: Request, pk: int) -> Response:
-        """Change what is sent and leave the rest."""
+        """Change what is sent and leave the rest.
+
+        With `Prefer: merge` a change of an earlier version, the one in `If-Match`, is merged.
+        """
         return self._write(request, NoteWriteSerializer(data=request.data, partial=True))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(parameters=[DeleteSerializer], responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
-        """Delete a note with its file."""
-        note_actions.delete_note(note=self.get_object(), by=caller(request))
+        """Move a note to the trash, where it stays for 30 days."""
+        asked = DeleteSerializer(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        expected = preconditions.expected_versions(request)
+        if asked.validated_data["permanent"]:
+            self.even_trashed = True
+            note_actions.purge_note(note=self.get_object(), by=caller(request), expected=expected)
+        else:
+            note_actions.trash_note(
+                note=self.get_object(), by=caller(request), expected=expected, now=timezone.now()
+            )
         return Response(status=204)
 
-    @extend_schema(request=TitleSerializer, responses={200: NoteSerializer})
-    @action(detail=True, methods=["put"])
+    @extend_schema(request=None, responses={200: NoteSerializer})
+    def restore(self, request: Request, pk: int) -> Response:
+        """Take a note out of the trash."""
+        expected = preconditions.expected_versions(request)
+        return self.answer(
+            note_actions.restore_note(
+                note=self.get_object(), by=caller(request), expected=expected, now=timezone.now()
+            )
+        )
+
+    @extend_schema(request=TitleSerializer, responses={200: MergedNoteSerializer})
     def title(self, request: Request, pk: int) -> Response:
         """Change the title alone."""
         return self._write(request, TitleSerializer(data=request.data))
@@ -162,10 +208,21 @@ class NoteViewSet(viewsets.GenericViewSet[Note]):
             raise PermissionDenied
 
     def _write(self, request: Request, given: serializers.Serializer[Any]) -> Response:
-        note = self.get_object()
+        note, now = self.get_object(), timezone.now()
+        expected = preconditions.expected_versions(request)
         given.is_valid(raise_exception=True)
-        self._check_category(given.validated_data)
-        note = note_actions.update_note(
-            note=note, changes=given.validated_data, by=caller(request), now=timezone.now()
+        changes, user = given.validated_data, caller(request)
+        self._check_category(changes)
+        if not (preconditions.wants_merge(request) and expected and len(expected) == 1):
+            return self.answer(
+                note_actions.update_note(
+                    note=note, changes=changes, by=user, now=now, expected=expected
+                )
+            )
+        (base,) = expected
+        note, is_merged = note_actions.merge_note(
+            note=note, changes=changes, base_version=base, by=user, now=now
         )
-        return Response(self.get_serializer(note).data)
+        answer = self.answer(note, **({"merged": True} if is_merged else {}))
+        answer.headers["Preference-Applied"] = "merge"
+        return answer

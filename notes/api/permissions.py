@@ -26,6 +26,8 @@ SCOPES = {
     "PATCH": "notes:write",
     "DELETE": "notes:write",
 }
+# Where a POST replaces something.
+WRITING_SCOPES = {**SCOPES, "POST": "notes:write"}
 
 
 class NotePermission(BasePermission):

@@ -2,22 +2,44 @@
 
 from django.urls import path
 
-from notes.api import attachments, notes
+from notes.api import attachments, edits, notes, revisions, rewinding, sync
+from notes.api.permissions import WRITING_SCOPES
+
+note = notes.NoteViewSet.as_view
+revision = revisions.RevisionViewSet.as_view
 
 urlpatterns = [
-    path("notes", notes.NoteViewSet.as_view({"get": "list", "post": "create"}), name="notes"),
+    path("notes", note({"get": "list", "post": "create"}), name="notes"),
     path(
         "notes/<int:pk>",
-        notes.NoteViewSet.as_view(
-            {
-                "get": "retrieve",
-                "put": "update",
-                "patch": "partial_update",
-                "delete": "destroy",
-            }
-        ),
+        note({"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}),
         name="note",
     ),
-    path("notes/<int:pk>/title", notes.NoteViewSet.as_view({"put": "title"}), name="note-title"),
+    path("notes/<int:pk>/title", note({"put": "title"}), name="note-title"),
+    path(
+        "notes/<int:pk>/restore",
+        note({"post": "restore"}, even_trashed=True, scopes=WRITING_SCOPES),
+        name="note-restore",
+    ),
     path("notes/<int:pk>/file", attachments.NoteFileView.as_view(), name="note-file"),
+    path("notes/<int:pk>/edits", edits.EditsView.as_view(), name="note-edits"),
+    path("notes/<int:pk>/revisions", revision({"get": "list"}), name="revisions"),
+    path(
+        "notes/<int:pk>/revisions/<int:version>",
+        revision({"get": "retrieve", "patch": "partial_update"}),
+        name="revision",
+    ),
+    path(
+        "notes/<int:pk>/revisions/<int:version>/diff",
+        revision({"get": "diff"}),
+        name="revision-diff",
+    ),
+    path(
+        "notes/<int:pk>/revisions/<int:version>/restore",
+        revision({"post": "restore"}, even_trashed=False),
+        name="revision-restore",
+    ),
+    path("sync", sync.SyncView.as_view(), name="sync"),
+    path("sync/digest", sync.DigestView.as_view(), name="sync-digest"),
+    path("rewind", rewinding.RewindView.as_view(), name="rewind"),
 ]

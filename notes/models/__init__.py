@@ -1,8 +1,19 @@
 """The tables of notes."""
 
 from notes.models.attachments import Attachment
+from notes.models.changes import Change, Feed, Generation
 from notes.models.imports import ImportedItem
 from notes.models.notes import Note
 from notes.models.objects import StoredObject
+from notes.models.revisions import Revision
 
-__all__ = ["Attachment", "ImportedItem", "Note", "StoredObject"]
+__all__ = [
+    "Attachment",
+    "Change",
+    "Feed",
+    "Generation",
+    "ImportedItem",
+    "Note",
+    "Revision",
+    "StoredObject",
+]

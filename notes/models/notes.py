@@ -6,7 +6,8 @@ from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Left
+from django.db.models.functions import Left, Now
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from accounts import categories
@@ -20,22 +21,32 @@ MAX_TITLE_LENGTH = 200
 MAX_CONTENT_BYTES = 2**20
 
 
+def filed_within(category: str) -> Q:
+    """Return the condition that a row's category is this one or below it; none for ``''``."""
+    if not category:
+        return Q()
+    below = category + categories.SEPARATOR
+    # Not `startswith`: SQLite's LIKE takes upper and lower case for the same.
+    return Q(category=category) | Q(Exact(Left("category", len(below)), below))
+
+
 class NoteQuerySet(models.QuerySet["Note"]):
     """Questions about notes."""
 
     def visible_to(self, user: "User") -> "NoteQuerySet":
-        """Return the notes that a user may know of: their own.
+        """Return the notes that a user may know of: their own, those in the trash too.
 
         Through a token that is limited to a category, those of it and below it.
         """
-        own = self.filter(owner_id=user.pk)
-        if limit := user.limited_to_category:
-            below = limit + categories.SEPARATOR
-            # Not `startswith`: SQLite's LIKE takes upper and lower case for the same.
-            own = own.alias(start=Left("category", len(below))).filter(
-                Q(category=limit) | Q(start=below)
-            )
-        return own
+        return self.filter(filed_within(user.limited_to_category), owner_id=user.pk)
+
+    def live(self) -> "NoteQuerySet":
+        """Return the notes that are not in the trash."""
+        return self.filter(trashed_at=None)
+
+    def trashed(self) -> "NoteQuerySet":
+        """Return the notes in the trash."""
+        return self.filter(trashed_at__isnull=False)
 
     def with_file(self) -> "NoteQuerySet":
         """Load with each note all that its serializer reads."""
@@ -46,8 +57,30 @@ class Note(models.Model):
     """A text in Markdown with a title. Belongs to its owner and dies with the account.
 
     ``version`` starts at 1 and rises by one with every change of what readers see; ``content`` is
-    at most 1 MiB in UTF-8.
+    at most 1 MiB in UTF-8. A note in the trash has ``trashed_at``; it is live otherwise.
+
+    What ``KEPT`` names is the note's state, and a write that replaces it keeps it as a revision.
+    Until then the ``state_…`` columns hold what the revision will say of it: the version that it
+    began with, since when it is, who wrote it, why and with which credential. ``state_given``
+    says that a reader was given it, who may come back with it as the base of a change.
     """
+
+    KEPT = ("title", "content", "category", "trashed_at")
+
+    class Cause(models.TextChoices):
+        """What brought a state about."""
+
+        CREATE = "create"
+        EDIT = "edit"
+        APPEND = "append"
+        PREPEND = "prepend"
+        REPLACE = "replace"
+        TOGGLE_TASK = "toggle_task"
+        MERGE = "merge"
+        TRASH = "trash"
+        UNTRASH = "untrash"
+        RESTORE = "restore"
+        REWIND = "rewind"
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -62,14 +95,42 @@ class Note(models.Model):
     version = models.PositiveIntegerField(default=1, db_default=1)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
+    trashed_at = models.DateTimeField(null=True, blank=True)
+
+    state_version = models.PositiveIntegerField(default=1, db_default=1)
+    state_since = models.DateTimeField(default=timezone.now, db_default=Now())
+    state_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    state_cause = models.CharField(
+        max_length=20, choices=Cause.choices, default=Cause.CREATE, db_default=Cause.CREATE
+    )
+    state_credential = models.CharField(max_length=40, blank=True, default="", db_default="")
+    state_given = models.BooleanField(default=False, db_default=True)
 
     objects = NoteQuerySet.as_manager()
 
     class Meta:
-        constraints = [ForeignKeyConstraint(field="owner", name="notes_die_with_their_owner")]
+        constraints = [
+            ForeignKeyConstraint(field="owner", name="notes_die_with_their_owner"),
+            ForeignKeyConstraint(
+                field="state_by", on_delete="SET NULL", name="notes_outlive_their_last_author"
+            ),
+        ]
         indexes = [
             # A user's notes, newest edit first, by keyset; also the cascade from the owner.
             models.Index(fields=["owner", "-updated_at", "-id"], name="notes_by_recent_edit"),
+            # What the worker deletes after its time in the trash.
+            models.Index(
+                fields=["trashed_at"],
+                condition=Q(trashed_at__isnull=False),
+                name="notes_in_the_trash",
+            ),
         ]
 
     def __str__(self) -> str:

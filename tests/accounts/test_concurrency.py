@@ -107,5 +107,5 @@ def test_parallel_replacements_of_one_file_leave_one_object(server, s3):
 
     assert set(in_parallel(16, upload)) == {200}
     assert len(s3.keys(bucket) - before) == 1
-    requests.delete(f"{server.api}/notes/{note['id']}", headers=header, timeout=10)
+    requests.delete(f"{server.api}/notes/{note['id']}?permanent=true", headers=header, timeout=10)
     assert s3.keys(bucket) == before

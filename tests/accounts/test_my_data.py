@@ -34,6 +34,7 @@ def settle(name):
     client = client_of(user)
     client.get("/api/v1/auth/me")
     note = note_actions.create_note(title=f"{name} title", content=f"{name} text", by=user, now=now)
+    note_actions.update_note(note=note, changes={"title": f"{name} renamed"}, by=user, now=now)
     file = io.BytesIO(f"{name} file".encode())
     attachments.store_file(note=note, name=f"{name}.txt", content=file, by=user, now=now)
     imports.import_item(owner=user, source=f"{name} 1", title=name, content=name, created_at=now)
@@ -65,7 +66,7 @@ def traces(user, name):
     found = []
     for model, row in rows():
         for column, value in row.items():
-            names = model is not User and column in ("user_id", "owner_id")
+            names = model is not User and column in ("user_id", "owner_id", "by_id", "state_by_id")
             if (names and value == user.pk) or name in str(value).casefold():
                 found.append((model._meta.label, column))
     return found
@@ -81,6 +82,7 @@ def test_nothing_is_left(stored_keys, django_capture_on_commit_callbacks, way):
         "accounts.User", "accounts.Session", "accounts.Mail", "accounts.Contact",
         "accounts.PersonalAccessToken", "accounts.SecondFactor", "accounts.Avatar",
         "notes.Note", "notes.Attachment", "notes.ImportedItem",
+        "notes.Revision", "notes.Feed", "notes.Change",
         "admin.LogEntry", "sessions.Session",
     }  # fmt: skip
     of_bob = sorted(traces(bob, "bob"))

@@ -21,3 +21,4 @@ def test_visible_to_and_can_agree(alice, bob, carol, person, may):
     for verb in ("read", "edit", "delete"):
         assert access.can(user, verb, note) == (verb in may)
     assert (note in Note.objects.visible_to(user)) == access.can(user, "read", note)
+    assert (user.pk in access.audience(note)) == access.can(user, "read", note)

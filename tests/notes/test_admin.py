@@ -66,9 +66,9 @@ def test_an_opened_note_is_shown_and_cannot_be_changed(staff, note):
 @pytest.mark.parametrize("one", [True, False])
 def test_deleting_goes_through_the_action(staff, note, one, monkeypatch):
     deleted = []
-    action = actions.delete_note
+    action = actions.purge_note
     monkeypatch.setattr(
-        actions, "delete_note", lambda **given: (deleted.append(given["note"].pk), action(**given))
+        actions, "purge_note", lambda **given: (deleted.append(given["note"].pk), action(**given))
     )
     if one:
         staff.post(reverse("admin:notes_note_delete", args=[note.pk]), {"post": "yes"})

@@ -86,7 +86,7 @@ def test_deleting_note_or_account_deletes_the_object(as_alice, alice, bob, note_
     put(as_bob, f"/api/v1/notes/{kept['id']}", b"bob's")
     put(as_alice, note_url, b"one")
     assert len(stored_keys()) == 2
-    as_alice.delete(note_url)
+    as_alice.delete(f"{note_url}?permanent=true")
     assert len(stored_keys()) == 1
     again = as_alice.post("/api/v1/notes", {"title": "t"}, format="json").json()
     put(as_alice, f"/api/v1/notes/{again['id']}", b"two")
@@ -209,7 +209,7 @@ class TestCrashes:
         let_go = {
             "replace": lambda: put(as_alice, note_url, b"new"),
             "remove": lambda: as_alice.delete(f"{note_url}/file"),
-            "note": lambda: as_alice.delete(note_url),
+            "note": lambda: as_alice.delete(f"{note_url}?permanent=true"),
             "account": lambda: as_alice.delete(account, {"password": PASSWORD}, format="json"),
         }
         put(as_alice, note_url, b"old")
@@ -260,7 +260,7 @@ class TestCrashes:
 def test_a_slow_storage_does_not_hold_up_the_answer(as_alice, note_url, stored_keys, monkeypatch):
     put(as_alice, note_url, b"old")
     monkeypatch.setattr(objects, "PATIENCE_SECONDS", -1)
-    assert as_alice.delete(note_url).status_code == 204
+    assert as_alice.delete(f"{note_url}?permanent=true").status_code == 204
     assert len(stored_keys()) == 1
     assert objects.sweep(now=timezone.now()) == 1
     assert stored_keys() == set()
@@ -296,7 +296,7 @@ def test_an_outage_of_s3_is_503_for_files_and_nothing_for_notes(as_alice, note_u
     assert (response.status_code, response.json()["code"]) == (503, "storage_unavailable")
     assert int(response.headers["Retry-After"]) > 0
     assert as_alice.patch(note_url, {"title": "still"}, format="json").status_code == 200
-    assert as_alice.delete(note_url).status_code == 204
+    assert as_alice.delete(f"{note_url}?permanent=true").status_code == 204
 
 
 def test_signed_links_end_and_cannot_be_changed(as_alice, note_url, bucket, s3, monkeypatch):

@@ -448,7 +448,7 @@ def test_a_note_that_its_owner_changed_or_deleted_stays_so(bring):
     client = client_of(dora)
     changed, deleted = dora.notes.order_by("pk")
     client.patch(f"/api/v1/notes/{changed.pk}", {"title": "Mine now"}, format="json")
-    assert client.delete(f"/api/v1/notes/{deleted.pk}").status_code == 204
+    assert client.delete(f"/api/v1/notes/{deleted.pk}?permanent=true").status_code == 204
     assert ImportedItem.objects.get(source="two").note_id is None
     assert "Items: 0 imported, 3 already there" in bring(STORE)
     assert [note.title for note in dora.notes.all()] == ["Mine now"]

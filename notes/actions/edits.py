@@ -1,0 +1,91 @@
+"""Small changes to a note's text that need no whole body and no precondition."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Literal
+
+from django.db import transaction
+
+from accounts.models import User
+from cloudnotes.errors import DomainError
+from notes import events, markup
+from notes.actions.versions import Expected, lock, write
+from notes.models import Note
+
+Kind = Literal["append", "prepend", "replace", "toggle_task"]
+
+
+class NotExactlyOnce(DomainError):
+    """The text to replace does not occur exactly once; the problem says how often it does."""
+
+    status = 409
+    code = "not_exactly_once"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"The text to replace occurs {count} times. Send more of what stands around it, so "
+            "that it occurs exactly once."
+            if count
+            else "The text to replace does not occur. Read the note and send what it says."
+        )
+        self.members = {"count": count}
+
+
+class NoSuchTask(DomainError):
+    """There are fewer checkboxes; the problem says how many."""
+
+    status = 409
+    code = "no_such_task"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"The note has {count} checkboxes. Read it and count again.")
+        self.members = {"count": count}
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What to do to the content.
+
+    ``text`` is put on lines of its own at the end (``append``) or the beginning (``prepend``), or
+    in the place of ``old``, which must occur exactly once (``replace``). ``task`` is the number of
+    the checkbox to toggle, from 1.
+    """
+
+    kind: Kind
+    text: str = ""
+    old: str = ""
+    task: int = 0
+
+
+def edit_note(
+    *, note: Note, edit: Edit, by: User, now: dt.datetime, expected: Expected = None
+) -> Note:
+    """Change the content as it is under the lock and return the note. Always a revision.
+
+    Raises :class:`NotExactlyOnce`, :class:`NoSuchTask`,
+    :class:`notes.actions.versions.ContentTooLong`, :class:`notes.actions.versions.NoteGone` and
+    :class:`notes.actions.versions.StaleVersion`.
+    """
+    with transaction.atomic():
+        note = lock(note, expected=expected)
+        content = _edited(note.content, edit)
+        if write(note, {"content": content}, by=by, cause=Note.Cause(edit.kind), now=now):
+            events.record("note_updated", note=note, by=by)
+    return note
+
+
+def _edited(content: str, edit: Edit) -> str:
+    try:
+        match edit.kind:
+            case "append":
+                return markup.append(content, edit.text)
+            case "prepend":
+                return markup.prepend(content, edit.text)
+            case "replace":
+                return markup.replace_once(content, edit.old, edit.text)
+            case "toggle_task":
+                return markup.toggle_task(content, edit.task)
+    except markup.NotExactlyOnce as error:
+        raise NotExactlyOnce(error.count) from None
+    except markup.NoSuchTask as error:
+        raise NoSuchTask(error.count) from None

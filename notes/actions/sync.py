@@ -1,0 +1,202 @@
+"""Many changes of one client at once, each answered by itself."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.db import transaction
+
+from accounts.models import User
+from cloudnotes.errors import DomainError
+from notes import access, history
+from notes.actions import notes as note_actions
+from notes.actions.versions import StaleVersion
+from notes.models import Change, Feed, Generation, Note, Revision
+from notes.models.changes import new_generation
+
+MAX_OPERATIONS = 500
+
+
+class NotThere(DomainError):
+    """There is no such note, or none that the user may see."""
+
+    status = 404
+    code = "not_found"
+    detail = "There is no note of this id that you may see."
+
+
+class Deleted(DomainError):
+    """The note was deleted, or moved to the trash, meanwhile."""
+
+    status = 409
+    code = "deleted"
+    detail = "The note was deleted meanwhile. To keep your change, restore it or create a new one."
+
+
+class OutsideOfCategory(DomainError):
+    """The access token may not put a note there."""
+
+    status = 403
+    code = "forbidden"
+    detail = "The access token may not put a note into this category."
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One change that a client has made.
+
+    The note is named by ``note_id`` or, where the client does not know that yet, by the
+    ``client_id`` that it was or is created with. ``fields`` are of title, content and category.
+    """
+
+    kind: Literal["create", "update", "delete"]
+    note_id: int | None
+    client_id: str | None
+    base_version: int
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an operation.
+
+    ``note`` is the note as it is now, None if it is deleted or there never was one. It
+    ``differs`` from what the client has when somebody else wrote it too. ``error`` tells why an
+    operation was refused or conflicts.
+    """
+
+    status: Literal["applied", "conflict", "refused"]
+    note_id: int | None
+    note: Note | None = None
+    differs: bool = False
+    is_merged: bool = False
+    error: DomainError | None = None
+
+
+def apply(
+    *, operations: Sequence[Operation], merge: bool, by: User, now: dt.datetime
+) -> list[Outcome]:
+    """Carry out at most 500 operations in their order and return what became of each.
+
+    One transaction for all that can be applied. Safe to send twice: what was applied before is
+    known by its ``client_id`` or its result. With ``merge`` a change of an earlier version is
+    merged where that is possible without asking.
+    """
+    with transaction.atomic():
+        known = _get_known(operations, by)
+        ids = {operation.note_id for operation in operations if operation.note_id}
+        # Every lock in the order that all writers have: notes by their ids, then the feed.
+        list(
+            Note.objects.select_for_update()
+            .filter(pk__in=ids | set(known.values()), owner=by)
+            .order_by("pk")
+            .values_list("pk")
+        )
+        Feed.objects.hold(by.pk)
+        known = _get_known(operations, by)  # somebody may have created one while we waited
+        return [
+            _apply(operation, known=known, merge=merge, by=by, now=now) for operation in operations
+        ]
+
+
+def start_generation(*, instead_of: str) -> None:
+    """Make every client begin anew, once for the generation that it finds."""
+    Generation.objects.filter(name=instead_of).update(name=new_generation())
+
+
+def _get_known(operations: Sequence[Operation], user: User) -> dict[str, int]:
+    """Return the notes of the client ids that were used before."""
+    used = [operation.client_id for operation in operations if operation.client_id]
+    found = Change.objects.filter(user=user, client_id__in=used)
+    return {str(client_id): pk for client_id, pk in found.values_list("client_id", "note_id")}
+
+
+def _apply(
+    operation: Operation, *, known: dict[str, int], merge: bool, by: User, now: dt.datetime
+) -> Outcome:
+    note_id = operation.note_id or known.get(operation.client_id or "")
+    note = Note.objects.visible_to(by).with_file().filter(pk=note_id or 0).first()
+    try:
+        if operation.kind == "create":
+            return _create(operation, note_id, note, known=known, by=by, now=now)
+        if note_id is None or (note is None and not _was_deleted(note_id, by)):
+            raise NotThere
+        if operation.kind == "delete":
+            return _delete(operation, note_id, note, by=by, now=now)
+        if note is None or note.trashed_at is not None:
+            return Outcome("conflict", note_id, error=Deleted())
+        return _update(operation, note, merge=merge, by=by, now=now)
+    except DomainError as error:
+        return Outcome("refused", None, error=error)
+
+
+def _create(
+    operation: Operation,
+    note_id: int | None,
+    note: Note | None,
+    *,
+    known: dict[str, int],
+    by: User,
+    now: dt.datetime,
+) -> Outcome:
+    if note_id is not None:
+        there = note if note and note.trashed_at is None else None
+        return Outcome("applied", note_id, there, differs=there is None or there.version > 1)
+    _check_category(operation, by)
+    note = note_actions.create_note(**operation.fields, by=by, now=now)
+    if operation.client_id:
+        Change.objects.filter(user=by, note=note).update(client_id=operation.client_id)
+        known[operation.client_id] = note.pk
+    return Outcome("applied", note.pk, note)
+
+
+def _update(
+    operation: Operation, note: Note, *, merge: bool, by: User, now: dt.datetime
+) -> Outcome:
+    _check_category(operation, by)
+    base, changes, is_merged = operation.base_version, operation.fields, False
+    try:
+        if merge:
+            note, is_merged = note_actions.merge_note(
+                note=note, changes=changes, base_version=base, by=by, now=now
+            )
+        else:
+            note = note_actions.update_note(
+                note=note, changes=changes, by=by, now=now, expected={base}
+            )
+    except (StaleVersion, note_actions.Overlap) as error:
+        if _says(note, changes) or _says(history.get_state(note, base + 1), changes):
+            return Outcome("applied", note.pk, note, differs=True)  # sent before
+        return Outcome("conflict", note.pk, note, differs=True, error=error)
+    return Outcome("applied", note.pk, note, differs=is_merged, is_merged=is_merged)
+
+
+def _delete(
+    operation: Operation, note_id: int, note: Note | None, *, by: User, now: dt.datetime
+) -> Outcome:
+    if note is None or note.trashed_at is not None:
+        return Outcome("applied", note_id)
+    try:
+        note_actions.trash_note(note=note, by=by, now=now, expected={operation.base_version})
+    except StaleVersion as error:
+        return Outcome("conflict", note_id, note, differs=True, error=error)
+    return Outcome("applied", note_id)
+
+
+def _was_deleted(note_id: int, user: User) -> bool:
+    """Return whether a user had this note, and it is gone for good."""
+    had = Change.objects.filter(user=user, note=note_id).exists()
+    return had and not Note.objects.filter(pk=note_id).exists()
+
+
+def _says(state: Note | Revision | None, changes: dict[str, Any]) -> bool:
+    return state is not None and all(
+        getattr(state, name) == value for name, value in changes.items()
+    )
+
+
+def _check_category(operation: Operation, user: User) -> None:
+    category = operation.fields.get("category")
+    if category is not None and not access.may_file_under(user, category):
+        raise OutsideOfCategory

@@ -1,0 +1,170 @@
+"""From one version of a note to the next: lock, check, keep what is replaced, write.
+
+Every action that changes a note goes through :func:`lock` and :func:`write` or :func:`touch`.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import User
+from cloudnotes.errors import DomainError
+from notes.models import Note, Revision
+from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
+
+# A client that saves every few seconds makes one revision in this time, not a hundred.
+COALESCED_WITHIN = dt.timedelta(minutes=5)
+# Longer by what the clocks of two hosts may differ.
+GIVEN_WITHIN = COALESCED_WITHIN + dt.timedelta(minutes=1)
+
+Expected = Collection[int] | None
+
+
+class NoteGone(DomainError):
+    """The note was deleted, or moved to the trash, between the look and the lock."""
+
+    status = 404
+    code = "not_found"
+    detail = "There is nothing here that you may see."
+
+
+class StaleVersion(DomainError):
+    """The note is not in a version that the caller expects it to be in.
+
+    ``note_id`` tells the entrance whose current state to add to the problem.
+    """
+
+    status = 412
+    code = "stale_version"
+    detail = (
+        "The note has changed since the version that you named. Take it from `current`, bring your "
+        "change into it and send that with its version."
+    )
+
+    def __init__(self, note: Note) -> None:
+        super().__init__()
+        self.note_id = note.pk
+
+
+class ContentTooLong(DomainError):
+    """What a change would make of the content is above the limit."""
+
+    status = 400
+    code = "max_bytes"
+    detail = f"The note's content would have more than {MAX_CONTENT_BYTES} bytes in UTF-8."
+    field = "content"
+
+
+def lock(note: Note, *, expected: Expected = None, even_trashed: bool = False) -> Note:
+    """Return the note as it is now with its file, its row locked until the transaction ends.
+
+    Locked first and read by a second statement: PostgreSQL reads the locked row anew when it has
+    waited, but rows that are joined to it as they were before. ``expected`` are the versions that
+    the caller knows of, None for whatever it is. Raises :class:`NoteGone` and
+    :class:`StaleVersion`.
+    """
+    if not Note.objects.select_for_update().filter(pk=note.pk).values_list("pk").first():
+        raise NoteGone
+    locked = Note.objects.with_file().get(pk=note.pk)
+    if locked.trashed_at is not None and not even_trashed:
+        raise NoteGone
+    if expected is not None and locked.version not in expected:
+        raise StaleVersion(locked)
+    return locked
+
+
+def write(
+    note: Note, changes: dict[str, Any], *, by: User | None, cause: Note.Cause, now: dt.datetime
+) -> bool:
+    """Bring a locked note into its next state and return whether that differs.
+
+    ``changes`` are of the fields in ``Note.KEPT``. What is replaced is kept as a revision, unless
+    the write goes on with what its author has just begun (see :func:`_goes_on`). A write that
+    changes nothing leaves the version alone. Raises :class:`ContentTooLong`.
+    """
+    changed = [name for name, value in changes.items() if getattr(note, name) != value]
+    if not changed:
+        return False
+    if len(changes.get("content", "").encode()) > MAX_CONTENT_BYTES:
+        raise ContentTooLong
+    now = max(now, note.updated_at)  # the clock of another host may be ahead
+    credential = by.credential if by else ""
+    if not _goes_on(note, changes, changed, by=by, cause=cause, now=now):
+        Revision.of(note, replaced_at=now).save(force_insert=True)
+        note.state_since = now
+    for name in changed:
+        setattr(note, name, changes[name])
+    note.state_version = note.version + 1
+    note.state_by, note.state_cause, note.state_credential = by, cause, credential
+    note.state_given = False
+    state = ("version", "since", "by", "cause", "credential", "given")
+    touch(note, fields=[*changed, *(f"state_{name}" for name in state)], now=now)
+    return True
+
+
+def touch(note: Note, *, fields: Sequence[str] = (), now: dt.datetime) -> None:
+    """Save ``fields`` of a locked note as its next version."""
+    note.version += 1
+    note.updated_at = max(now, note.updated_at)
+    note.save(update_fields=[*fields, "version", "updated_at"])
+
+
+def give(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> list[Note]:
+    """Return notes for a reader, who may come back with what they say as the base of a change.
+
+    A state that could still be coalesced is marked first, under the note's lock, and read again
+    from ``within``: whatever a reader gets stays in the history. Older states cost no query.
+    """
+    fresh = {n.pk for n in notes if not n.state_given and now - n.state_since <= GIVEN_WITHIN}
+    if not fresh:
+        return list(notes)
+    with transaction.atomic():
+        rows = Note.objects.filter(pk__in=fresh)
+        # In the order of their ids, so that two readers never wait for each other.
+        list(rows.select_for_update().order_by("pk").values_list("pk"))
+        rows.update(state_given=True)
+        current = {note.pk: note for note in within.filter(pk__in=fresh)}
+    return [
+        current.get(note.pk, note) for note in notes if note.pk not in fresh or note.pk in current
+    ]
+
+
+def _goes_on(
+    note: Note,
+    changes: dict[str, Any],
+    changed: list[str],
+    *,
+    by: User | None,
+    cause: Note.Cause,
+    now: dt.datetime,
+) -> bool:
+    """Return whether a state needs no revision of its own: nothing and nobody would miss it.
+
+    The same author with the same credential goes on writing within minutes of the state's
+    beginning, no reader was given it, and all it says still stands, with something inserted.
+    """
+    return (
+        by is not None
+        and by.credential != ""
+        and (by.pk, by.credential) == (note.state_by_id, note.state_credential)
+        and cause == Note.Cause.EDIT
+        and note.state_cause in (Note.Cause.CREATE, Note.Cause.EDIT)
+        and not note.state_given
+        and now - note.state_since <= COALESCED_WITHIN
+        and set(changed) <= {"title", "content"}
+        and all(_only_inserts(getattr(note, name), changes[name]) for name in changed)
+    )
+
+
+def _only_inserts(old: str, new: str) -> bool:
+    """Return whether ``new`` is ``old`` with text inserted at one place."""
+    low, high = 0, len(old) + 1  # old[:low] begins new, old[:high] does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if new.startswith(old[low:middle], low):
+            low = middle
+        else:
+            high = middle
+    return len(new) >= len(old) and new.endswith(old[low:])

@@ -1,0 +1,84 @@
+"""Conditional requests (RFC 9110, 13): entity tags are versions in quotes."""
+
+import re
+from typing import Any
+
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import caller
+from accounts.permissions import has_scope
+from cloudnotes.errors import DomainError
+from notes.actions import versions
+from notes.actions.versions import Expected
+from notes.models import Note
+
+# "5", W/"5" (what a compressing proxy makes of it) and 5.
+TAG = re.compile(r'(?:W/)?"(\d{1,10})"|(\d{1,10})')
+PROBLEMS = {
+    412: "The note is in another version than `If-Match` names; `current` is the note as it is.",
+    428: "The account requires `If-Match`.",
+}
+
+
+class IfMatchRequired(DomainError):
+    """The account wants every write to name the version that it replaces (RFC 6585, 3)."""
+
+    status = 428
+    code = "precondition_required"
+    detail = (
+        "This account requires a precondition: send If-Match with the ETag of the note that you "
+        "have, or * for whatever it is."
+    )
+
+
+def etag(version: int) -> str:
+    """Return the entity tag of a note in a version."""
+    return f'"{version}"'
+
+
+def expected_versions(request: Request) -> Expected:
+    """Return the versions that ``If-Match`` names, None for any.
+
+    A tag that was never ours names no version. Raises :class:`IfMatchRequired`.
+    """
+    header = request.headers.get("If-Match")
+    if header is None:
+        if caller(request).require_if_match:
+            raise IfMatchRequired
+        return None
+    return None if header.strip() == "*" else _versions(header)
+
+
+def is_known(request: Request, version: int) -> bool:
+    """Return whether the client has this version already (``If-None-Match``)."""
+    header = request.headers.get("If-None-Match", "")
+    return header.strip() == "*" or version in _versions(header)
+
+
+def wants_merge(request: Request) -> bool:
+    """Return whether the client prefers a merge to a refusal (``Prefer: merge``, RFC 7240)."""
+    preferences = re.split("[,;]", request.headers.get("Prefer", ""))
+    return "merge" in [preference.strip().casefold() for preference in preferences]
+
+
+def _versions(header: str) -> frozenset[int]:
+    tags = (TAG.fullmatch(tag.strip()) for tag in header.split(","))
+    return frozenset(int(tag[1] or tag[2]) for tag in tags if tag)
+
+
+class ShowsCurrent:
+    """A view whose 412 and 409 show the note as it is now, to whoever may read it."""
+
+    def handle_exception(self: Any, error: Exception) -> Response:
+        note_id = getattr(error, "note_id", None)
+        if isinstance(error, DomainError) and note_id and has_scope(self.request, "notes:read"):
+            error.members["current"] = self._current(note_id)
+        response: Response = super().handle_exception(error)  # type: ignore[misc]
+        return response
+
+    def _current(self: Any, note_id: int) -> dict[str, Any] | None:
+        notes = Note.objects.visible_to(caller(self.request)).live().with_file()
+        found = versions.give(list(notes.filter(pk=note_id)), within=notes, now=timezone.now())
+        return self.note_data(found[0]) if found else None

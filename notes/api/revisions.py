@@ -1,0 +1,171 @@
+"""``notes/{id}/revisions``: what a note said before; read, compared, brought back, pinned."""
+
+from typing import Any, ClassVar
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, viewsets
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import caller
+from notes import access, differences, history
+from notes.actions import revisions
+from notes.actions.versions import give
+from notes.api import preconditions
+from notes.api.permissions import WRITING_SCOPES
+from notes.api.representation import NoteEndpoint, NoteSerializer
+from notes.models import Note, Revision
+
+
+class RevisionSerializer(serializers.ModelSerializer[Revision]):
+    """A revision in a list, without its content."""
+
+    author = serializers.IntegerField(source="by_id", allow_null=True, read_only=True)
+    pinned = serializers.BooleanField(source="is_pinned", read_only=True)
+
+    class Meta:
+        model = Revision
+        fields: tuple[str, ...] = (
+            "version",
+            "first_version",
+            "title",
+            "category",
+            "trashed_at",
+            "author",
+            "cause",
+            "credential",
+            "since",
+            "replaced_at",
+            "pinned",
+        )
+        read_only_fields = fields
+
+
+class WholeRevisionSerializer(RevisionSerializer):
+    """A revision with its content; ``replaced_at`` is null for what the note says now."""
+
+    replaced_at = serializers.DateTimeField(allow_null=True, read_only=True)
+
+    class Meta(RevisionSerializer.Meta):
+        fields = (*RevisionSerializer.Meta.fields, "content")
+        read_only_fields = fields
+
+
+class PinSerializer(serializers.Serializer[Any]):
+    """Whether a revision stays whatever its age."""
+
+    pinned = serializers.BooleanField()
+
+
+class AgainstSerializer(serializers.Serializer[Any]):
+    """What to compare with."""
+
+    against = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2**31 - 1,
+        help_text="The version to compare with; without it what the note says now.",
+    )
+
+
+class DifferenceSerializer(serializers.Serializer[Any]):
+    """What changed from one version to another."""
+
+    version = serializers.IntegerField()
+    against = serializers.IntegerField()
+    title = serializers.ListField(
+        child=serializers.CharField(), help_text="The titles of both versions."
+    )
+    category = serializers.ListField(
+        child=serializers.CharField(), help_text="The categories of both versions."
+    )
+    diff = serializers.CharField(help_text="The contents as a unified diff; '' if they are equal.")
+
+
+class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
+    """The history of a note that the caller may see, in the trash too."""
+
+    serializer_class: Any = RevisionSerializer
+    scopes: ClassVar = WRITING_SCOPES
+    even_trashed = True
+    cursor_scope: tuple[str | int, ...] = ()
+    keyset = "version"
+
+    @extend_schema(operation_id="notes_revisions_list")
+    def list(self, request: Request, pk: int) -> Response:
+        """List the revisions of a note, the last first."""
+        note = self.get_object()
+        self.cursor_scope = ("revisions", note.pk)
+        page = self.paginate_queryset(self._revisions(note).defer("content"))
+        return self.get_paginated_response(RevisionSerializer(page, many=True).data)
+
+    @extend_schema(responses={200: WholeRevisionSerializer})
+    def retrieve(self, request: Request, pk: int, version: int) -> Response:
+        """Read what a note said in a version, also in the one it is in now."""
+        return Response(WholeRevisionSerializer(self._state(self._note(), version)).data)
+
+    @extend_schema(parameters=[AgainstSerializer], responses={200: DifferenceSerializer})
+    def diff(self, request: Request, pk: int, version: int) -> Response:
+        """Compare what a note said in a version with another one, or with what it says now."""
+        asked = AgainstSerializer(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        note = self._note()
+        against = asked.validated_data.get("against", note.version)
+        old, new = self._state(note, version), self._state(note, against)
+        answer = {
+            "version": version,
+            "against": against,
+            "title": [old.title, new.title],
+            "category": [old.category, new.category],
+            "diff": differences.unified(
+                old.content,
+                new.content,
+                old_name=f"version {version}",
+                new_name=f"version {against}",
+            ),
+        }
+        return Response(DifferenceSerializer(answer).data)
+
+    @extend_schema(request=None, responses={200: NoteSerializer})
+    def restore(self, request: Request, pk: int, version: int) -> Response:
+        """Give the note the title and content of a version again, as a new version."""
+        note, expected = self.get_object(), preconditions.expected_versions(request)
+        return self.answer(
+            revisions.restore_state(
+                state=self._state(note, version),
+                note=note,
+                by=caller(request),
+                now=timezone.now(),
+                expected=expected,
+            )
+        )
+
+    @extend_schema(request=PinSerializer, responses={200: RevisionSerializer})
+    def partial_update(self, request: Request, pk: int, version: int) -> Response:
+        """Pin a revision, so that it is never thinned out, or unpin it."""
+        given = PinSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        revision = self._revisions(self.get_object()).filter(version=version).first()
+        if revision is None:
+            raise NotFound
+        is_pinned = given.validated_data["pinned"]
+        revision = revisions.pin_revision(revision=revision, is_pinned=is_pinned)
+        return Response(RevisionSerializer(revision).data)
+
+    def _note(self) -> Note:
+        """Return the note, whose current state is given to a reader."""
+        found = give([self.get_object()], within=self.get_queryset(), now=timezone.now())
+        if not found:
+            raise NotFound
+        return found[0]
+
+    def _revisions(self, note: Note) -> Any:
+        return Revision.objects.visible_to(caller(self.request)).filter(note=note)
+
+    def _state(self, note: Note, version: int) -> Revision:
+        state = history.get_state(note, version)
+        if state is None or not access.may_file_under(caller(self.request), state.category):
+            raise NotFound
+        return state

@@ -1,0 +1,74 @@
+"""``rewind``: an account or a category back to a time."""
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.fields import CategoryField
+from accounts.authentication import caller
+from notes.actions import rewinding
+from notes.api.permissions import WRITING_SCOPES
+
+
+class RewindSerializer(serializers.Serializer[Any]):
+    """What to bring back to when."""
+
+    to = serializers.DateTimeField()
+    category = CategoryField(
+        default="", help_text="Only what lies in it now or lay in it then; without it, everything."
+    )
+    dry_run = serializers.BooleanField(
+        default=False, help_text="Only say what would change, and change nothing."
+    )
+
+    def validate_to(self, to: Any) -> Any:
+        if to > timezone.now():
+            raise serializers.ValidationError("Send a time of the past.", code="invalid")
+        return to
+
+
+class RewoundSerializer(serializers.Serializer[Any]):
+    """A note that changes; ``version`` is what it was in then, null if it was not written yet."""
+
+    id = serializers.IntegerField(source="note_id")
+    title = serializers.CharField()
+    effect = serializers.ChoiceField(choices=["update", "trash", "restore"])
+    version = serializers.IntegerField(allow_null=True)
+
+
+class RewindAnswerSerializer(serializers.Serializer[Any]):
+    """What changed, or would; ``has_more`` asks for another call."""
+
+    changes = RewoundSerializer(many=True)
+    has_more = serializers.BooleanField()
+    dry_run = serializers.BooleanField()
+
+
+class RewindView(APIView):
+    """The notes of whoever asks."""
+
+    scopes: ClassVar = WRITING_SCOPES
+
+    @extend_schema(request=RewindSerializer, responses={200: RewindAnswerSerializer})
+    def post(self, request: Request) -> Response:
+        """Bring title, content, category and trash back to a time, as new versions.
+
+        Nothing is lost by it: what is replaced is in the history, and what was not written yet
+        goes to the trash. At most 500 notes change in a call; repeat it while `has_more`.
+        """
+        given = RewindSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        asked = given.validated_data
+        changes, has_more = rewinding.rewind(user=caller(request), **asked, now=timezone.now())
+        told = {
+            "changes": [asdict(change) for change in changes],
+            "has_more": has_more,
+            "dry_run": asked["dry_run"],
+        }
+        return Response(RewindAnswerSerializer(told).data)

@@ -1,0 +1,266 @@
+"""``sync``: what has changed since a client last looked, and what the client has changed."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.fields import CategoryField
+from accounts.authentication import caller
+from cloudnotes.errors import describe
+from notes import sync
+from notes.actions import sync as sync_actions
+from notes.actions.versions import give
+from notes.api import preconditions
+from notes.api.notes import ContentField, TitleField
+from notes.api.permissions import WRITING_SCOPES
+from notes.api.representation import NoteSerializer
+from notes.models import Change, Note
+
+DEFAULT_LIMIT, MAX_LIMIT = 100, 500
+
+
+class PageQuerySerializer(serializers.Serializer[Any]):
+    """Where to go on, and how many changes to tell."""
+
+    cursor = serializers.CharField(
+        required=False, help_text="The `cursor` of the page before; without it, everything."
+    )
+    limit = serializers.IntegerField(default=DEFAULT_LIMIT, min_value=1, max_value=MAX_LIMIT)
+
+
+class ChangeSerializer(serializers.ModelSerializer[Change]):
+    """That a note changed. ``client_id`` is there if the note was created with one."""
+
+    id = serializers.IntegerField(source="note_id")
+    deleted = serializers.BooleanField()
+    client_id = serializers.CharField(required=False)
+    note = NoteSerializer(required=False)
+
+    class Meta:
+        model = Change
+        fields = ("id", "seq", "deleted", "client_id", "note")
+
+
+class PageSerializer(serializers.Serializer[Any]):
+    """Changes in the order of their commits, each note once, as it is now."""
+
+    changes = ChangeSerializer(many=True)
+    cursor = serializers.CharField()
+    has_more = serializers.BooleanField()
+
+
+class DigestSerializer(serializers.Serializer[Any]):
+    """What a client in step computes too."""
+
+    digest = serializers.CharField(
+        help_text="SHA-256, in hex, of a line `id:version` for each live note, ascending by id, "
+        "each ended by a line feed."
+    )
+    notes = serializers.IntegerField()
+    cursor = serializers.CharField(help_text="The place in the feed that the digest is of.")
+
+
+class OperationSerializer(serializers.Serializer[Any]):
+    """A change that the client has made; the note is named by ``id`` or ``client_id``."""
+
+    op = serializers.ChoiceField(choices=["create", "update", "delete"])
+    id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    client_id = serializers.CharField(
+        required=False, max_length=100, help_text="What the client calls a note it created."
+    )
+    base_version = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2**31 - 1,
+        help_text="The version that the change was made to.",
+    )
+    title = TitleField(required=False)
+    content = ContentField(required=False)
+    category = CategoryField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        needed = {"create": {"title"}}.get(attrs["op"], {"base_version"})
+        missing = {name: "This operation needs it." for name in needed if name not in attrs}
+        if attrs["op"] == "create" and "id" in attrs:
+            missing["id"] = "The server chooses it; send a client_id to know the note again."
+        elif attrs["op"] != "create" and ("id" in attrs) == ("client_id" in attrs):
+            missing["id"] = "Name the note by id or by client_id."
+        if missing:
+            raise serializers.ValidationError(missing)
+        return attrs
+
+
+class BatchSerializer(serializers.Serializer[Any]):
+    """What a client has changed, in its order."""
+
+    changes = serializers.ListField(
+        child=serializers.JSONField(), max_length=sync_actions.MAX_OPERATIONS
+    )
+
+
+class OutcomeSerializer(serializers.Serializer[Any]):
+    """What became of an operation."""
+
+    status = serializers.ChoiceField(choices=["applied", "conflict", "refused"])
+    id = serializers.IntegerField(required=False)
+    client_id = serializers.CharField(required=False)
+    version = serializers.IntegerField(required=False)
+    deleted = serializers.BooleanField(required=False)
+    merged = serializers.BooleanField(required=False)
+    note = NoteSerializer(
+        required=False, help_text="The note as it is, where it is not what the client sent."
+    )
+    problem = serializers.DictField(required=False)
+
+
+class OutcomesSerializer(serializers.Serializer[Any]):
+    """What became of the operations, in their order."""
+
+    results = OutcomeSerializer(many=True)
+
+
+class SyncView(APIView):
+    """The feed of whoever asks."""
+
+    scopes: ClassVar = WRITING_SCOPES
+    problems: ClassVar = {410: "The cursor is of no use any more: begin without one."}
+    max_json_bytes = settings.MAX_JSON_BYTES
+
+    @extend_schema(parameters=[PageQuerySerializer], responses={200: PageSerializer})
+    def get(self, request: Request) -> Response:
+        """Learn what has changed since `cursor`, in the order of the commits.
+
+        A note in the trash or deleted is a change with `deleted`. Go on with the `cursor` of the
+        answer, at once while `has_more`, later otherwise.
+        """
+        asked = PageQuerySerializer(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        user, text = caller(request), asked.validated_data.get("cursor")
+        after = sync.read_cursor(text, user=user) if text else sync.begin(user=user)
+        if after is None:
+            sync_actions.start_generation(instead_of=sync.get_generation())
+            raise sync.ResyncRequired
+        page = sync.get_page(user=user, after=after, limit=asked.validated_data["limit"])
+        answer = {
+            "changes": self._told(page.changes),
+            "cursor": sync.write_cursor(page.end, user=user),
+            "has_more": page.has_more,
+        }
+        return Response(answer)
+
+    def _told(self, changes: Any) -> list[dict[str, Any]]:
+        user = caller(self.request)
+        notes = self._given([change.note for change in changes if change.note])
+        told = []
+        for change in changes:
+            note = notes.get(change.note_id)
+            entry = {"id": change.note_id, "seq": change.seq, "deleted": True}
+            if change.client_id:
+                entry["client_id"] = change.client_id
+            if note and sync.is_there(note, user):
+                entry |= {"deleted": False, "note": self._data(note)}
+            told.append(entry)
+        return told
+
+    @extend_schema(request=BatchSerializer, responses={200: OutcomesSerializer})
+    def post(self, request: Request) -> Response:
+        """Send at most 500 changes that the client has made; each is answered by itself.
+
+        The entries are as OperationSerializer describes them:
+        `{"op": "create", "client_id", "title", "content"?, "category"?}`,
+        `{"op": "update", "id" or "client_id", "base_version", "title"?, "content"?, "category"?}`
+        and `{"op": "delete", "id" or "client_id", "base_version"}`. A change of a version that is
+        not the current one is a conflict, or is merged with `Prefer: merge`. It is safe to send
+        the same changes twice.
+        """
+        batch = BatchSerializer(data=request.data)
+        batch.is_valid(raise_exception=True)
+        user = caller(request)
+        results: list[dict[str, Any]] = []
+        operations, places = [], []
+        for place, entry in enumerate(batch.validated_data["changes"]):
+            given = OperationSerializer(data=entry)
+            results.append({})
+            if given.is_valid():
+                operations.append(_operation(given.validated_data, user.limited_to_category))
+                places.append(place)
+            else:
+                problem = describe(serializers.ValidationError(given.errors))
+                results[place] = {"status": "refused", "problem": problem}
+        outcomes = sync_actions.apply(
+            operations=operations,
+            merge=preconditions.wants_merge(request),
+            by=user,
+            now=timezone.now(),
+        )
+        notes = self._given([outcome.note for outcome in outcomes if outcome.differs])
+        for place, operation, outcome in zip(places, operations, outcomes, strict=True):
+            results[place] = self._outcome(operation, outcome, notes)
+        return Response({"results": results})
+
+    def _outcome(
+        self,
+        operation: sync_actions.Operation,
+        outcome: sync_actions.Outcome,
+        notes: dict[int, Note],
+    ) -> dict[str, Any]:
+        told: dict[str, Any] = {"status": outcome.status}
+        if operation.client_id:
+            told["client_id"] = operation.client_id
+        if outcome.error:
+            told["problem"] = describe(outcome.error)
+        if outcome.note_id is None:
+            return told
+        note = notes.get(outcome.note_id, outcome.note) if outcome.note else None
+        told |= {"id": outcome.note_id, "deleted": note is None}
+        if note:
+            told["version"] = note.version
+        if outcome.is_merged:
+            told["merged"] = True
+        if note and outcome.differs:
+            told["note"] = self._data(note)
+        return told
+
+    def _given(self, notes: Any) -> dict[int, Note]:
+        rows = Note.objects.visible_to(caller(self.request)).with_file()
+        given = give([note for note in notes if note], within=rows, now=timezone.now())
+        return {note.pk: note for note in given}
+
+    def _data(self, note: Note) -> Any:
+        return NoteSerializer(note, context={"request": self.request}).data
+
+
+class DigestView(APIView):
+    """A proof of being in step."""
+
+    scopes: ClassVar = {"GET": "notes:read"}
+
+    @extend_schema(responses={200: DigestSerializer})
+    def get(self, request: Request) -> Response:
+        """Get a hash over ids and versions, to compare with one's own."""
+        user = caller(request)
+        digest, count, seq = sync.get_digest(user=user)
+        place = sync.Cursor(seq, seq)
+        return Response(
+            {"digest": digest, "notes": count, "cursor": sync.write_cursor(place, user=user)}
+        )
+
+
+def _operation(given: dict[str, Any], category: str) -> sync_actions.Operation:
+    """Return an operation; what a limited token creates lies in its category unless it says so."""
+    fields = {name: given[name] for name in ("title", "content", "category") if name in given}
+    if given["op"] == "create":
+        fields = {"content": "", "category": category, **fields}
+    return sync_actions.Operation(
+        kind=given["op"],
+        note_id=given.get("id"),
+        client_id=given.get("client_id"),
+        base_version=given.get("base_version", 0),
+        fields=fields,
+    )

@@ -1,0 +1,74 @@
+"""What notes said before. Read-only questions about revisions."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Coalesce
+
+from notes.models import Note, Revision
+from notes.models.notes import NoteQuerySet, filed_within
+
+
+def get_state(note: Note, version: int) -> Revision | None:
+    """Return what a note said in a version; not saved, and not replaced, if it still says it.
+
+    None when that state was thinned out, was coalesced or never was.
+    """
+    if note.state_version <= version <= note.version:
+        return Revision.of(note)
+    return (
+        Revision.objects.filter(note=note, first_version__lte=version, version__gte=version)
+        .order_by("version")
+        .first()
+    )
+
+
+def as_of(notes: NoteQuerySet, time: dt.datetime, category: str = "") -> NoteQuerySet:
+    """Return those of ``notes`` that were there at a time, with what :func:`rewound` needs.
+
+    Those that lay in the trash then, were not yet written, were deleted for good since or lay
+    outside of ``category`` are not among them. ``content_then`` is an alias.
+    """
+    past = with_past(notes, time)
+    said = Revision.objects.filter(pk=OuterRef("then"))
+    live = Q(then=None, trashed_at=None) | Q(Exists(said.filter(trashed_at=None)))
+    if category:
+        lay_there = Exists(said.filter(filed_within(category)))
+        live &= Q(filed_within(category), then=None) | Q(lay_there)
+    content = Coalesce(Subquery(said.values("content")[:1]), F("content"))
+    return past.filter(live, created_at__lte=time).alias(content_then=content)
+
+
+def with_past(notes: NoteQuerySet, time: dt.datetime) -> NoteQuerySet:
+    """Annotate notes with ``then``, the id of the revision that was the state at a time.
+
+    None is the state that the note is in still. Of a time whose states were thinned out it is the
+    last one before, or the first there is.
+    """
+    kept = Revision.objects.filter(note=OuterRef("pk"))
+    before = kept.filter(since__lte=time).order_by("-since", "-version")
+    then = Coalesce(
+        Subquery(before.values("pk")[:1]), Subquery(kept.order_by("version").values("pk")[:1])
+    )
+    return notes.annotate(then=Case(When(state_since__lte=time, then=Value(None)), default=then))
+
+
+def get_past(notes: Sequence[Note]) -> dict[int, Revision]:
+    """Return by note the revisions that :func:`with_past` has found, one query for all."""
+    ids = [note.then for note in notes if note.then is not None]  # type: ignore[attr-defined]
+    return {revision.note_id: revision for revision in Revision.objects.filter(pk__in=ids)}
+
+
+def rewound(notes: Sequence[Note]) -> Sequence[Note]:
+    """Return notes as they were at the time of :func:`as_of`, not to be saved.
+
+    Files have no history: they are those of now.
+    """
+    past = get_past(notes)
+    for note in notes:
+        if revision := past.get(note.pk):
+            for name in (*Note.KEPT, "version"):
+                setattr(note, name, getattr(revision, name))
+            note.updated_at = revision.since
+    return notes

@@ -1,0 +1,137 @@
+"""The change feed: what changed for whom, in the order of the commits."""
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import connection, models
+from django.utils.crypto import get_random_string
+
+from cloudnotes.constraints import ForeignKeyConstraint
+from notes.models.notes import Note
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+# The row lock of the conflict is held until the commit, so commits come in the order of numbers.
+ADVANCE = """
+INSERT INTO notes_feed (user_id, seq) VALUES (%s, 1)
+ON CONFLICT (user_id) DO UPDATE SET seq = notes_feed.seq + 1
+RETURNING seq
+"""
+MOVE_UP = """
+INSERT INTO notes_change (user_id, note_id, seq) VALUES (%s, %s, %s)
+ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
+"""
+
+
+class FeedManager(models.Manager["Feed"]):
+    """The counters."""
+
+    def hold(self, user_id: int) -> None:
+        """Let nobody else write in a user's feed until the transaction ends."""
+        list(self.select_for_update().filter(pk=user_id).values_list("pk"))
+
+    def position(self, user: "User") -> int:
+        """Return the last number of a user's feed, 0 while nothing has ever changed."""
+        return self.filter(pk=user.pk).values_list("seq", flat=True).first() or 0
+
+
+class Feed(models.Model):
+    """How far a user's feed has come. Dies with the account.
+
+    A sequence or a time of day would not do: both are taken in another order than transactions
+    commit, and a client that has read number 7 never looks for a 6 that appears later.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        primary_key=True,
+        related_name="feed",
+    )
+    seq = models.PositiveBigIntegerField()
+
+    objects = FeedManager()
+
+    class Meta:
+        constraints = [ForeignKeyConstraint(field="user", name="feeds_die_with_their_user")]
+
+    def __str__(self) -> str:
+        return f"feed of user {self.user_id}"
+
+
+class ChangeManager(models.Manager["Change"]):
+    """The places of notes in feeds."""
+
+    def move_up(self, user_id: int, note_id: int) -> None:
+        """Put a note at the end of a user's feed; to be called inside the writing transaction."""
+        with connection.cursor() as cursor:
+            cursor.execute(ADVANCE, [user_id])
+            (seq,) = cursor.fetchone()
+            cursor.execute(MOVE_UP, [user_id, note_id, seq])
+
+
+class Change(models.Model):
+    """The last change of a note for one who may see it, or might until then. Dies with the account.
+
+    One row a user and note, moved up to the next ``seq`` at each change. It outlives the note, as
+    the note that it is gone. ``client_id`` is what the client that made the note calls it, so that
+    the same creation sent twice makes one note, even when that was deleted in between.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    # No constraint, and null only to have Django join it from the left: the note may be gone.
+    note = models.ForeignKey(
+        Note,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+    )
+    seq = models.PositiveBigIntegerField()
+    client_id = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001 - NULL is not unique
+
+    objects = ChangeManager()
+
+    class Meta:
+        constraints = [
+            ForeignKeyConstraint(field="user", name="changes_die_with_their_user"),
+            models.UniqueConstraint(fields=["user", "note"], name="one_change_per_note"),
+            # Also the order in which clients read.
+            models.UniqueConstraint(fields=["user", "seq"], name="one_change_per_number"),
+            models.UniqueConstraint(fields=["user", "client_id"], name="one_note_per_client_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"change {self.seq} of user {self.user_id}"
+
+
+def new_generation() -> str:
+    """Return a name for a generation."""
+    return get_random_string(22)
+
+
+class Generation(models.Model):
+    """The one row that names this history of the database. Every cursor carries the name.
+
+    A database that was restored from a backup counts again from where the backup was, and a cursor
+    from before would skip what is written now. A new name makes every client begin anew.
+    """
+
+    name = models.CharField(max_length=22, default=new_generation)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(pk=1), name="one_generation"),
+        ]
+
+    def __str__(self) -> str:
+        return f"generation {self.name}"

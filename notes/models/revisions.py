@@ -1,0 +1,100 @@
+"""Revisions: what notes said before."""
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from cloudnotes.constraints import ForeignKeyConstraint
+from notes.models.notes import MAX_TITLE_LENGTH, Note, filed_within
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+class RevisionQuerySet(models.QuerySet["Revision"]):
+    """Questions about revisions."""
+
+    def visible_to(self, user: "User") -> "RevisionQuerySet":
+        """Return, of notes that a user may see, the revisions that they may see too.
+
+        A note that lies in a token's category now may have lain elsewhere before.
+        """
+        return self.filter(
+            filed_within(user.limited_to_category), note__in=Note.objects.visible_to(user)
+        )
+
+
+class Revision(models.Model):
+    """A state of a note that a write has replaced. Dies with the note, or is thinned out with age.
+
+    The note was in it from ``first_version`` to ``version`` and from ``since`` until
+    ``replaced_at``; ``by``, ``cause`` and ``credential`` tell who brought it about, why and with
+    what. ``thinned`` counts the stages of thinning that it has outlived; one that is pinned stays.
+    """
+
+    note = models.ForeignKey(
+        Note, on_delete=models.DO_NOTHING, db_constraint=False, related_name="revisions"
+    )
+    first_version = models.PositiveIntegerField()
+    version = models.PositiveIntegerField()
+    title = models.CharField(max_length=MAX_TITLE_LENGTH, blank=True)
+    content = models.TextField(blank=True)
+    category = models.CharField(max_length=200, blank=True)
+    trashed_at = models.DateTimeField(null=True, blank=True)
+    since = models.DateTimeField()
+    replaced_at = models.DateTimeField()
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    cause = models.CharField(max_length=20, choices=Note.Cause.choices)
+    credential = models.CharField(max_length=40, blank=True)
+    is_pinned = models.BooleanField(default=False)
+    thinned = models.PositiveSmallIntegerField(default=0)
+
+    objects = RevisionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            ForeignKeyConstraint(field="note", name="revisions_die_with_their_note"),
+            ForeignKeyConstraint(
+                field="by", on_delete="SET NULL", name="revisions_outlive_their_author"
+            ),
+            # Also how a version is found, and the cascade from the note.
+            models.UniqueConstraint(fields=["note", "version"], name="one_revision_per_version"),
+            models.CheckConstraint(
+                condition=Q(first_version__lte=models.F("version")),
+                name="revision_versions_in_order",
+            ),
+        ]
+        indexes = [
+            # What is old enough for the next stage of thinning.
+            models.Index(fields=["thinned", "replaced_at"], name="revisions_to_thin"),
+        ]
+
+    @classmethod
+    def of(cls, note: Note, replaced_at: dt.datetime | None = None) -> "Revision":
+        """Return, not saved, the state that a note is in; None for what is not replaced yet."""
+        revision = cls(
+            note=note,
+            first_version=note.state_version,
+            version=note.version,
+            **{name: getattr(note, name) for name in Note.KEPT},
+            since=note.state_since,
+            by_id=note.state_by_id,
+            cause=note.state_cause,
+            credential=note.state_credential,
+        )
+        if replaced_at:
+            revision.replaced_at = replaced_at
+        return revision
+
+    def __str__(self) -> str:
+        return f"version {self.version} of note {self.note_id}"
