@@ -100,7 +100,7 @@ class BatchSerializer(serializers.Serializer[Any]):
     """What a client has changed, in its order."""
 
     changes = serializers.ListField(
-        child=serializers.JSONField(), max_length=sync_actions.MAX_OPERATIONS
+        child=serializers.JSONField(allow_null=True), max_length=sync_actions.MAX_OPERATIONS
     )
 
 

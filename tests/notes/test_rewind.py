@@ -1,0 +1,190 @@
+"""Notes as they were: ``as_of`` and ``rewind``."""
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+
+from accounts.actions import tokens
+from notes.actions import rewinding
+from notes.models import Note, Revision
+from tests.conftest import PASSWORD, client_of
+
+pytestmark = pytest.mark.django_db
+NOTES, REWIND = "/api/v1/notes", "/api/v1/rewind"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    class Clock:
+        now = timezone.now()
+
+        def tick(self):
+            """Let ten seconds pass and return the middle of them."""
+            self.now += dt.timedelta(seconds=10)
+            return (self.now - dt.timedelta(seconds=5)).isoformat()
+
+    clock = Clock()
+    monkeypatch.setattr(timezone, "now", lambda: clock.now)
+    return clock
+
+
+def create(client, title, **more):
+    return client.post(NOTES, {"title": title, **more}, format="json").json()["id"]
+
+
+def past(client, time):
+    page = client.get(NOTES, {"as_of": time}).json()
+    return {
+        note["title"]: (note["content"], note["category"], note["version"])
+        for note in page["results"]
+    }
+
+
+@pytest.fixture
+def times(as_alice, clock):
+    """Return five times with a different account at each."""
+    times = [clock.tick()]
+    stays, changes = create(as_alice, "stays"), create(as_alice, "changes", content="one")
+    times.append(clock.tick())
+    as_alice.patch(f"{NOTES}/{changes}", {"content": "two", "category": "Work"}, format="json")
+    create(as_alice, "later")
+    times.append(clock.tick())
+    as_alice.delete(f"{NOTES}/{changes}")
+    times.append(clock.tick())
+    as_alice.post(f"{NOTES}/{changes}/restore")
+    as_alice.patch(f"{NOTES}/{changes}", {"title": "changed"}, format="json")
+    as_alice.delete(f"{NOTES}/{stays}")
+    times.append(clock.tick())
+    return times
+
+
+EXPECTED = [
+    {},
+    {"stays": ("", "", 1), "changes": ("one", "", 1)},
+    {"stays": ("", "", 1), "changes": ("two", "Work", 2), "later": ("", "", 1)},
+    {"stays": ("", "", 1), "later": ("", "", 1)},
+    {"changed": ("two", "Work", 5), "later": ("", "", 1)},
+]
+
+
+def test_notes_as_of_a_time(as_alice, as_carol, times):
+    assert [past(as_alice, time) for time in times] == EXPECTED
+    assert past(as_carol, times[2]) == {}
+    assert past(as_alice, "1990-01-01") == {}
+
+
+def test_as_of_in_pages(as_alice, times):
+    seen, cursor = [], ""
+    while cursor is not None:
+        query = {"as_of": times[2], "limit": 1, **({"cursor": cursor} if cursor else {})}
+        page = as_alice.get(NOTES, query).json()
+        seen += [note["title"] for note in page["results"]]
+        cursor = page["next"]
+    assert seen == ["later", "changes", "stays"]
+    cursor = as_alice.get(NOTES, {"as_of": times[2], "limit": 1}).json()["next"]
+    assert as_alice.get(NOTES, {"as_of": times[1], "cursor": cursor}).status_code == 400
+    assert as_alice.get(NOTES, {"cursor": cursor}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "2026-13-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_bad_times(as_alice, text):
+    assert as_alice.get(NOTES, {"as_of": text}).status_code == 400
+    assert as_alice.post(REWIND, {"to": text}, format="json").status_code == 400
+
+
+def test_the_past_where_it_was_thinned_out(as_alice, times):
+    Revision.objects.filter(version=2).delete()
+    assert past(as_alice, times[2])["changes"] == ("one", "", 1)
+    Revision.objects.filter(version=1).delete()
+    assert past(as_alice, times[1]) == {}  # the first states that are known lay in the trash
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_rewind(as_alice, times, clock, index):
+    body = {"to": times[index]}
+    before = past(as_alice, clock.now.isoformat())
+    planned = as_alice.post(REWIND, {**body, "dry_run": True}, format="json").json()
+    assert planned.pop("dry_run") is True
+    assert past(as_alice, clock.now.isoformat()) == before
+    clock.tick()
+    done = as_alice.post(REWIND, body, format="json").json()
+    assert done.pop("dry_run") is False
+    assert done == planned
+    notes = as_alice.get(NOTES).json()["results"]
+    told = {note["title"]: (note["content"], note["category"]) for note in notes}
+    assert told == {title: state[:2] for title, state in EXPECTED[index].items()}
+    # It is a change like any other: what was replaced is in the history, and it can be undone.
+    again = as_alice.post(REWIND, body, format="json").json()
+    assert again["changes"] == []
+    assert [past(as_alice, time) for time in times] == EXPECTED
+    clock.tick()
+    as_alice.post(REWIND, {"to": times[4]}, format="json")
+    notes = as_alice.get(NOTES).json()["results"]
+    told = {note["title"]: (note["content"], note["category"]) for note in notes}
+    assert told == {title: state[:2] for title, state in EXPECTED[4].items()}
+
+
+def test_what_a_rewind_lists(as_alice, times):
+    told = as_alice.post(REWIND, {"to": times[1], "dry_run": True}, format="json").json()
+    listed = [(change["title"], change["effect"], change["version"]) for change in told["changes"]]
+    assert listed == [("stays", "restore", 1), ("changes", "update", 1), ("later", "trash", None)]
+    assert told["has_more"] is False
+
+
+def test_rewind_of_a_category(as_alice, times, clock):
+    clock.tick()
+    inside = create(as_alice, "inside", category="Work")
+    told = as_alice.post(REWIND, {"to": times[1], "category": "Work"}, format="json").json()
+    assert [change["title"] for change in told["changes"]] == ["changes", "inside"]
+    notes = as_alice.get(NOTES).json()["results"]
+    assert {note["title"] for note in notes} == {"changes", "later"}
+    assert as_alice.get(f"{NOTES}/{inside}").status_code == 404
+    assert as_alice.get(NOTES, {"trashed": "true"}).json()["results"][0]["title"] in (
+        "inside",
+        "stays",
+    )
+
+
+def test_rewind_in_batches(as_alice, clock, monkeypatch):
+    monkeypatch.setattr(rewinding, "NOTES_AT_ONCE", 2)
+    monkeypatch.setattr(rewinding, "LOOKED_AT_AT_ONCE", 3)
+    time = clock.tick()
+    for number in range(5):
+        create(as_alice, str(number))
+    answers = []
+    while not answers or answers[-1]["has_more"]:
+        answers.append(as_alice.post(REWIND, {"to": time}, format="json").json())
+    assert [len(answer["changes"]) for answer in answers] == [2, 2, 1]
+    assert not Note.objects.live().exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"to": None}, {"to": "3000-01-01T00:00:00Z"}, {"to": "2026-01-01", "category": "//"},
+     {"to": "2026-01-01T00:00:00Z", "dry_run": "x"}],
+)  # fmt: skip
+def test_bad_bodies(as_alice, body):
+    assert as_alice.post(REWIND, body, format="json").status_code == 400
+
+
+def test_a_limited_token_rewinds_its_category_alone(as_alice, alice, times, clock):
+    _, secret = tokens.create_token(
+        user=alice, password=PASSWORD, name="w", scopes=["notes:write"], category="Work",
+        expires_at=None, now=clock.now,
+    )  # fmt: skip
+    agent = client_of(None)
+    agent.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+    assert past(agent, times[2]) == {"changes": ("two", "Work", 2)}
+    assert past(agent, times[1]) == {}
+    # Then it lay outside of the category, where the token may not put it.
+    assert agent.post(REWIND, {"to": times[1]}, format="json").json()["changes"] == []
+    (change,) = agent.post(REWIND, {"to": times[2]}, format="json").json()["changes"]
+    assert (change["title"], change["effect"]) == ("changes", "update")
+
+
+def test_another_user_is_not_rewound(as_alice, as_carol, times):
+    assert as_carol.post(REWIND, {"to": times[0]}, format="json").json()["changes"] == []
+    assert len(as_alice.get(NOTES).json()["results"]) == 2
