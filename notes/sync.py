@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.core import signing
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
@@ -34,11 +34,12 @@ class ResyncRequired(DomainError):
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place in a user's feed: all up to ``seq`` is known.
+    """A place in a user's feed of a generation: all up to ``seq`` is known.
 
     Of notes that were gone by ``start``, where the client began with nothing, it need not hear.
     """
 
+    generation: str
     seq: int
     start: int
 
@@ -64,18 +65,17 @@ def read_cursor(text: str, *, user: User) -> Cursor | None:
         raise ResyncRequired from None
     if user_id != user.pk or generation != get_generation():
         raise ResyncRequired
-    return Cursor(seq, start) if seq <= Feed.objects.position(user) else None
+    return Cursor(generation, seq, start) if seq <= Feed.objects.position(user) else None
 
 
 def begin(*, user: User) -> Cursor:
     """Return the cursor of a client that has nothing yet."""
-    return Cursor(0, Feed.objects.position(user))
+    return Cursor(get_generation(), 0, Feed.objects.position(user))
 
 
 def write_cursor(cursor: Cursor, *, user: User) -> str:
-    """Return a cursor as clients keep it: signed, and of this generation."""
-    parts = [get_generation(), user.pk, cursor.seq, cursor.start]
-    return signing.dumps(parts, salt=SALT)
+    """Return a cursor as clients keep it, signed."""
+    return signing.dumps([cursor.generation, user.pk, cursor.seq, cursor.start], salt=SALT)
 
 
 def get_generation() -> str:
@@ -98,8 +98,8 @@ def get_page(*, user: User, after: Cursor, limit: int) -> Page:
         limit = _fitting(rows, limit)
     found = list(rows.select_related("note__attachment__object")[: limit + 1])
     changes = found[:limit]
-    end = Cursor(changes[-1].seq if changes else max(after.seq, after.start), after.start)
-    return Page(changes, end, len(found) > limit)
+    seq = changes[-1].seq if changes else max(after.seq, after.start)
+    return Page(changes, replace(after, seq=seq), len(found) > limit)
 
 
 def is_there(note: Note | None, user: User) -> bool:
@@ -107,19 +107,21 @@ def is_there(note: Note | None, user: User) -> bool:
     return note is not None and note.trashed_at is None and access.can(user, "read", note)
 
 
-def get_digest(*, user: User) -> tuple[str, int, int]:
-    """Return a digest of the live notes, how many they are and the feed's number at that moment.
+def get_digest(*, user: User) -> tuple[str, int, Cursor]:
+    """Return a digest of the live notes, how many they are and the place in the feed it is of.
 
     It is the SHA-256, in hex, of a line ``id:version`` for each note, ascending by id, each line
     ended by a line feed.
     """
-    position = Feed.objects.position(user)  # for an account without notes
+    place = begin(user=user)
+    position = place.start  # for an account without notes
     seq = Subquery(Feed.objects.filter(pk=user.pk).values("seq"))
     notes = Note.objects.visible_to(user).live().order_by("pk").annotate(seq=seq)
     lines = []
     for pk, version, position in notes.values_list("pk", "version", "seq"):  # noqa: B007 - all the same
         lines.append(b"%d:%d\n" % (pk, version))
-    return hashlib.sha256(b"".join(lines)).hexdigest(), len(lines), position
+    place = replace(place, seq=position, start=position)
+    return hashlib.sha256(b"".join(lines)).hexdigest(), len(lines), place
 
 
 def _visible(user: User) -> QuerySet[Change]:

@@ -245,11 +245,9 @@ class DigestView(APIView):
     def get(self, request: Request) -> Response:
         """Get a hash over ids and versions, to compare with one's own."""
         user = caller(request)
-        digest, count, seq = sync.get_digest(user=user)
-        place = sync.Cursor(seq, seq)
-        return Response(
-            {"digest": digest, "notes": count, "cursor": sync.write_cursor(place, user=user)}
-        )
+        digest, count, place = sync.get_digest(user=user)
+        cursor = sync.write_cursor(place, user=user)
+        return Response({"digest": digest, "notes": count, "cursor": cursor})
 
 
 def _operation(given: dict[str, Any], category: str) -> sync_actions.Operation:

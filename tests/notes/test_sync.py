@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -166,6 +167,12 @@ class TestCursors:
             assert client.get(SYNC, {"cursor": text}).status_code == 410
         anew = as_alice.get(SYNC).json()["cursor"]
         assert as_alice.get(SYNC, {"cursor": anew}).status_code == 200
+
+    def test_the_operator_says_that_a_backup_was_restored(self, as_alice, cursor, capsys):
+        assert as_alice.get(SYNC, {"cursor": cursor}).status_code == 200
+        call_command("resync_clients")
+        assert "begin anew" in capsys.readouterr().out
+        assert as_alice.get(SYNC, {"cursor": cursor}).json()["code"] == "resync_required"
 
     def test_a_new_generation_is_begun_once(self):
         name = sync.get_generation()
@@ -378,14 +385,14 @@ def test_queries_of_sync(as_alice, follower):
     with CaptureQueriesContext(connection) as queries:
         as_alice.get(SYNC, {"cursor": follower.cursor, "limit": 20})
     # session; generation; position; changes with notes and files; mark as given: savepoint, lock,
-    # mark, read again, release; generation
-    assert len(queries) == 10
+    # mark, read again, release
+    assert len(queries) == 9
     with CaptureQueriesContext(connection) as queries:
         as_alice.get(SYNC, {"cursor": follower.cursor})
-    assert len(queries) == 6  # one more for what the page weighs, none to mark
+    assert len(queries) == 5  # one more for what the page weighs, none to mark
     with CaptureQueriesContext(connection) as queries:
         as_alice.get(f"{SYNC}/digest")
-    assert len(queries) == 4  # session; position; ids and versions; generation
+    assert len(queries) == 4  # session; generation; position; ids and versions
     pk = Note.objects.latest("pk").pk
     with CaptureQueriesContext(connection) as queries:
         push(as_alice, {"op": "update", "id": pk, "base_version": 1, "content": "x"})
