@@ -1,7 +1,8 @@
 """What differs between two texts, line by line. No ORM, no HTTP.
 
 A person who may write a note chooses both texts, so every step has a limit that does not depend on
-what they hold: difflib and an unbounded search take hours on a few distinct lines in random order.
+what they hold. The cost of difflib, or of a search without limits, grows at least with the square
+of the lines where few distinct ones come in random order.
 """
 
 import io
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 # What one comparison may cost: steps of the search for the shortest script, lines looked at for
-# anchors, and lines that a change is slid over. Together well under a second of CPU.
+# anchors, and lines that the changes of a side are slid over. Together about half a second of CPU.
 SEARCH_STEPS = 1_500_000
 ANCHOR_LINES = 800_000
 SLIDES = 500_000

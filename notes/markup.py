@@ -91,10 +91,14 @@ def _boxes(content: str) -> Iterator[int]:
     """Yield where the character between the brackets of each task is."""
     blocks = _Blocks()
     last = content.rfind("[")
+    text = None
     for line in _LINE.finditer(content):
+        before, text = text, line[1]
         if line.start() > last:
             return
-        if blocks.begins_item_with_bracket(line[1].expandtabs(4)):
+        if before == text == "":
+            continue  # an empty line more changes nothing, and there may be a million
+        if blocks.begins_item_with_bracket(text.expandtabs(4)):
             # It is the first bracket of the line: what makes an item has none.
             bracket = content.index("[", line.start())
             if _BOX.match(content, bracket, line.end(1)):

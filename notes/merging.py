@@ -31,7 +31,7 @@ def merge(*, base: str, yours: str, current: str) -> str:
     What ``git merge-file`` says: changes are those of :func:`notes.differences.hunks`, and two of
     them conflict when no unchanged line of ``base`` lies between them, unless both sides made the
     same of that place. Only ``\n`` ends a line, and the last line without one is another line than
-    the same with one, so giving it its end and adding a line after it conflict.
+    the same with one: adding a line after it changes it.
 
     Raises :class:`Overlap`. Takes about two seconds for texts of 1 MiB at worst.
     """
@@ -46,9 +46,9 @@ def merge(*, base: str, yours: str, current: str) -> str:
         start = place[0][1].old_start
         end = max(hunk.old_end for _, hunk in place)
         texts = [
-            side[low:high]
+            _text(side, made, start, end)
             for number, side in enumerate((mine, theirs))
-            for low, high in _range([hunk for of, hunk in place if of == number], start, end)
+            if (made := [hunk for of, hunk in place if of == number])
         ]
         if len(texts) == 2 and texts[0] != texts[1]:
             raise Overlap
@@ -70,14 +70,13 @@ def _places(mine: list[Hunk], theirs: list[Hunk]) -> Iterator[list[tuple[int, Hu
             yield place
             place = []
         place.append(each)
-        end = max(end, each[1].old_end) if len(place) > 1 else each[1].old_end
+        end = max(end, each[1].old_end)
     if place:
         yield place
 
 
-def _range(hunks: list[Hunk], start: int, end: int) -> list[tuple[int, int]]:
-    """Return which lines of a side stand for a range of the base; [] if it changed none of them."""
-    if not hunks:
-        return []
-    first, last = hunks[0], hunks[-1]
-    return [(first.new_start - (first.old_start - start), last.new_end + (end - last.old_end))]
+def _text(side: list[str], made: list[Hunk], start: int, end: int) -> list[str]:
+    """Return what stands on a side for a range of the base that holds whole hunks of it."""
+    first, last = made[0], made[-1]
+    low = first.new_start - (first.old_start - start)
+    return side[low : last.new_end + (end - last.old_end)]

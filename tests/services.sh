@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install (Debian) and start what the full test suite needs: PostgreSQL and Redis on loopback ports
-# of their own in .services/, nginx and Chromium as programs. A server that already runs on this
+# of their own in .services/; nginx, Chromium and git as programs. A server that already runs on this
 # machine is left alone. `sh tests/services.sh stop` stops the two servers.
 set -eu
 cd "$(dirname "$0")/.."
@@ -30,6 +30,7 @@ command -v chromium >/dev/null || missing="$missing chromium"
 command -v chromedriver >/dev/null || missing="$missing chromium-driver"
 command -v curl >/dev/null || missing="$missing curl"
 command -v openssl >/dev/null || missing="$missing openssl"
+command -v git >/dev/null || missing="$missing git"
 if [ -n "$missing" ]; then
     echo "Installing$missing ..."
     command -v apt-get >/dev/null || { echo "Please install:$missing"; exit 1; }

@@ -1,0 +1,198 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from notes import markup
+
+SIZE = 2**20
+
+
+def tasks(content):
+    """Return the content with every task that is known marked by a ! instead of its state."""
+    count = markup.count_tasks(content)
+    toggled = [markup.toggle_task(content, number) for number in range(1, count + 1)]
+    places = [
+        next(i for i, (old, new) in enumerate(zip(content, each, strict=True)) if old != new)
+        for each in toggled
+    ]
+    assert places == sorted(set(places))
+    for place in places:
+        content = content[:place] + "!" + content[place + 1 :]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "number", "toggled"),
+    [
+        ("- [ ] a", 1, "- [x] a"),
+        ("- [x] a", 1, "- [ ] a"),
+        ("- [X] a", 1, "- [ ] a"),
+        ("- [ ] a\n- [ ] [ ] b\n", 2, "- [ ] a\n- [x] [ ] b\n"),
+        ("# [ ]\r\n\r\n* [ ] a\r\n  1. [x] b\r\n", 2, "# [ ]\r\n\r\n* [ ] a\r\n  1. [ ] b\r\n"),
+    ],
+)
+def test_toggle_task(content, number, toggled):
+    assert markup.toggle_task(content, number) == toggled
+
+
+@pytest.mark.parametrize("number", [-1, 0, 3])
+def test_a_task_that_is_not_there(number):
+    with pytest.raises(markup.NoSuchTask) as caught:
+        markup.toggle_task("- [ ] a\n- [ ] b\n", number)
+    assert caught.value.count == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # Every marker, and numbers of up to nine digits.
+        "- [!] a\n* [!] a\n+ [!] a\n1. [!] a\n2) [!] a\n123456789. [!] a\n",
+        "-[ ] a\n1.[ ] a\n1: [ ] a\n1234567890. [ ] a\n[ ] a\n",
+        # A blank and something else follow.
+        "- [!]  a\n- [!]\ta\n- [ ]a\n- [ ]\n- [ ] \n- [  ] a\n- [] a\n- [y] a\n- [ ](a) b\n",
+        "- a [ ] b\n- \\[ ] a\n- **[ ] a**\n",
+        "a\r- [!] b\r- [!] c",
+        # Nested, by spaces or a tab, or begun on one line.
+        "- [!] a\n  - [!] b\n    - [!] c\n      - [!] d\n\n        - [!] e\n",
+        "- a\n\t- [!] b\n\t\t- [!] c\n",
+        "1. a\n   - [!] b\n- - 2. [!] c\n",
+        "   - [!] a\n",
+        # In quotes.
+        "> - [!] a\n>- [!] b\n>   - [!] c\n> > 1. [!] d\n- > - [!] e\n- > [ ] f\n",
+        # Fenced code: only as long a fence of the same kind ends it, and an open one runs on.
+        "```\n- [ ] a\n```\n- [!] b\n",
+        "~~~ md\n- [ ] a\n```\n- [ ] b\n~~~\n- [!] c\n",
+        "````\n- [ ] a\n```\n- [ ] b\n`````  \n- [!] c\n",
+        "```\n- [ ] a\n``` b\n- [ ] c\n    ```\n- [ ] d\n",
+        "``` a`b\n- [!] a\n",
+        "``\n- [!] a\n``\n",
+        "- ```\n  - [ ] a\n\n  - [ ] b\n  ```\n  - [!] c\n",
+        # It ends with the item or the quote that it is in.
+        "- ```\n  - [ ] a\n- [!] b\n",
+        "> ```\n> - [ ] a\n- [!] b\n",
+        # Indented code, unless a list item is there to belong to or a paragraph to continue.
+        "    - [ ] a\n\t- [ ] b\n",
+        "- a\n\nb\n\n    - [ ] c\n",
+        "- a\n\n    - [!] b\n",
+        "-     [ ] a\n-    [!] b\n",
+        "a\n    - [ ] b\n",
+        # What a list may break a paragraph off with.
+        "a\n- [!] b\n",
+        "a\n1. [!] b\n",
+        "a\n2. [ ] b\n\n2. [!] c\n",
+        # What is no list.
+        "* * *\n    - [ ] a\n",
+        "a\n-\n    - [ ] b\n",
+        "# a\n    - [ ] b\n",
+        # An item may begin with one empty line.
+        "-\n  - [!] a\n-\n\n      - [ ] b\n",
+    ],
+)
+def test_what_a_task_is(content):
+    plain = content.replace("[!]", "[ ]")
+    assert tasks(plain) == content
+    done = content.replace("[!]", "[x]")
+    assert markup.count_tasks(done) == content.count("!")
+
+
+PIECES = [
+    "- ",
+    "1. ",
+    "> ",
+    "  ",
+    "    ",
+    "\t",
+    "[ ] ",
+    "[x] ",
+    "a",
+    "```",
+    "~~~",
+    "\n",
+    "\n\n",
+    "#",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
+@settings(max_examples=400, deadline=None)
+def test_a_toggle_changes_one_character_and_a_second_brings_it_back(content):
+    assert content.count("[ ]") + content.count("[x]") >= markup.count_tasks(content)
+    tasks(content)
+    for number in range(1, markup.count_tasks(content) + 1):
+        toggled = markup.toggle_task(content, number)
+        assert markup.count_tasks(toggled) == markup.count_tasks(content)
+        assert markup.toggle_task(toggled, number) == content
+
+
+@pytest.mark.parametrize(
+    ("content", "count"),
+    [
+        ("\n" * SIZE + "- [ ] a", 1),
+        ("- " * (SIZE // 2) + "[ ] a", 0),
+        (">" * SIZE + "- [ ] a", 0),
+        ("- " * 98 + "a\n" + "\n \n" * (SIZE // 8) + " " * 196 + "- [ ] a", 1),
+        ("`" * SIZE + "a`\n- [ ] a", 1),
+        ("a\n" + "-" * SIZE + "b\n- [ ] a", 1),
+        ("- [ ]" + " " * SIZE + "\n- [ ] a", 1),
+        ("[" * SIZE + "\n- [ ] a", 1),
+        ("- [ ] a\n" * (SIZE // 8), SIZE // 8),
+    ],
+    ids=range(9),
+)
+def test_hostile_texts_end(content, count):
+    assert markup.count_tasks(content) == count
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "appended", "prepended"),
+    [
+        ("", "", "", ""),
+        ("", "b", "b", "b"),
+        ("a", "b", "a\nb", "b\na"),
+        ("a\n", "b\n", "a\nb\n", "b\na\n"),
+        ("a\n\n", "\nb", "a\n\n\nb", "\nb\na\n\n"),
+        ("a\r", "b", "a\r\nb", "b\na\r"),
+    ],
+)
+def test_append_and_prepend(content, text, appended, prepended):
+    assert markup.append(content, text) == appended
+    assert markup.prepend(content, text) == prepended
+
+
+def test_nothing_to_add_adds_no_line_before():
+    assert markup.prepend("a", "") == "a"
+
+
+@pytest.mark.parametrize(
+    ("content", "old", "new", "replaced"),
+    [
+        ("a b c", "b", "x", "a x c"),
+        ("a b c", "a b c", "", ""),
+        ("b", "b", "bb", "bb"),
+        ("a\nb", "\n", "\\1", "a\\1b"),
+    ],
+)
+def test_replace_once(content, old, new, replaced):
+    assert markup.replace_once(content, old, new) == replaced
+
+
+@pytest.mark.parametrize(
+    ("content", "old", "count"),
+    [
+        ("abc", "x", 0),
+        ("", "x", 0),
+        ("abc", "", 0),
+        ("", "", 0),
+        ("a b a", "a", 2),
+        ("aaa", "aa", 2),
+        ("abababa", "aba", 3),
+        ("a" * SIZE, "a", 100),
+        ("a" * SIZE, "a" * (SIZE // 2), 100),
+        ("a" * SIZE, "a" * (SIZE // 2) + "b", 0),
+    ],
+    ids=range(10),
+)
+def test_what_does_not_occur_exactly_once(content, old, count):
+    with pytest.raises(markup.NotExactlyOnce) as caught:
+        markup.replace_once(content, old, "y")
+    assert caught.value.count == count
