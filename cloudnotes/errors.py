@@ -52,12 +52,14 @@ class DomainError(Exception):
     A subclass stands beside the function that raises it and sets ``status``, ``code`` and, as its
     message, a full sentence that says what to do. ``field`` names the input at fault, if one is;
     ``members`` are what else programs need to go on (extension members, RFC 9457, 3.2).
+    ``wait`` is in how many seconds it is worth trying again, if it is (``Retry-After``).
     """
 
     status = 400
     code = "refused"
     detail = "The request cannot be carried out."
     field: str | None = None
+    wait: float | None = None
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.detail)
@@ -79,6 +81,7 @@ class TooManyRequests(DomainError):
 
     status = 429
     code = "too_many_requests"
+    wait: float
 
     def __init__(self, detail: str, *, wait: float) -> None:
         super().__init__(detail)
@@ -146,11 +149,28 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     response = Response(described, status=described["status"], content_type=CONTENT_TYPE)
     if challenge := getattr(error, "auth_header", None):
         response.headers["WWW-Authenticate"] = challenge
-    if isinstance(error, TooManyRequests):
-        response.headers["Retry-After"] = str(max(1, math.ceil(error.wait)))
-    if described["status"] == 503:
-        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    if retry_after := _retry_after(error, described["status"]):
+        response.headers["Retry-After"] = retry_after
     return response
+
+
+def answer(error: Exception) -> HttpResponse | None:
+    """Return what :func:`exception_handler` does, for an exception raised outside of the views."""
+    described = describe(error)
+    if described is None:
+        return None
+    body, status = json.dumps(described), described["status"]
+    response = HttpResponse(body, content_type=CONTENT_TYPE, status=status)
+    if retry_after := _retry_after(error, status):
+        response.headers["Retry-After"] = retry_after
+    return response
+
+
+def _retry_after(error: Exception, status: int) -> str | None:
+    """Return in how many seconds to try again, as the header says it; None if that is no use."""
+    if isinstance(error, DomainError) and error.wait is not None:
+        return str(max(1, math.ceil(error.wait)))
+    return str(RETRY_SECONDS) if status == 503 else None
 
 
 def describe(error: Exception) -> dict[str, Any] | None:
@@ -302,9 +322,4 @@ class UnavailableMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, OperationalError | InterfaceError | DomainError):
             return None
-        described = describe(exception)
-        assert described is not None
-        response = _respond(described["status"], described["code"], described["detail"])
-        if isinstance(exception, TooManyRequests):
-            response.headers["Retry-After"] = str(max(1, math.ceil(exception.wait)))
-        return response
+        return answer(exception)
