@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -17,16 +18,31 @@ security_log = logging.getLogger("cloudnotes.security")
 SEEN_EVERY = dt.timedelta(minutes=15)
 USED_EVERY = dt.timedelta(minutes=1)
 
+Bearer = tuple[User, Session | PersonalAccessToken]
+
 
 class BearerAuthentication(BaseAuthentication):
     """Reads ``Authorization: Bearer <token>``: an access token or a personal access token.
 
     ``request.auth`` is then the session, or the row of the personal access token. It is read with
     its user in one query a request, so revoking it or disabling the user works on the very next
-    request.
+    request. Whoever asks again about the same request, a middleware and then the view, is told the
+    same.
     """
 
-    def authenticate(self, request: Request) -> tuple[User, Session | PersonalAccessToken] | None:
+    def authenticate(self, request: HttpRequest | Request) -> Bearer | None:
+        asked: Any = getattr(request, "_request", request)
+        if not hasattr(asked, "bearer"):
+            try:
+                asked.bearer = self._authenticate(request)
+            except AuthenticationFailed as refusal:
+                asked.bearer = refusal
+        if isinstance(asked.bearer, AuthenticationFailed):
+            raise asked.bearer
+        bearer: Bearer | None = asked.bearer
+        return bearer
+
+    def _authenticate(self, request: HttpRequest | Request) -> Bearer | None:
         header = request.META.get("HTTP_AUTHORIZATION", "")
         scheme, _, token = header.partition(" ")
         if not header:

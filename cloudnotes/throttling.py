@@ -32,11 +32,16 @@ logger = logging.getLogger(__name__)
 
 
 class APIThrottle(BaseThrottle):
-    """Limits a user's requests, and those of a network that come without a token."""
+    """Limits a user's requests, and those of a network that come without a token.
 
-    def allow_request(self, request: Request, view: Any) -> bool:
-        if not settings.RATE_LIMITS:
+    Each request counts once, however often it is asked about: by a middleware, then by the view.
+    """
+
+    def allow_request(self, request: HttpRequest | Request, view: Any) -> bool:
+        asked: Any = getattr(request, "_request", request)
+        if not settings.RATE_LIMITS or hasattr(asked, "is_counted"):
             return True
+        asked.is_counted = True
         if request.user and request.user.is_authenticated:
             scope, key = "api", str(request.user.pk)
         else:
