@@ -8,6 +8,7 @@ when they came in parallel. The limits of the API in general are ``cloudnotes.th
 import logging
 import math
 import time
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -41,7 +42,11 @@ def spend(request: HttpRequest | Request, scope: str, account: object = "") -> N
 
     ``account`` is the identifier as typed, folded here, or a user's id. Raises
     :class:`cloudnotes.errors.TooManyRequests` when a rule of the scope is used up, and the attempt
-    must not be evaluated then. Must be called outside a transaction: the count has to stay.
+    must not be evaluated then.
+
+    The count has to stay whatever becomes of the attempt, so this must not be called inside an
+    action's transaction. The one around a whole request with an ``Idempotency-Key`` is committed
+    with whatever refusal the request ends, or else :func:`spend_again` counts anew.
     """
     if not settings.RATE_LIMITS:
         return
@@ -50,6 +55,7 @@ def spend(request: HttpRequest | Request, scope: str, account: object = "") -> N
     for rule, limit, seconds in settings.LIMITS[scope]:
         key = _key(scope, rule, *(parts[name] for name in rule.split("+")))
         used, ends_at = _count(key, limit, seconds)
+        _get_spent(request).append((key, limit, seconds))
         status = RateLimit(limit, limit - min(used, limit), seconds, ends_at - time.time())
         note_rate_limit(request, status)
         if used > limit:
@@ -60,6 +66,21 @@ def spend(request: HttpRequest | Request, scope: str, account: object = "") -> N
                 f"Too many attempts. Try again in {math.ceil(status.reset)} seconds.",
                 wait=status.reset,
             )
+
+
+def spend_again(request: HttpRequest | Request) -> None:
+    """Count anew what a request has spent in a transaction that was then rolled back."""
+    for key, limit, seconds in _get_spent(request):
+        _count(key, limit, seconds)
+
+
+def _get_spent(request: Any) -> list[tuple[str, int, int]]:
+    """Return what a request has counted: key, limit and seconds of each window."""
+    request = getattr(request, "_request", request)
+    if not hasattr(request, "spent"):
+        request.spent = []
+    spent: list[tuple[str, int, int]] = request.spent
+    return spent
 
 
 def _count(key: str, limit: int, seconds: int) -> tuple[int, float]:

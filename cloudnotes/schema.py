@@ -4,7 +4,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import inline_serializer
+from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 
 PROBLEM = inline_serializer(
@@ -40,6 +40,26 @@ WITH_A_BODY = {
     413: "The body is too large.",
     415: "The Content-Type is not one that this operation takes.",
 }
+WITH_A_KEY = {
+    409: "A request with this `Idempotency-Key` is under way (`request_in_progress`).",
+    422: "The `Idempotency-Key` was used for another request (`idempotency_key_reused`).",
+}
+KEY = [
+    OpenApiParameter(
+        "Idempotency-Key",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+        OpenApiParameter.HEADER,
+        description="New for each new request, a UUID for example. The same request sent again "
+        "within 24 hours has no effect and is answered as the first one was, if that had one.",
+    ),
+    OpenApiParameter(
+        "Idempotent-Replayed",
+        {"type": "string", "const": "true"},
+        OpenApiParameter.HEADER,
+        response=[200, 201, 202, 204],
+        description="Where the answer is the one that was given to this request before.",
+    ),
+]
 
 
 class APISchema(AutoSchema):
@@ -63,6 +83,12 @@ class APISchema(AutoSchema):
             operation["requestBody"] = {"content": {"application/json": body}, "required": True}
         return operation
 
+    def get_override_parameters(self) -> Any:
+        return [*super().get_override_parameters(), *(KEY if self._takes_key() else ())]
+
+    def _takes_key(self) -> bool:
+        return self.method == "POST" and bool(self.view.get_authenticators())
+
     def _problems(self) -> dict[int, str]:
         told = dict(ANYWHERE)
         if self.view.get_authenticators():
@@ -71,7 +97,11 @@ class APISchema(AutoSchema):
             told |= WITH_AN_ID
         if self.method in ("POST", "PUT", "PATCH", "DELETE"):
             told |= WITH_A_BODY
-        return told | getattr(self.view, "problems", {})
+        told |= getattr(self.view, "problems", {})
+        if self._takes_key():
+            for status, text in WITH_A_KEY.items():
+                told[status] = f"{told.get(status, '')} {text}".strip()
+        return told
 
 
 def canonical_only(endpoints: list[Any], **kwargs: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from corsheaders.defaults import default_headers
 
 from cloudnotes import development
 
@@ -73,6 +74,7 @@ WORKER_JOBS = {
     "revisions": ("notes.actions.revisions.thin_due", 600),
     "old mails": ("accounts.actions.mails.forget_old", 3600),
     "old limits": ("accounts.limits.forget_old", 600),
+    "old keys": ("accounts.idempotency.forget_old", 3600),
 }
 
 # Processes. One worker process has WEB_THREADS threads for requests whose body has arrived and as
@@ -274,6 +276,7 @@ MIDDLEWARE = [
     "cloudnotes.throttling.RateLimitMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "cloudnotes.errors.UnavailableMiddleware",
+    "accounts.idempotency.IdempotencyMiddleware",
 ]
 ROOT_URLCONF = "cloudnotes.urls"
 WSGI_APPLICATION = "cloudnotes.wsgi.application"
@@ -333,10 +336,13 @@ SPECTACULAR_SETTINGS = {
 
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "if-match", "if-none-match", "prefer"]
 CORS_EXPOSE_HEADERS = [
     "X-Request-Id",
     "Location",
     "ETag",
+    "Idempotent-Replayed",
+    "Preference-Applied",
     "Retry-After",
     "RateLimit-Limit",
     "RateLimit-Remaining",

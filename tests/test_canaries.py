@@ -42,9 +42,10 @@ def use_everything(server, mail_server):
     """
     kept, spoken = {}, {}
 
-    def call(method, path, body=None, **options):
-        url = f"{server.api}/{path}"
-        return requests.request(method, url, json=body, headers=header, timeout=60, **options)
+    def call(method, path, body=None, key=None, **options):
+        url, keyed = f"{server.api}/{path}", {"Idempotency-Key": key} if key else {}
+        headers = {**header, **keyed}
+        return requests.request(method, url, json=body, headers=headers, timeout=60, **options)
 
     header = {}
     password, email = canary("password"), f"{canary('mail')}@example.org"
@@ -65,15 +66,19 @@ def use_everything(server, mail_server):
     kept["second access"] = refreshed["access_token"]
     kept["second refresh"] = refreshed["refresh_token"]
     header["Authorization"] = f"Bearer {kept['second access']}"
-    setup = call("POST", "auth/2fa", {"password": password}).json()
+    # With a key answers are kept for a day, and these are told once.
+    kept["idempotency key"] = canary("key")
+    setup = call("POST", "auth/2fa", {"password": password}, key=kept["idempotency key"]).json()
     kept["totp secret"] = setup["secret"]
     app = pyotp.TOTP(setup["secret"])
-    codes = call("POST", "auth/2fa/confirm", {"code": app.now()}).json()["recovery_codes"]
+    code_now = {"code": app.now()}
+    codes = call("POST", "auth/2fa/confirm", code_now, key="2").json()["recovery_codes"]
     kept["recovery code"], kept["used recovery code"] = codes[:2]
     login = {"email": email, "password": password, "code": codes[1]}
     assert call("POST", "auth/login", login).status_code == 200
     made = {"name": "cli", "password": password, "scopes": ["notes:write"]}
-    kept["personal access token"] = call("POST", "auth/tokens", made).json()["token"]
+    kept["personal access token"] = call("POST", "auth/tokens", made, key="3").json()["token"]
+    assert call("POST", "auth/tokens", made, key="3").headers["Idempotent-Replayed"] == "true"
     kept["mistyped token"] = access_tokens.new_token()
     for secret in (kept["personal access token"], kept["mistyped token"]):
         bearer = {"Authorization": f"Bearer {secret}"}
@@ -104,11 +109,17 @@ def use_everything(server, mail_server):
 
 
 def found_in(text, secrets_by_name):
-    """Return the names of the secrets of which a text holds what makes them secret."""
+    """Return the names of the secrets of which a text holds what makes them secret.
+
+    Dumps show binary columns in hexadecimal.
+    """
+    small = text.lower()
     return {
         name
         for name, secret in secrets_by_name.items()
-        if secret.rpartition(".")[2] in text or secret.replace("-", "") in text
+        if secret.rpartition(".")[2] in text
+        or secret.replace("-", "") in text
+        or secret.encode().hex() in small
     }
 
 

@@ -35,6 +35,17 @@ def test_every_route_is_in_it_and_the_unprefixed_ones_are_not(anonymous):
     assert all(path.startswith("/api/v1/") for path in document["paths"])
 
 
+@pytest.mark.django_db
+def test_every_post_with_a_token_tells_of_its_key(anonymous):
+    document = anonymous.get("/openapi.json").json()
+    for path, verbs in document["paths"].items():
+        for verb, operation in verbs.items():
+            takes = [each["name"] for each in operation.get("parameters", ())]
+            is_keyed = verb == "post" and bool(operation.get("security"))
+            assert ("Idempotency-Key" in takes) == is_keyed, (verb, path)
+            assert not is_keyed or {"409", "422"} <= set(operation["responses"])
+
+
 UNPREFIXED = {"register", "login"}
 ENDING = "auth/(logout|me|2fa$|sessions/|tokens/)"
 # Operations that end what the others live by get a session and rows of their own.

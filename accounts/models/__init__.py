@@ -2,6 +2,7 @@
 
 from accounts.models.avatars import Avatar
 from accounts.models.contacts import Contact
+from accounts.models.idempotency import IdempotencyKey
 from accounts.models.limits import Attempts
 from accounts.models.mails import Mail
 from accounts.models.second_factors import SecondFactor
@@ -13,6 +14,7 @@ __all__ = [
     "Attempts",
     "Avatar",
     "Contact",
+    "IdempotencyKey",
     "Mail",
     "PersonalAccessToken",
     "SecondFactor",

@@ -158,6 +158,18 @@ def test_of_200_parallel_attempts_exactly_the_limit_is_evaluated(limited, scope,
     assert sum(statuses.values()) - statuses[429] == limit
 
 
+@pytest.mark.parametrize("scope", ["password", "email_change", "second_factor", "token_creation"])
+def test_an_idempotency_key_buys_no_attempt(limited, scope):
+    """With one, the count is part of the request's transaction."""
+    attempt, address = SCOPES[scope](limited), new_address()
+    statuses = in_parallel(
+        attempt, lambda: {"X-Real-IP": address, "Idempotency-Key": secrets.token_hex(8)}
+    )
+    limit = settings.LIMITS[scope][0][1]
+    assert statuses[429] == ATTEMPTS - limit, statuses
+    assert sum(statuses.values()) - statuses[429] == limit
+
+
 def test_it_holds_over_a_restart_and_in_the_same_24(limited):
     attempt = login(limited)
     limit = settings.LIMITS["login"][0][1]

@@ -33,6 +33,7 @@ def settle(name):
     user, now = make_user(name, is_staff=True, is_superuser=True), timezone.now()
     client = client_of(user)
     client.get("/api/v1/auth/me")
+    client.post("/api/v1/notes", {"title": f"{name} key"}, HTTP_IDEMPOTENCY_KEY=name, format="json")
     note = note_actions.create_note(title=f"{name} title", content=f"{name} text", by=user, now=now)
     note_actions.update_note(note=note, changes={"title": f"{name} renamed"}, by=user, now=now)
     file = io.BytesIO(f"{name} file".encode())
@@ -81,6 +82,7 @@ def test_nothing_is_left(stored_keys, django_capture_on_commit_callbacks, way):
     assert tables >= {
         "accounts.User", "accounts.Session", "accounts.Mail", "accounts.Contact",
         "accounts.PersonalAccessToken", "accounts.SecondFactor", "accounts.Avatar",
+        "accounts.IdempotencyKey",
         "notes.Note", "notes.Attachment", "notes.ImportedItem",
         "notes.Revision", "notes.Feed", "notes.Change",
         "admin.LogEntry", "sessions.Session",

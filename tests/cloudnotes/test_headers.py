@@ -48,6 +48,24 @@ def test_cors_is_an_exact_list_without_credentials(anonymous, origin, allowed):
 
 
 @pytest.mark.django_db
+def test_a_browser_may_send_and_read_what_the_api_speaks(anonymous):
+    asked = "authorization,content-type,idempotency-key,if-match,if-none-match,prefer"
+    origin = {"HTTP_ORIGIN": "https://app.example.org"}
+    before = anonymous.options(
+        "/api/v1/notes",
+        **origin,
+        HTTP_ACCESS_CONTROL_REQUEST_METHOD="POST",
+        HTTP_ACCESS_CONTROL_REQUEST_HEADERS=asked,
+    )
+    allowed = before.headers["Access-Control-Allow-Headers"].split(", ")
+    assert set(asked.split(",")) <= set(allowed)
+    shown = anonymous.get("/api/v1/notes", **origin).headers["Access-Control-Expose-Headers"]
+    assert {"ETag", "Location", "Idempotent-Replayed", "Preference-Applied"} <= set(
+        shown.split(", ")
+    )
+
+
+@pytest.mark.django_db
 def test_a_browser_session_of_the_admin_is_no_credential_of_the_api(alice, client):
     client.force_login(alice)
     assert client.get("/api/v1/auth/me").status_code == 401

@@ -1,0 +1,236 @@
+"""``Idempotency-Key``: a POST that is sent again has its effect once and the same answer.
+
+After draft-ietf-httpapi-idempotency-key-header-07. Its two freedoms are used so: a key is any
+printable text, in the quotes of a structured field or without (they count as part of it), and
+only what had an effect is kept: whoever mends a refused request may send it with the same key.
+"""
+
+import base64
+import datetime as dt
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from cryptography.fernet import Fernet, MultiFernet
+from django.core.exceptions import RequestDataTooBig
+from django.db import Error, connection, transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from django.template.response import SimpleTemplateResponse
+from django.utils import timezone
+from rest_framework.exceptions import AuthenticationFailed
+
+from accounts import keys, limits
+from accounts.authentication import Bearer, BearerAuthentication
+from accounts.models import IdempotencyKey, PersonalAccessToken
+from cloudnotes import errors
+from cloudnotes.errors import DomainError
+
+HEADER = "Idempotency-Key"
+WELL_FORMED = re.compile(r"[ -~]{1,255}")
+KEPT_FOR = dt.timedelta(hours=24)
+BATCH = 1000
+# What makes two requests with one key the same, beside the method, the address and the body.
+TELLING_HEADERS = ("Content-Type", "If-Match", "Prefer")
+
+
+class MalformedKey(DomainError):
+    """The header is there, but it is no key."""
+
+    code = "invalid_idempotency_key"
+    detail = "An Idempotency-Key has 1 to 255 printable ASCII characters."
+    field = HEADER
+
+
+class KeyReused(DomainError):
+    """The key was used for another request, or by a credential with other powers."""
+
+    status = 422
+    code = "idempotency_key_reused"
+    detail = (
+        "This Idempotency-Key was used for another request. Send the same request again, or "
+        "choose a new key."
+    )
+
+
+class RequestInProgress(DomainError):
+    """A request with this key is being carried out."""
+
+    status = 409
+    code = "request_in_progress"
+    detail = "A request with this Idempotency-Key is still under way. Try again in a second."
+    wait = 1
+
+
+class IdempotencyMiddleware:
+    """Carries out a user's POST with an ``Idempotency-Key`` once and keeps its answer for a day.
+
+    For the views of the API that read bearer tokens. Where there is no user (log-in, registering,
+    refreshing, whatever a mail's link does) the header is ignored: those requests either can be
+    repeated as they are or are used up by design.
+
+    The whole view runs in one transaction with the row that keeps its answer, so there are never
+    an effect without its answer or the reverse. A second request with the key, while the first is
+    under way, is refused (409) on PostgreSQL; on SQLite, which has one writer at a time, it waits
+    and is then given the first one's answer. A refusal of the view (4xx) is committed without a
+    row: it has no effect but what must stay, the counts of ``accounts.limits`` above all. A failure
+    (5xx) is rolled back, and those counts are made again.
+
+    So ``on_commit`` callbacks run after the view and before its answer goes out. What must not run
+    in a transaction (storing files) or streams its answer cannot be a POST of such a view. A body
+    with a key has at most ``DATA_UPLOAD_MAX_MEMORY_SIZE`` bytes (413).
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        key, view_class = request.headers.get(HEADER), getattr(view, "cls", object)
+        reads_tokens = BearerAuthentication in getattr(view_class, "authentication_classes", ())
+        if request.method != "POST" or key is None or not reads_tokens:
+            return None
+        try:
+            bearer = BearerAuthentication().authenticate(request)
+            if bearer is None:
+                return None
+            request.user = bearer[0]
+            for throttle in getattr(view_class, "throttle_classes", ()):
+                throttle().allow_request(request, None)
+            kept = KeptAnswer(request, key, bearer)
+            return _carry_out(request, kept, lambda: view(request, *args, **kwargs))
+        except AuthenticationFailed:
+            return None  # the view says so
+        except (DomainError, Error, RequestDataTooBig, UnreadablePostError) as error:
+            answer = errors.answer(error)
+            if answer is None:
+                raise
+            return answer
+
+
+def _carry_out(
+    request: HttpRequest, kept: "KeptAnswer", ask_view: Callable[[], HttpResponse]
+) -> HttpResponse:
+    """Return the answer that was kept, or the view's, kept if it had an effect."""
+    is_settled = False
+    try:
+        with transaction.atomic():
+            kept.lock()
+            answer = kept.find(timezone.now())
+            if answer is not None:
+                return answer
+            answer = ask_view()
+            if isinstance(answer, SimpleTemplateResponse):
+                answer.render()
+            is_lost = answer.status_code >= 500
+            if answer.status_code < 400:
+                kept.store(answer, timezone.now())
+            elif connection.needs_rollback or not connection.is_usable():
+                is_lost = True  # a statement failed, and not in a block of the view's own
+            if is_lost:
+                transaction.set_rollback(True)
+        is_settled = not is_lost
+        return answer
+    finally:
+        if not is_settled:
+            limits.spend_again(request)
+
+
+class KeptAnswer:
+    """The answer to a user's request with a key: looked for, stored, and told to nobody else.
+
+    Everything is derived with ``SECRET_KEY`` or, for what was stored before it was changed, with
+    the keys before it. Raises :class:`MalformedKey`.
+    """
+
+    def __init__(self, request: HttpRequest, key: str, bearer: Bearer) -> None:
+        if not WELL_FORMED.fullmatch(key):
+            raise MalformedKey
+        self.user, credential = bearer
+        # The key is part of each: without it nobody can try what a request may have said.
+        whose = (self.user.pk, key)
+        said = _describe(request, credential)
+        self.digests = [each.hex() for each in keys.derive_all("idempotency key", *whose)]
+        self.fingerprints = [
+            each.hex() for each in keys.derive_all("idempotency request", *whose, said)
+        ]
+        self.cipher = MultiFernet(
+            [
+                Fernet(base64.urlsafe_b64encode(each))
+                for each in keys.derive_all("idempotency answer", *whose)
+            ]
+        )
+
+    def lock(self) -> None:
+        """Be the only one with this key until the transaction ends.
+
+        On SQLite whoever has begun a transaction is. Raises :class:`RequestInProgress`.
+        """
+        if connection.vendor != "postgresql":
+            return
+        number = int.from_bytes(bytes.fromhex(self.digests[0])[:8], signed=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+            (is_locked,) = cursor.fetchone()
+        if not is_locked:
+            raise RequestInProgress
+
+    def find(self, now: dt.datetime) -> HttpResponse | None:
+        """Return the answer that was stored within the last day; forget an older one.
+
+        Raises :class:`KeyReused` if it was one to another request.
+        """
+        row = IdempotencyKey.objects.filter(user=self.user, digest__in=self.digests).first()
+        if row is None:
+            return None
+        if row.created_at <= now - KEPT_FOR:
+            IdempotencyKey.objects.filter(pk=row.pk).delete()
+            return None
+        if row.fingerprint not in self.fingerprints:
+            raise KeyReused
+        head, _, body = self.cipher.decrypt(bytes(row.answer)).partition(b"\n")
+        answer = HttpResponse(body, status=row.status)
+        del answer.headers["Content-Type"]  # which an empty answer has not
+        for name, value in json.loads(head).items():
+            answer.headers[name] = value
+        answer.headers["Idempotent-Replayed"] = "true"
+        return answer
+
+    def store(self, answer: HttpResponse, now: dt.datetime) -> None:
+        """Keep an answer, as it is before any middleware adds to it."""
+        head = json.dumps(dict(answer.items())).encode()
+        IdempotencyKey.objects.create(
+            user=self.user,
+            digest=self.digests[0],
+            fingerprint=self.fingerprints[0],
+            status=answer.status_code,
+            answer=self.cipher.encrypt(head + b"\n" + answer.content),
+            created_at=now,
+        )
+
+
+def forget_old() -> bool:
+    """Delete some keys of more than a day ago; return whether there are more. A worker's job."""
+    old = IdempotencyKey.objects.filter(created_at__lte=timezone.now() - KEPT_FOR)
+    ids = list(old.order_by("created_at", "pk").values_list("pk", flat=True)[:BATCH])
+    IdempotencyKey.objects.filter(pk__in=ids).delete()
+    return len(ids) == BATCH
+
+
+def _describe(request: HttpRequest, credential: Any) -> str:
+    """Return what tells a request from others, with what its credential may do.
+
+    So that a token of fewer powers is not given what one of more powers was told.
+    """
+    powers = ["session"]
+    if isinstance(credential, PersonalAccessToken):
+        powers = ["token", credential.scopes, credential.category]
+    headers = [request.headers.get(name) for name in TELLING_HEADERS]
+    body = hashlib.sha256(request.body).hexdigest()
+    return json.dumps([request.method, request.get_full_path(), headers, body, powers])
