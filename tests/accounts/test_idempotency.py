@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from django.db import IntegrityError, OperationalError, connection
+from django.db import DataError, IntegrityError, OperationalError, connection
 from django.utils import timezone
 from rest_framework.parsers import MultiPartParser
 
@@ -275,12 +275,20 @@ class TestLimits:
 
     @pytest.mark.parametrize(
         ("error", "status"),
-        [(RuntimeError("bug"), 500), (OperationalError("gone"), 503), (IntegrityError, 400)],
+        [
+            (RuntimeError("bug"), 500),
+            (OperationalError("gone"), 503),
+            (IntegrityError, 400),
+            (DataError, 400),
+        ],
     )
     def test_what_is_rolled_back_has_counted(self, as_alice, monkeypatch, error, status):
         def fail(**kwargs):
+            # Outside of a block of its own: nothing can be committed then.
             if error is IntegrityError:
-                make_user("alice")  # outside of a block of its own: nothing can be committed then
+                make_user("alice")
+            if error is DataError and connection.vendor == "postgresql":
+                connection.cursor().execute("SELECT 1 / 0")
             raise error
 
         monkeypatch.setattr(tokens, "create_token", fail)
