@@ -79,9 +79,8 @@ def write_cursor(cursor: Cursor, *, user: User) -> str:
 
 
 def get_generation() -> str:
-    """Return the name of the generation that the database is in."""
-    name: str = Generation.objects.values_list("name", flat=True).get()
-    return name
+    """Return the name of the generation that the database is in, '' for the first."""
+    return Generation.objects.values_list("name", flat=True).first() or ""
 
 
 def get_page(*, user: User, after: Cursor, limit: int) -> Page:

@@ -102,7 +102,10 @@ def apply(
 
 def start_generation(*, instead_of: str) -> None:
     """Make every client begin anew, once for the generation that it finds."""
-    Generation.objects.filter(name=instead_of).update(name=new_generation())
+    if not instead_of:
+        Generation.objects.get_or_create(pk=1)
+    else:
+        Generation.objects.filter(name=instead_of).update(name=new_generation())
 
 
 def _get_known(operations: Sequence[Operation], user: User) -> dict[str, int]:

@@ -11,14 +11,7 @@ INSERT INTO notes_feed (user_id, seq) SELECT owner_id, COUNT(*) FROM notes_note 
 """
 
 
-def name_generation(apps, schema_editor):
-    apps.get_model("notes", "Generation").objects.create(pk=1)
-
-
 class Migration(migrations.Migration):
     dependencies = [("notes", "0004_history_and_feed")]
 
-    operations = [
-        migrations.RunSQL(FILL, migrations.RunSQL.noop),
-        migrations.RunPython(name_generation, migrations.RunPython.noop),
-    ]
+    operations = [migrations.RunSQL(FILL, migrations.RunSQL.noop)]

@@ -123,7 +123,8 @@ class Generation(models.Model):
     """The one row that names this history of the database. Every cursor carries the name.
 
     A database that was restored from a backup counts again from where the backup was, and a cursor
-    from before would skip what is written now. A new name makes every client begin anew.
+    from before would skip what is written now. A new name makes every client begin anew. There is
+    no row until that has happened once.
     """
 
     name = models.CharField(max_length=22, default=new_generation)
