@@ -11,7 +11,7 @@ from accounts.models import User
 from cloudnotes.errors import DomainError
 from notes import events, storage
 from notes.actions import objects
-from notes.actions.versions import Expected, lock, touch
+from notes.actions.versions import Expected, check, lock, touch
 from notes.models import Attachment, Note
 
 
@@ -44,6 +44,7 @@ def store_file(
     """
     if content.seek(0, io.SEEK_END) > settings.MAX_FILE_BYTES:
         raise FileTooLarge(f"A file has at most {settings.MAX_FILE_BYTES} bytes.")
+    check(note, expected)  # before a long upload that would be refused after it
     key = objects.store(content=content, content_type=storage.content_type_of(content))
     try:
         return _attach(key, note=note, name=name, by=by, now=now, expected=expected)

@@ -70,9 +70,14 @@ def lock(note: Note, *, expected: Expected = None, even_trashed: bool = False) -
     locked = Note.objects.with_file().get(pk=note.pk)
     if locked.trashed_at is not None and not even_trashed:
         raise NoteGone
-    if expected is not None and locked.version not in expected:
-        raise StaleVersion(locked)
+    check(locked, expected)
     return locked
+
+
+def check(note: Note, expected: Expected) -> None:
+    """Raise :class:`StaleVersion` for a note in another version than one of ``expected``."""
+    if expected is not None and note.version not in expected:
+        raise StaleVersion(note)
 
 
 def write(
