@@ -6,22 +6,26 @@ from collections.abc import Sequence
 from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
+from accounts.models import User
+from notes import access
 from notes.models import Note, Revision
 from notes.models.notes import NoteQuerySet, filed_within
 
 
-def get_state(note: Note, version: int) -> Revision | None:
+def get_state(note: Note, version: int, *, user: User) -> Revision | None:
     """Return what a note said in a version; not saved, and not replaced, if it still says it.
 
-    None when that state was thinned out, was coalesced or never was.
+    None when that state was thinned out, was coalesced, never was, or is not for the user: a note
+    that lies in a token's category now may have lain elsewhere then.
     """
     if note.state_version <= version <= note.version:
-        return Revision.of(note)
-    return (
-        Revision.objects.filter(note=note, first_version__lte=version, version__gte=version)
-        .order_by("version")
-        .first()
-    )
+        state: Revision | None = Revision.of(note)
+    else:
+        at_version = Revision.objects.filter(
+            note=note, first_version__lte=version, version__gte=version
+        )
+        state = at_version.order_by("version").first()
+    return state if state and access.may_file_under(user, state.category) else None
 
 
 def as_of(notes: NoteQuerySet, time: dt.datetime, category: str = "") -> NoteQuerySet:

@@ -13,7 +13,7 @@ from cloudnotes.errors import DomainError
 from cloudnotes.expressions import OctetLength
 from notes import access
 from notes.models import Change, Feed, Generation, Note, Revision
-from notes.models.notes import filed_within
+from notes.models.notes import NoteQuerySet, filed_within
 
 SALT = "cloudnotes.sync"
 PAGE_BYTES = 8 * 2**20
@@ -65,7 +65,8 @@ def read_cursor(text: str, *, user: User) -> Cursor | None:
         raise ResyncRequired from None
     if user_id != user.pk or generation != get_generation():
         raise ResyncRequired
-    return Cursor(generation, seq, start) if seq <= Feed.objects.position(user) else None
+    is_past = max(seq, start) <= Feed.objects.position(user)
+    return Cursor(generation, seq, start) if is_past else None
 
 
 def begin(*, user: User) -> Cursor:
@@ -136,6 +137,18 @@ def _visible(user: User) -> QuerySet[Change]:
     note = Note.objects.filter(pk=OuterRef("note_id"))
     lay_there = Revision.objects.filter(lies_there, note=OuterRef("note_id"))
     return changes.filter(Exists(note.filter(lies_there)) | Exists(lay_there) | ~Exists(note))
+
+
+def fitting(notes: NoteQuerySet) -> list[int]:
+    """Return the ids of those notes, by id, whose texts together make a page; one always does."""
+    sizes = notes.order_by("pk").values_list("pk", OctetLength(F("content")))
+    ids: list[int] = []
+    total = 0
+    for pk, size in sizes:
+        total += size
+        if total <= PAGE_BYTES or not ids:
+            ids.append(pk)
+    return ids
 
 
 def _fitting(rows: QuerySet[Change], limit: int) -> int:

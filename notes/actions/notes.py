@@ -38,7 +38,13 @@ class Overlap(DomainError):
 
 
 def create_note(
-    *, title: str, content: str, by: User, now: dt.datetime, category: str = ""
+    *,
+    title: str,
+    content: str,
+    by: User,
+    now: dt.datetime,
+    category: str = "",
+    cause: Note.Cause = Note.Cause.CREATE,
 ) -> Note:
     """Make and return a note that belongs to ``by``."""
     with transaction.atomic():
@@ -51,6 +57,7 @@ def create_note(
             updated_at=now,
             state_since=now,
             state_by=by,
+            state_cause=cause,
             state_credential=by.credential,
         )
         Note.attachment.related.set_cached_value(note, None)  # it has none: spares a query
@@ -59,7 +66,13 @@ def create_note(
 
 
 def update_note(
-    *, note: Note, changes: dict[str, Any], by: User, now: dt.datetime, expected: Expected = None
+    *,
+    note: Note,
+    changes: dict[str, Any],
+    by: User,
+    now: dt.datetime,
+    expected: Expected = None,
+    cause: Note.Cause = Note.Cause.EDIT,
 ) -> Note:
     """Set the fields of ``changes`` (``title``, ``content``, ``category``) and return the note.
 
@@ -69,31 +82,38 @@ def update_note(
     """
     with transaction.atomic():
         note = lock(note, expected=expected)
-        if write(note, changes, by=by, cause=Note.Cause.EDIT, now=now):
+        if write(note, changes, by=by, cause=cause, now=now):
             events.record("note_updated", note=note, by=by)
     return note
 
 
 def merge_note(
-    *, note: Note, changes: dict[str, Any], base_version: int, by: User, now: dt.datetime
+    *,
+    note: Note,
+    changes: dict[str, Any],
+    base_version: int,
+    by: User,
+    now: dt.datetime,
+    cause: Note.Cause = Note.Cause.EDIT,
 ) -> tuple[Note, bool]:
     """Bring ``changes``, made to an earlier version, into the note; return it and if that was so.
 
     Three-way: what both sides left alone stays, what one changed is taken, the content by lines.
-    The base comes from the history; where it is no longer there the version is stale. Raises
+    The base comes from the history; where it is not there, or not for this user, the version is
+    stale. ``cause`` is that of a change that needs no merge. Raises
     :class:`Overlap`, :class:`notes.actions.versions.StaleVersion`,
     :class:`notes.actions.versions.NoteGone` and :class:`notes.actions.versions.ContentTooLong`.
     """
     with transaction.atomic():
         note = lock(note)
-        base = history.get_state(note, base_version)
+        base = history.get_state(note, base_version, user=by)
         if base is None:
             raise StaleVersion(note)
         is_stale = base.version != note.version
         if is_stale:
             changes = _merged(note, base, changes)
-        cause = Note.Cause.MERGE if is_stale else Note.Cause.EDIT
-        if write(note, changes, by=by, cause=cause, now=now):
+        why = Note.Cause.MERGE if is_stale else cause
+        if write(note, changes, by=by, cause=why, now=now):
             events.record("note_updated", note=note, by=by)
     return note, is_stale
 

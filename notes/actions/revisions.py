@@ -52,7 +52,9 @@ def thin_due() -> bool:
     """Delete some of the revisions that are too close for their age; a worker's job.
 
     All are kept for 24 hours, then one an hour for 7 days, one a day for 90, one a week after:
-    each time the last, and those that are pinned. Returns whether there may be more.
+    each time the last in its category, since the feed of a token that is limited to one asks the
+    history whether a note ever lay there, and those that are pinned. Returns whether there may be
+    more.
     """
     now, is_more = timezone.now(), False
     for stage, (age, period) in enumerate(STAGES):
@@ -61,7 +63,10 @@ def thin_due() -> bool:
         with transaction.atomic():
             batch = Revision.objects.filter(pk__in=ids, thinned=stage)
             later = Revision.objects.alias(period=period("replaced_at")).filter(
-                note=OuterRef("note"), version__gt=OuterRef("version"), period=OuterRef("period")
+                note=OuterRef("note"),
+                category=OuterRef("category"),
+                version__gt=OuterRef("version"),
+                period=OuterRef("period"),
             )
             crowded = batch.filter(is_pinned=False).alias(period=period("replaced_at"))
             crowded.filter(Exists(later)).delete()

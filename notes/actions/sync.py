@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
+from accounts import keys
 from accounts.models import User
 from cloudnotes.errors import DomainError
 from notes import access, history
@@ -16,6 +17,7 @@ from notes.models import Change, Feed, Generation, Note, Revision
 from notes.models.changes import new_generation
 
 MAX_OPERATIONS = 500
+MERGED_CHARACTERS = 8 * 2**20
 
 
 class NotThere(DomainError):
@@ -32,6 +34,32 @@ class Deleted(DomainError):
     status = 409
     code = "deleted"
     detail = "The note was deleted meanwhile. To keep your change, restore it or create a new one."
+
+
+class Conflict(DomainError):
+    """The note is not in the version that the change was made to.
+
+    ``code`` is that of the refusal of a single write: ``stale_version`` or ``merge_conflict``.
+    """
+
+    status = 409
+    detail = (
+        "The note has changed since `base_version`. Bring your change into what it says now, which "
+        "is in `note` or at the note's address, and send that with its version."
+    )
+
+    def __init__(self, reason: DomainError) -> None:
+        super().__init__()
+        self.code = reason.code
+
+
+class ClientIdUsed(DomainError):
+    """Another note was created with this client id."""
+
+    status = 409
+    code = "client_id_used"
+    detail = "Another note was created with this client_id. Send it with a new one, such as a UUID."
+    field = "client_id"
 
 
 class OutsideOfCategory(DomainError):
@@ -61,17 +89,30 @@ class Operation:
 class Outcome:
     """What became of an operation.
 
-    ``note`` is the note as it is now, None if it is deleted or there never was one. It
-    ``differs`` from what the client has when somebody else wrote it too. ``error`` tells why an
-    operation was refused or conflicts.
+    ``version`` is that of the note, None if it is deleted or there never was one. It ``differs``
+    from what the client has when somebody else wrote it too. ``error`` tells why an operation was
+    refused or conflicts.
     """
 
     status: Literal["applied", "conflict", "refused"]
     note_id: int | None
-    note: Note | None = None
+    version: int | None = None
     differs: bool = False
     is_merged: bool = False
     error: DomainError | None = None
+
+
+class MergeBudget:
+    """How much text a batch may still have merged: merging costs time, and others wait for it."""
+
+    def __init__(self, wanted: bool) -> None:
+        self.left = MERGED_CHARACTERS if wanted else 0
+
+    def take(self, note: Note, fields: dict[str, Any]) -> bool:
+        """Return whether there is room for one more merge."""
+        is_left = self.left > 0
+        self.left -= 2 * len(note.content) + len(fields.get("content", ""))
+        return is_left
 
 
 def apply(
@@ -81,7 +122,7 @@ def apply(
 
     One transaction for all that can be applied. Safe to send twice: what was applied before is
     known by its ``client_id`` or its result. With ``merge`` a change of an earlier version is
-    merged where that is possible without asking.
+    merged where that is possible without asking, until 8 Mi characters have been merged.
     """
     with transaction.atomic():
         known = _get_known(operations, by)
@@ -95,8 +136,10 @@ def apply(
         )
         Feed.objects.hold(by.pk)
         known = _get_known(operations, by)  # somebody may have created one while we waited
+        budget = MergeBudget(merge)
         return [
-            _apply(operation, known=known, merge=merge, by=by, now=now) for operation in operations
+            _apply(operation, known=known, budget=budget, by=by, now=now)
+            for operation in operations
         ]
 
 
@@ -116,20 +159,23 @@ def _get_known(operations: Sequence[Operation], user: User) -> dict[str, int]:
 
 
 def _apply(
-    operation: Operation, *, known: dict[str, int], merge: bool, by: User, now: dt.datetime
+    operation: Operation, *, known: dict[str, int], budget: MergeBudget, by: User, now: dt.datetime
 ) -> Outcome:
     note_id = operation.note_id or known.get(operation.client_id or "")
     note = Note.objects.visible_to(by).with_file().filter(pk=note_id or 0).first()
+    is_hidden = note is None and note_id is not None and not _was_deleted(note_id, by)
     try:
         if operation.kind == "create":
+            if is_hidden:
+                raise ClientIdUsed
             return _create(operation, note_id, note, known=known, by=by, now=now)
-        if note_id is None or (note is None and not _was_deleted(note_id, by)):
+        if note_id is None or is_hidden:
             raise NotThere
         if operation.kind == "delete":
             return _delete(operation, note_id, note, by=by, now=now)
         if note is None or note.trashed_at is not None:
             return Outcome("conflict", note_id, error=Deleted())
-        return _update(operation, note, merge=merge, by=by, now=now)
+        return _update(operation, note, budget=budget, by=by, now=now)
     except DomainError as error:
         return Outcome("refused", None, error=error)
 
@@ -143,36 +189,41 @@ def _create(
     by: User,
     now: dt.datetime,
 ) -> Outcome:
+    # Keyed, or a dump of the database would let one try what a deleted note said.
+    digests = [key.hex() for key in keys.derive_all("client_id", *operation.fields.values())]
     if note_id is not None:
-        there = note if note and note.trashed_at is None else None
-        return Outcome("applied", note_id, there, differs=there is None or there.version > 1)
+        if not Change.objects.filter(user=by, note=note_id, client_digest__in=digests).exists():
+            raise ClientIdUsed
+        if note is None or note.trashed_at is not None:
+            return Outcome("applied", note_id)
+        return Outcome("applied", note_id, note.version, differs=note.version > 1)
     _check_category(operation, by)
-    note = note_actions.create_note(**operation.fields, by=by, now=now)
+    note = note_actions.create_note(**operation.fields, by=by, now=now, cause=Note.Cause.SYNC)
     if operation.client_id:
-        Change.objects.filter(user=by, note=note).update(client_id=operation.client_id)
+        Change.objects.filter(user=by, note=note).update(
+            client_id=operation.client_id, client_digest=digests[0]
+        )
         known[operation.client_id] = note.pk
-    return Outcome("applied", note.pk, note)
+    return Outcome("applied", note.pk, note.version)
 
 
 def _update(
-    operation: Operation, note: Note, *, merge: bool, by: User, now: dt.datetime
+    operation: Operation, note: Note, *, budget: MergeBudget, by: User, now: dt.datetime
 ) -> Outcome:
     _check_category(operation, by)
     base, changes, is_merged = operation.base_version, operation.fields, False
+    given: Any = {"changes": changes, "by": by, "now": now, "cause": Note.Cause.SYNC}
     try:
-        if merge:
-            note, is_merged = note_actions.merge_note(
-                note=note, changes=changes, base_version=base, by=by, now=now
-            )
+        if base != note.version and budget.take(note, changes):
+            note, is_merged = note_actions.merge_note(note=note, base_version=base, **given)
         else:
-            note = note_actions.update_note(
-                note=note, changes=changes, by=by, now=now, expected={base}
-            )
-    except (StaleVersion, note_actions.Overlap) as error:
-        if _says(note, changes) or _says(history.get_state(note, base + 1), changes):
-            return Outcome("applied", note.pk, note, differs=True)  # sent before
-        return Outcome("conflict", note.pk, note, differs=True, error=error)
-    return Outcome("applied", note.pk, note, differs=is_merged, is_merged=is_merged)
+            note = note_actions.update_note(note=note, expected={base}, **given)
+    except (StaleVersion, note_actions.Overlap) as reason:
+        state = history.get_state(note, base + 1, user=by)
+        if _says(note, changes) or _says(state, changes):
+            return Outcome("applied", note.pk, note.version, differs=True)  # sent before
+        return Outcome("conflict", note.pk, note.version, differs=True, error=Conflict(reason))
+    return Outcome("applied", note.pk, note.version, differs=is_merged, is_merged=is_merged)
 
 
 def _delete(
@@ -182,8 +233,9 @@ def _delete(
         return Outcome("applied", note_id)
     try:
         note_actions.trash_note(note=note, by=by, now=now, expected={operation.base_version})
-    except StaleVersion as error:
-        return Outcome("conflict", note_id, note, differs=True, error=error)
+    except StaleVersion as reason:
+        error = Conflict(reason)
+        return Outcome("conflict", note_id, note.version, differs=True, error=error)
     return Outcome("applied", note_id)
 
 

@@ -91,6 +91,7 @@ def write(
     """
     changed = [name for name, value in changes.items() if getattr(note, name) != value]
     if not changed:
+        _give_locked(note, by)
         return False
     if len(changes.get("content", "").encode()) > MAX_CONTENT_BYTES:
         raise ContentTooLong
@@ -134,6 +135,13 @@ def give(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> li
     return [
         current.get(note.pk, note) for note in notes if note.pk not in fresh or note.pk in current
     ]
+
+
+def _give_locked(note: Note, by: User | None) -> None:
+    """Mark the state of a locked note for a writer who changes nothing and is told what it says."""
+    if not note.state_given and by and by.credential != note.state_credential:
+        note.state_given = True
+        note.save(update_fields=["state_given"])
 
 
 def _goes_on(

@@ -124,9 +124,8 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         self.keyset, self.heavy_column = "created_at", "content_then"
         self.cursor_scope = ("as_of", time.isoformat())
         then = history.as_of(notes, time, caller(self.request).limited_to_category)
-        return [
-            self.note_data(note) for note in history.rewound(self.paginate_queryset(then) or [])
-        ]
+        page = versions.give(self.paginate_queryset(then) or [], within=then, now=timezone.now())
+        return [self.note_data(note) for note in history.rewound(page)]
 
     @extend_schema(request=NoteWriteSerializer, responses={201: NoteSerializer})
     def create(self, request: Request) -> Response:

@@ -12,7 +12,6 @@ from accounts.permissions import has_scope
 from cloudnotes.errors import DomainError
 from notes.actions import versions
 from notes.actions.versions import Expected
-from notes.models import Note
 
 # "5", W/"5" (what a compressing proxy makes of it) and 5.
 TAG = re.compile(r'(?:W/)?"(\d{1,10})"|(\d{1,10})')
@@ -43,6 +42,8 @@ def expected_versions(request: Request) -> Expected:
 
     A tag that was never ours names no version. Raises :class:`IfMatchRequired`.
     """
+    if request.headers.get("If-None-Match", "").strip() == "*":
+        return frozenset()  # there is a note (RFC 9110, 13.1.2)
     header = request.headers.get("If-Match")
     if header is None:
         if caller(request).require_if_match:
@@ -79,6 +80,6 @@ class ShowsCurrent:
         return response
 
     def _current(self: Any, note_id: int) -> dict[str, Any] | None:
-        notes = Note.objects.visible_to(caller(self.request)).live().with_file()
+        notes = self.get_queryset()
         found = versions.give(list(notes.filter(pk=note_id)), within=notes, now=timezone.now())
         return self.note_data(found[0]) if found else None

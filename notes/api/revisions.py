@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
-from notes import access, differences, history
+from notes import differences, history
 from notes.actions import revisions
 from notes.actions.versions import give
 from notes.api import preconditions
@@ -165,7 +165,7 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         return Revision.objects.visible_to(caller(self.request)).filter(note=note)
 
     def _state(self, note: Note, version: int) -> Revision:
-        state = history.get_state(note, version)
-        if state is None or not access.may_file_under(caller(self.request), state.category):
+        state = history.get_state(note, version, user=caller(self.request))
+        if state is None:
             raise NotFound
         return state

@@ -17,7 +17,7 @@ from notes import sync
 from notes.actions import sync as sync_actions
 from notes.actions.versions import give
 from notes.api import preconditions
-from notes.api.notes import ContentField, TitleField
+from notes.api.notes import ContentField, TextField, TitleField
 from notes.api.permissions import WRITING_SCOPES
 from notes.api.representation import NoteSerializer
 from notes.models import Change, Note
@@ -71,8 +71,11 @@ class OperationSerializer(serializers.Serializer[Any]):
 
     op = serializers.ChoiceField(choices=["create", "update", "delete"])
     id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
-    client_id = serializers.CharField(
-        required=False, max_length=100, help_text="What the client calls a note it created."
+    client_id = TextField(
+        required=False,
+        allow_blank=False,
+        max_length=100,
+        help_text="What the client calls a note it created, such as a UUID.",
     )
     base_version = serializers.IntegerField(
         required=False,
@@ -114,7 +117,8 @@ class OutcomeSerializer(serializers.Serializer[Any]):
     deleted = serializers.BooleanField(required=False)
     merged = serializers.BooleanField(required=False)
     note = NoteSerializer(
-        required=False, help_text="The note as it is, where it is not what the client sent."
+        required=False,
+        help_text="The note as it is, where it is not what the client has, until 8 MiB of text.",
     )
     problem = serializers.DictField(required=False)
 
@@ -161,10 +165,10 @@ class SyncView(APIView):
         for change in changes:
             note = notes.get(change.note_id)
             entry = {"id": change.note_id, "seq": change.seq, "deleted": True}
-            if change.client_id:
-                entry["client_id"] = change.client_id
             if note and sync.is_there(note, user):
                 entry |= {"deleted": False, "note": self._data(note)}
+            if change.client_id and (not entry["deleted"] or not user.limited_to_category):
+                entry["client_id"] = change.client_id
             told.append(entry)
         return told
 
@@ -199,7 +203,7 @@ class SyncView(APIView):
             by=user,
             now=timezone.now(),
         )
-        notes = self._given([outcome.note for outcome in outcomes if outcome.differs])
+        notes = self._differing(outcomes)
         for place, operation, outcome in zip(places, operations, outcomes, strict=True):
             results[place] = self._outcome(operation, outcome, notes)
         return Response({"results": results})
@@ -217,15 +221,23 @@ class SyncView(APIView):
             told["problem"] = describe(outcome.error)
         if outcome.note_id is None:
             return told
-        note = notes.get(outcome.note_id, outcome.note) if outcome.note else None
-        told |= {"id": outcome.note_id, "deleted": note is None}
-        if note:
-            told["version"] = note.version
+        note = notes.get(outcome.note_id) if outcome.differs else None
+        version = note.version if note else outcome.version
+        told |= {"id": outcome.note_id, "deleted": version is None}
+        if version is not None:
+            told["version"] = version
         if outcome.is_merged:
             told["merged"] = True
-        if note and outcome.differs:
+        if note:
             told["note"] = self._data(note)
         return told
+
+    def _differing(self, outcomes: list[sync_actions.Outcome]) -> dict[int, Note]:
+        """Return the notes that the client has another text of, as many as make a page."""
+        ids = {o.note_id for o in outcomes if o.differs and o.note_id}
+        notes = Note.objects.visible_to(caller(self.request)).live().with_file()
+        fitting = sync.fitting(notes.filter(pk__in=ids))
+        return self._given(notes.filter(pk__in=fitting))
 
     def _given(self, notes: Any) -> dict[int, Note]:
         rows = Note.objects.visible_to(caller(self.request)).with_file()

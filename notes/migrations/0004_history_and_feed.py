@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('seq', models.PositiveBigIntegerField()),
                 ('client_id', models.CharField(blank=True, max_length=100, null=True)),
+                ('client_digest', models.CharField(blank=True, db_default='', default='', max_length=64)),
             ],
         ),
         migrations.CreateModel(
@@ -52,7 +53,7 @@ class Migration(migrations.Migration):
                 ('trashed_at', models.DateTimeField(blank=True, null=True)),
                 ('since', models.DateTimeField()),
                 ('replaced_at', models.DateTimeField()),
-                ('cause', models.CharField(choices=[('create', 'Create'), ('edit', 'Edit'), ('append', 'Append'), ('prepend', 'Prepend'), ('replace', 'Replace'), ('toggle_task', 'Toggle Task'), ('merge', 'Merge'), ('trash', 'Trash'), ('untrash', 'Untrash'), ('restore', 'Restore'), ('rewind', 'Rewind')], max_length=20)),
+                ('cause', models.CharField(choices=[('create', 'Create'), ('edit', 'Edit'), ('sync', 'Sync'), ('append', 'Append'), ('prepend', 'Prepend'), ('replace', 'Replace'), ('toggle_task', 'Toggle Task'), ('merge', 'Merge'), ('trash', 'Trash'), ('untrash', 'Untrash'), ('restore', 'Restore'), ('rewind', 'Rewind')], max_length=20)),
                 ('credential', models.CharField(blank=True, max_length=40)),
                 ('is_pinned', models.BooleanField(default=False)),
                 ('thinned', models.PositiveSmallIntegerField(default=0)),
@@ -66,7 +67,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='note',
             name='state_cause',
-            field=models.CharField(choices=[('create', 'Create'), ('edit', 'Edit'), ('append', 'Append'), ('prepend', 'Prepend'), ('replace', 'Replace'), ('toggle_task', 'Toggle Task'), ('merge', 'Merge'), ('trash', 'Trash'), ('untrash', 'Untrash'), ('restore', 'Restore'), ('rewind', 'Rewind')], db_default='create', default='create', max_length=20),
+            field=models.CharField(choices=[('create', 'Create'), ('edit', 'Edit'), ('sync', 'Sync'), ('append', 'Append'), ('prepend', 'Prepend'), ('replace', 'Replace'), ('toggle_task', 'Toggle Task'), ('merge', 'Merge'), ('trash', 'Trash'), ('untrash', 'Untrash'), ('restore', 'Restore'), ('rewind', 'Rewind')], db_default='create', default='create', max_length=20),
         ),
         migrations.AddField(
             model_name='note',

@@ -77,7 +77,8 @@ class Change(models.Model):
 
     One row a user and note, moved up to the next ``seq`` at each change. It outlives the note, as
     the note that it is gone. ``client_id`` is what the client that made the note calls it, so that
-    the same creation sent twice makes one note, even when that was deleted in between.
+    the same creation sent twice makes one note, even when that was deleted in between;
+    ``client_digest`` tells that from another creation under the same name.
     """
 
     user = models.ForeignKey(
@@ -98,6 +99,7 @@ class Change(models.Model):
     )
     seq = models.PositiveBigIntegerField()
     client_id = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001 - NULL is not unique
+    client_digest = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     objects = ChangeManager()
 

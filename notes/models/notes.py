@@ -72,6 +72,7 @@ class Note(models.Model):
 
         CREATE = "create"
         EDIT = "edit"
+        SYNC = "sync"
         APPEND = "append"
         PREPEND = "prepend"
         REPLACE = "replace"

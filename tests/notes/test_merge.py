@@ -1,9 +1,11 @@
 """Stale writes with ``Prefer: merge``."""
 
 import pytest
+from django.utils import timezone
 
+from accounts.actions import tokens
 from notes.models import Note, Revision
-from tests.conftest import client_of
+from tests.conftest import PASSWORD, client_of
 
 pytestmark = pytest.mark.django_db
 NOTES = "/api/v1/notes"
@@ -95,6 +97,30 @@ def test_a_version_that_a_file_made_has_the_text_of_before(as_alice, other, url,
         as_alice.put(f"{url}/file", {"file": file}, format="multipart")
     response = merge(other, url, 2, {"content": "x"})
     assert (response.status_code, "merged" in response.json()) == (200, False)
+
+
+def test_no_base_from_outside_of_a_tokens_category(as_alice, alice, other, url):
+    as_alice.patch(url, {"title": "guess", "category": "Private"}, format="json")
+    as_alice.patch(url, {"content": "public\n", "category": "Work"}, format="json")
+    _, secret = tokens.create_token(
+        user=alice, password=PASSWORD, name="w", scopes=["notes:write"], category="Work",
+        expires_at=None, now=timezone.now(),
+    )  # fmt: skip
+    agent = client_of(None)
+    agent.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+    for version in (1, 2, 3):
+        response = merge(agent, url, version, {"title": "x", "content": "y\n"})
+        assert (response.status_code, response.json()["code"]) == (412, "stale_version")
+        assert "base" not in response.json()
+    pk = int(url.rpartition("/")[2])
+    for title in ("guess", "another"):  # what it said in version 3, and what it did not
+        update = {"op": "update", "id": pk, "base_version": 2, "title": title}
+        answer = agent.post("/api/v1/sync", {"changes": [update]}, format="json").json()
+        assert answer["results"][0]["status"] == ("applied" if title == "guess" else "conflict")
+    as_alice.patch(url, {"title": "now"}, format="json")
+    update = {"op": "update", "id": pk, "base_version": 2, "title": "guess"}
+    answer = agent.post("/api/v1/sync", {"changes": [update]}, format="json").json()
+    assert answer["results"][0]["status"] == "conflict"
 
 
 def test_a_merge_that_grows_too_large_is_refused(as_alice, other, url):

@@ -112,7 +112,10 @@ class TestCoalescing:
             write(as_alice, url, text)
         assert kept(as_alice, url) == [(3, "abc")]
 
-    @pytest.mark.parametrize("way", ["retrieve", "list", "sync", "diff", "412", "conflict"])
+    @pytest.mark.parametrize(
+        "way",
+        ["retrieve", "list", "as_of", "sync", "diff", "412", "conflict", "no write", "no restore"],
+    )
     def test_never_what_a_reader_was_given(self, as_alice, alice, way):
         url = create(as_alice, "a")
         write(as_alice, url, "ab")
@@ -122,6 +125,9 @@ class TestCoalescing:
         {
             "retrieve": lambda: reader.get(url),
             "list": lambda: reader.get(NOTES),
+            "as_of": lambda: reader.get(NOTES, {"as_of": timezone.now().isoformat()}),
+            "no write": lambda: reader.patch(url, {}, format="json"),
+            "no restore": lambda: reader.post(f"{url}/restore"),
             "sync": lambda: reader.get("/api/v1/sync"),
             "diff": lambda: reader.get(f"{url}/revisions/2/diff"),
             "412": lambda: reader.patch(url, {}, format="json", HTTP_IF_MATCH='"1"'),

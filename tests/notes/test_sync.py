@@ -1,6 +1,8 @@
 """The change feed, batches of changes, the digest."""
 
+import datetime as dt
 import hashlib
+from unittest.mock import ANY
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -11,8 +13,9 @@ from django.utils import timezone
 
 from accounts.actions import tokens
 from notes import sync
+from notes.actions import revisions
 from notes.actions import sync as sync_actions
-from notes.models import Change, Feed, Note
+from notes.models import Change, Feed, Note, Revision
 from tests.conftest import PASSWORD, client_of
 
 pytestmark = pytest.mark.django_db
@@ -168,6 +171,13 @@ class TestCursors:
         anew = as_alice.get(SYNC).json()["cursor"]
         assert as_alice.get(SYNC, {"cursor": anew}).status_code == 200
 
+    def test_a_restore_in_the_middle_of_the_first_sync(self, as_alice, alice):
+        for number in range(4):
+            create(as_alice, str(number))
+        middle = as_alice.get(SYNC, {"limit": 2}).json()["cursor"]
+        Feed.objects.filter(user=alice).update(seq=3)
+        assert as_alice.get(SYNC, {"cursor": middle}).status_code == 410
+
     def test_the_operator_says_that_a_backup_was_restored(self, as_alice, cursor, capsys):
         assert as_alice.get(SYNC, {"cursor": cursor}).status_code == 200
         call_command("resync_clients")
@@ -207,7 +217,8 @@ def limited(user, category, *scopes):
 
 def test_a_token_that_is_limited_to_a_category(as_alice, alice):
     agent = Client(limited(alice, "Work", "notes:write"))
-    private = create(as_alice, "private")
+    taken = {"op": "create", "client_id": "c", "title": "private"}
+    private = push(as_alice, taken)[0]["id"]
     moves = create(as_alice, "moves", category="Work/Plans")
     trashed = create(as_alice, "trashed", category="Work")
     assert {change["id"] for change in agent.pull()} == {moves, trashed}
@@ -228,9 +239,36 @@ def test_a_token_that_is_limited_to_a_category(as_alice, alice):
     assert [result["status"] for result in results] == ["applied"] + 3 * ["refused"]
     assert [result["problem"]["status"] for result in results[1:]] == [403, 404, 404]
     assert Note.objects.get(pk=results[0]["id"]).category == "Work"
+    assert agent.http.post(SYNC, {"changes": [taken]}, format="json").json()["results"] == [
+        {"status": "refused", "client_id": "c", "problem": ANY}
+    ]
     inside = {"op": "update", "id": results[0]["id"], "base_version": 1, "category": ""}
     (result,) = agent.http.post(SYNC, {"changes": [inside]}, format="json").json()["results"]
     assert result["problem"]["status"] == 403
+
+
+def test_the_grave_outlives_the_thinning(as_alice, alice):
+    """A token hears that a note left its category, however long it was away."""
+    agent = Client(limited(alice, "Work", "notes:read"))
+    pk = create(as_alice, category="Work")
+    agent.pull()
+    for change in ({"category": "Private"}, {"content": "x"}, {"content": "y"}):
+        as_alice.patch(f"{NOTES}/{pk}", change, format="json")
+    Revision.objects.update(replaced_at=timezone.now() - dt.timedelta(days=365))
+    for _ in range(3):
+        revisions.thin_due()
+    assert Revision.objects.count() == 2
+    assert [change["deleted"] for change in agent.pull()] == [True]
+    as_alice.delete(f"{NOTES}/{pk}?permanent=true")
+    assert agent.pull()[0]["deleted"]
+
+
+def test_a_limited_token_is_not_told_foreign_client_ids(as_alice, alice):
+    agent = Client(limited(alice, "Work", "notes:read"))
+    agent.pull()
+    (made,) = push(as_alice, {"op": "create", "client_id": "Diary/1", "title": "private"})
+    as_alice.delete(f"{NOTES}/{made['id']}?permanent=true")
+    assert not any("client_id" in change for change in agent.pull())
 
 
 def push(client, *operations, **headers):
@@ -350,9 +388,57 @@ class TestBatches:
         assert (merged["status"], merged["merged"]) == ("applied", True)
         assert merged["note"]["content"] == "A\nb\nc\nD\n"
         assert (conflict["status"], conflict["problem"]["code"]) == ("conflict", "merge_conflict")
-        assert conflict["problem"]["base"]["content"] == "a\nb\nc\nd\n"
+        assert conflict["note"]["content"] == "A\nb\nc\nD\n"
         (again,) = push(as_alice, clean, HTTP_PREFER="merge")
         assert (again["status"], again["version"]) == ("applied", merged["version"])
+
+    def test_a_used_client_id_is_no_second_note(self, as_alice, alice):
+        create = {"op": "create", "client_id": "1", "title": "A", "content": "from A"}
+        (first,) = push(as_alice, create)
+        for other in ({"content": "from B"}, {"title": "B"}, {"category": "B"}):
+            (refused,) = push(client_of(alice), {**create, **other})
+            assert (refused["status"], refused["problem"]["code"]) == ("refused", "client_id_used")
+        as_alice.delete(f"{NOTES}/{first['id']}?permanent=true")
+        (refused,) = push(client_of(alice), {**create, "title": "B"})
+        assert refused["problem"]["code"] == "client_id_used"
+        assert push(as_alice, create)[0]["status"] == "applied"
+        spaces, number = {**create, "client_id": "1 "}, {**create, "client_id": 1}
+        assert [result["status"] for result in push(as_alice, spaces, number)] == [
+            "applied",
+            "refused",
+        ]
+
+    def test_a_chain_of_changes_sent_twice(self, as_alice, alice):
+        """What a batch wrote is kept whole: its sender may come back with any version of it."""
+        operations = [
+            {"op": "create", "client_id": "a", "title": "", "content": "a"},
+            {"op": "update", "client_id": "a", "base_version": 1, "content": "ab"},
+            {"op": "update", "client_id": "a", "base_version": 2, "content": "abc"},
+        ]
+        push(as_alice, *operations)
+        again = push(as_alice, *operations)
+        assert [result["status"] for result in again] == ["applied"] * 3
+        pk = again[0]["id"]
+        client_of(alice).get(f"{NOTES}/{pk}")
+        more = {"op": "update", "id": pk, "base_version": 3, "content": "abcd"}
+        last = {"op": "update", "id": pk, "base_version": 4, "content": "abcde"}
+        push(as_alice, more)
+        assert [result["version"] for result in push(as_alice, more, last)] == [5, 5]
+
+    def test_the_answer_holds_a_page_of_text_at_most(self, as_alice):
+        ids = [create(as_alice, content="x" * 2**20) for _ in range(20)]
+        results = push(as_alice, *({"op": "delete", "id": pk, "base_version": 7} for pk in ids))
+        assert {(result["status"], result["version"]) for result in results} == {("conflict", 1)}
+        assert sum("note" in result for result in results) == 8
+
+    def test_merging_has_a_budget(self, as_alice, monkeypatch):
+        monkeypatch.setattr(sync_actions, "MERGED_CHARACTERS", 10)
+        pk = create(as_alice, content="a\nb\nc\n")
+        as_alice.patch(f"{NOTES}/{pk}", {"content": "A\nb\nc\n"}, format="json")
+        operation = {"op": "update", "id": pk, "base_version": 1, "content": "a\nb\nC\n"}
+        other = {**operation, "content": "a\nb\nc\nd\n"}
+        merged, refused = push(as_alice, operation, other, HTTP_PREFER="merge")
+        assert (merged["status"], refused["problem"]["code"]) == ("applied", "stale_version")
 
     def test_at_most_five_hundred(self, as_alice):
         operation = {"op": "create", "title": "x"}

@@ -77,10 +77,8 @@ def test_a_stale_precondition_changes_nothing(as_alice, url, name, form):
     response = WRITES[name](as_alice, url, HTTP_IF_MATCH=form)
     assert (response.status_code, response.json()["code"]) == (412, "stale_version")
     current = response.json()["current"]
-    if name == "restore":
-        assert current is None  # it is in the trash
-    else:
-        assert current["version"] == version
+    assert current["version"] == version
+    if name != "restore":  # it is in the trash
         assert current == as_alice.get(url).json()
     after = Note.objects.values().get(), Revision.objects.count()
     assert {**after[0], "state_given": 0} == {**before[0], "state_given": 0}
@@ -101,6 +99,12 @@ def test_an_account_may_require_preconditions(as_alice, url, name):
 def test_preconditions_of_one_account_are_not_anothers(as_alice, as_carol, url):
     as_carol.patch("/api/v1/auth/me", {"require_if_match": True}, format="json")
     assert as_alice.patch(url, {"title": "x"}, format="json").status_code == 200
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_what_is_there_is_not_made(as_alice, url, name):
+    prepare(name, as_alice, url)
+    assert WRITES[name](as_alice, url, HTTP_IF_NONE_MATCH="*").status_code == 412
 
 
 def test_create_needs_no_precondition(as_alice):
