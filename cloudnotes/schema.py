@@ -44,6 +44,29 @@ WITH_A_KEY = {
     409: "A request with this `Idempotency-Key` is under way (`request_in_progress`).",
     422: "The `Idempotency-Key` was used for another request (`idempotency_key_reused`).",
 }
+WITH_A_PRECONDITION = {
+    412: "The note is in another version than `If-Match` names; `current` is the note as it is.",
+    428: "The account requires `If-Match`.",
+}
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    {"type": "string"},
+    OpenApiParameter.HEADER,
+    description="The `ETag` of the note that is changed, or `*`.",
+)
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    {"type": "string"},
+    OpenApiParameter.HEADER,
+    description="The `ETag` that the client has already.",
+)
+ETAG = OpenApiParameter(
+    "ETag",
+    {"type": "string"},
+    OpenApiParameter.HEADER,
+    response=[200, 204, 304],
+    description="The version of the note in quotes.",
+)
 KEY = [
     OpenApiParameter(
         "Idempotency-Key",
@@ -65,8 +88,8 @@ KEY = [
 class APISchema(AutoSchema):
     """drf-spectacular's view of an operation, with the problems that it can answer.
 
-    Two attributes of a view add to it: ``problems``, texts by status, and ``delete_takes``, the
-    serializer of a DELETE with a body.
+    Attributes of a view add to it: ``problems``, texts by status; ``delete_takes``, the serializer
+    of a DELETE with a body; ``conditional``, the methods that look at preconditions of a resource.
     """
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
@@ -84,7 +107,13 @@ class APISchema(AutoSchema):
         return operation
 
     def get_override_parameters(self) -> Any:
-        return [*super().get_override_parameters(), *(KEY if self._takes_key() else ())]
+        more = [*KEY] if self._takes_key() else []
+        if self._is_conditional():
+            more += [IF_NONE_MATCH if self.method == "GET" else IF_MATCH, ETAG]
+        return [*super().get_override_parameters(), *more]
+
+    def _is_conditional(self) -> bool:
+        return "{" in self.path and self.method in getattr(self.view, "conditional", ())
 
     def _takes_key(self) -> bool:
         return self.method == "POST" and bool(self.view.get_authenticators())
@@ -97,6 +126,8 @@ class APISchema(AutoSchema):
             told |= WITH_AN_ID
         if self.method in ("POST", "PUT", "PATCH", "DELETE"):
             told |= WITH_A_BODY
+        if self._is_conditional() and self.method != "GET":
+            told |= WITH_A_PRECONDITION
         told |= getattr(self.view, "problems", {})
         if self._takes_key():
             for status, text in WITH_A_KEY.items():

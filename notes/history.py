@@ -58,10 +58,42 @@ def with_past(notes: NoteQuerySet, time: dt.datetime) -> NoteQuerySet:
     return notes.annotate(then=Case(When(state_since__lte=time, then=Value(None)), default=then))
 
 
-def get_past(notes: Sequence[Note]) -> dict[int, Revision]:
+def differing(
+    notes: NoteQuerySet, time: dt.datetime, *, category: str = "", limit: str = ""
+) -> NoteQuerySet:
+    """Return, with what :func:`with_past` adds, the notes that are not as they were at a time.
+
+    Of those that lie in ``category`` or below it now or did then, and lay in ``limit`` then.
+    """
+    said = Revision.objects.filter(pk=OuterRef("then"))
+    same = Exists(
+        said.filter(**{name: OuterRef(name) for name in ("title", "content", "category")})
+    )
+    stays = Q(trashed_at=None, in_trash=False) | Q(trashed_at__isnull=False, in_trash=True)
+    was_written = Q(created_at__lte=time)
+    found = (
+        with_past(notes, time)
+        .alias(in_trash=Exists(said.filter(trashed_at__isnull=False)))
+        .filter(
+            was_written & Q(then__isnull=False) & ~(Q(same) & stays)
+            | ~was_written & Q(trashed_at=None)
+        )
+    )
+    if limit:
+        found = found.filter(~was_written | Q(Exists(said.filter(filed_within(limit)))))
+    if category:
+        lay_there = Q(Exists(said.filter(filed_within(category))))
+        found = found.filter(filed_within(category) | was_written & lay_there)
+    return found
+
+
+def get_past(notes: Sequence[Note], *, without_content: bool = False) -> dict[int, Revision]:
     """Return by note the revisions that :func:`with_past` has found, one query for all."""
     ids = [note.then for note in notes if note.then is not None]  # type: ignore[attr-defined]
-    return {revision.note_id: revision for revision in Revision.objects.filter(pk__in=ids)}
+    found = Revision.objects.filter(pk__in=ids)
+    if without_content:
+        found = found.defer("content")
+    return {revision.note_id: revision for revision in found}
 
 
 def rewound(notes: Sequence[Note]) -> Sequence[Note]:

@@ -37,11 +37,13 @@ class Cursor:
     """A place in a user's feed of a generation: all up to ``seq`` is known.
 
     Of notes that were gone by ``start``, where the client began with nothing, it need not hear.
+    ``position`` is how far the feed had come when the cursor was read; it is not written down.
     """
 
     generation: str
     seq: int
     start: int
+    position: int
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,14 @@ def read_cursor(text: str, *, user: User) -> Cursor | None:
         raise ResyncRequired from None
     if user_id != user.pk or generation != get_generation():
         raise ResyncRequired
-    is_past = max(seq, start) <= Feed.objects.position(user)
-    return Cursor(generation, seq, start) if is_past else None
+    position = Feed.objects.position(user)
+    return Cursor(generation, seq, start, position) if max(seq, start) <= position else None
 
 
 def begin(*, user: User) -> Cursor:
     """Return the cursor of a client that has nothing yet."""
-    return Cursor(get_generation(), 0, Feed.objects.position(user))
+    generation, position = get_generation(), Feed.objects.position(user)
+    return Cursor(generation, 0, position, position)
 
 
 def write_cursor(cursor: Cursor, *, user: User) -> str:
@@ -98,8 +101,12 @@ def get_page(*, user: User, after: Cursor, limit: int) -> Page:
         limit = _fitting(rows, limit)
     found = list(rows.select_related("note__attachment__object")[: limit + 1])
     changes = found[:limit]
-    seq = changes[-1].seq if changes else max(after.seq, after.start)
-    return Page(changes, replace(after, seq=seq), len(found) > limit)
+    has_more = len(found) > limit
+    seq = changes[-1].seq if changes else after.seq
+    if not has_more:
+        # Past what is not for this client too: up to here all was there before the page was read.
+        seq = max(seq, after.position)
+    return Page(changes, replace(after, seq=seq), has_more)
 
 
 def is_there(note: Note | None, user: User) -> bool:

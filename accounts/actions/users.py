@@ -183,13 +183,14 @@ def delete(*, user: User, by: User) -> None:
     """Delete an account with all that hangs on it.
 
     Rows go by the database's own cascade; what other apps keep outside the database is theirs to
-    release (``BEFORE_USER_DELETE``), in the same transaction.
+    release (``BEFORE_USER_DELETE``), in the same transaction. They come first, because whoever
+    writes for this user takes their locks first and the user's, by a foreign key, at the commit.
     """
     release: Callable[..., None] = import_string(settings.BEFORE_USER_DELETE)
     user_id, actor_id = user.pk, by.pk
     with transaction.atomic():
-        lock(user)
         release(owner=user)
+        lock(user)
         _forget_in_admin(user)
         user.delete()
     security_log.info(

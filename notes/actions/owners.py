@@ -4,7 +4,7 @@ from django.db.models import Q
 
 from accounts.models import Avatar, User
 from notes.actions import objects
-from notes.models import Note
+from notes.models import Feed, Note
 
 
 def release_owner(*, owner: User) -> None:
@@ -12,8 +12,9 @@ def release_owner(*, owner: User) -> None:
 
     Called by ``accounts.actions.users.delete`` (setting ``BEFORE_USER_DELETE``) in its transaction.
     """
-    # With the notes locked, as the user is already, no upload that is under way can attach an
-    # object unseen.
-    list(Note.objects.select_for_update().filter(owner=owner).values_list("pk"))
+    # In the order of all writers. With the notes and the feed locked, no upload that is under way
+    # can attach an object unseen.
+    list(Note.objects.select_for_update().filter(owner=owner).order_by("pk").values_list("pk"))
+    Feed.objects.hold(owner.pk)
     pictures = Avatar.objects.filter(user=owner).values("key")
     objects.delete_after_commit(Q(attachments__note__owner=owner) | Q(key__in=pictures))

@@ -42,7 +42,7 @@ def pin_revision(*, revision: Revision, is_pinned: bool) -> Revision:
 
     Raises :class:`notes.actions.versions.NoteGone` when it was thinned out just now.
     """
-    if not Revision.objects.filter(pk=revision.pk).update(is_pinned=is_pinned):
+    if not Revision.objects.filter(pk=revision.pk).update(is_pinned=is_pinned, thinned=0):
         raise NoteGone
     revision.is_pinned = is_pinned
     return revision

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from accounts import categories
 from accounts.models import User
-from notes import access, events, history
+from cloudnotes.expressions import OctetLength
+from notes import events, history
 from notes.actions.versions import write
 from notes.models import Note, Revision
 
@@ -19,7 +19,9 @@ KINDS: dict[Effect, events.Kind] = {
     "restore": "note_restored",
 }
 NOTES_AT_ONCE = 500
-LOOKED_AT_AT_ONCE = 200
+BYTES_AT_ONCE = 16 * 2**20
+LOOKED_AT_AT_ONCE = 5000
+WRITTEN_AT_ONCE = 10  # ten times two texts of 1 MiB are held at once
 
 
 @dataclass(frozen=True)
@@ -33,60 +35,69 @@ class Rewound:
 
 
 def rewind(
-    *, user: User, to: dt.datetime, category: str = "", dry_run: bool, now: dt.datetime
-) -> tuple[list[Rewound], bool]:
+    *,
+    user: User,
+    to: dt.datetime,
+    category: str = "",
+    after: int = 0,
+    dry_run: bool,
+    now: dt.datetime,
+) -> tuple[list[Rewound], int | None]:
     """Bring the user's notes back to a time, as new versions; return what that changes.
 
     With a ``category``, the notes that lie in or below it now or did then. A note that was not
     written yet or lay in the trash goes to the trash; one deleted for good does not come back;
-    files stay as they are. At most 500 notes are changed in one call, which is one transaction: the
-    second value says whether there are more, for the next call.
+    files stay as they are. One call is one transaction that changes at most 500 notes, or 16 MiB
+    of text: the second value is the ``after`` of the next call, None when all was looked at.
     """
     with transaction.atomic():
-        found, is_more = _plan(user, to, category)
-        if dry_run:
-            return found, is_more
-        changed = {change.note_id for change in found}
-        rows = Note.objects.visible_to(user).filter(pk__in=changed)
+        found, following = _plan(user, to, category, after)
+        if dry_run or not found:
+            return found, following
+        ids = [change.note_id for change in found]
         # All locks first and in the order of the ids, then feeds: see events.record.
+        rows = Note.objects.visible_to(user).filter(pk__in=ids)
         list(rows.select_for_update().order_by("pk").values_list("pk"))
-        notes = list(history.with_past(rows.order_by("pk"), to))
-        past = history.get_past(notes)
         done = []
-        for note in notes:
-            target = _target(note, past.get(note.pk), to, now)
-            change = _difference(note, past.get(note.pk), target)
-            if change and write(note, target, by=user, cause=Note.Cause.REWIND, now=now):
-                done.append(change)
-                events.record(KINDS[change.effect], note=note, by=user)
-    return done, is_more
+        for start in range(0, len(ids), WRITTEN_AT_ONCE):
+            batch = rows.filter(pk__in=ids[start : start + WRITTEN_AT_ONCE]).order_by("pk")
+            notes = list(history.with_past(batch, to))
+            past = history.get_past(notes)
+            for note in notes:
+                state = past.get(note.pk)
+                target = _target(note, state, to, now)
+                change = _rewound(note, state, target)
+                if write(note, target, by=user, cause=Note.Cause.REWIND, now=now):
+                    done.append(change)
+                    events.record(KINDS[change.effect], note=note, by=user)
+    return done, following
 
 
-def _plan(user: User, to: dt.datetime, category: str) -> tuple[list[Rewound], bool]:
-    # What has not changed since then is as it was.
-    candidates = Note.objects.visible_to(user).filter(updated_at__gt=to).order_by("pk")
-    found: list[Rewound] = []
-    last = 0
-    while notes := list(history.with_past(candidates.filter(pk__gt=last), to)[:LOOKED_AT_AT_ONCE]):
-        last = notes[-1].pk
-        past = history.get_past(notes)
-        for note in notes:
-            revision = past.get(note.pk)
-            if not _concerns(user, category, note, revision):
-                continue
-            change = _difference(note, revision, _target(note, revision, to, to))
-            if change and len(found) == NOTES_AT_ONCE:
-                return found, True
-            if change:
-                found.append(change)
-    return found, False
-
-
-def _concerns(user: User, category: str, note: Note, revision: Revision | None) -> bool:
-    then = revision.category if revision else note.category
-    if not access.may_file_under(user, then):
-        return False
-    return any(categories.is_within(where, category) for where in (note.category, then))
+def _plan(
+    user: User, to: dt.datetime, category: str, after: int
+) -> tuple[list[Rewound], int | None]:
+    """Look at the next notes that changed since then, without their texts."""
+    candidates = Note.objects.visible_to(user).filter(updated_at__gt=to, pk__gt=after)
+    ids = list(candidates.order_by("pk").values_list("pk", flat=True)[: LOOKED_AT_AT_ONCE + 1])
+    following = ids[LOOKED_AT_AT_ONCE - 1] if len(ids) > LOOKED_AT_AT_ONCE else None
+    looked_at = candidates.filter(pk__lte=following) if following else candidates
+    differing = history.differing(
+        looked_at, to, category=category, limit=user.limited_to_category
+    ).order_by("pk")
+    notes: list[Note] = []
+    size = 0
+    sized = differing.defer("content").annotate(size=OctetLength("content"))
+    for note in sized[: NOTES_AT_ONCE + 1]:
+        size += note.size  # type: ignore[attr-defined]
+        if notes and (len(notes) == NOTES_AT_ONCE or size > BYTES_AT_ONCE):
+            following = notes[-1].pk
+            break
+        notes.append(note)
+    past = history.get_past(notes, without_content=True)
+    return [
+        _rewound(note, past.get(note.pk), _target(note, past.get(note.pk), to, to))
+        for note in notes
+    ], following
 
 
 def _target(
@@ -96,16 +107,16 @@ def _target(
     if note.created_at > to:
         return {"trashed_at": note.trashed_at or now}
     then = revision or note
-    target = {name: getattr(then, name) for name in Note.KEPT}
+    target = {
+        name: getattr(then, name) for name in Note.KEPT if name not in then.get_deferred_fields()
+    }
     if then.trashed_at is not None:
         # It is in the trash again, and stays for the whole time from now on.
         target["trashed_at"] = note.trashed_at or now
     return target
 
 
-def _difference(note: Note, revision: Revision | None, target: dict[str, Any]) -> Rewound | None:
-    if all(getattr(note, name) == value for name, value in target.items()):
-        return None
+def _rewound(note: Note, revision: Revision | None, target: dict[str, Any]) -> Rewound:
     effect: Effect = "update"
     if (note.trashed_at is None) != (target["trashed_at"] is None):
         effect = "restore" if target["trashed_at"] is None else "trash"

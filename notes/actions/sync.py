@@ -1,7 +1,9 @@
 """Many changes of one client at once, each answered by itself."""
 
+import contextlib
 import datetime as dt
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +19,7 @@ from notes.models import Change, Feed, Generation, Note, Revision
 from notes.models.changes import new_generation
 
 MAX_OPERATIONS = 500
-MERGED_CHARACTERS = 8 * 2**20
+MERGING_SECONDS = 1.0
 
 
 class NotThere(DomainError):
@@ -102,17 +104,24 @@ class Outcome:
     error: DomainError | None = None
 
 
+class LockedTooLate(Exception):
+    """A note turned up that ought to have been locked before the feed."""
+
+
 class MergeBudget:
-    """How much text a batch may still have merged: merging costs time, and others wait for it."""
+    """How long a batch may still merge: others wait for it meanwhile."""
 
-    def __init__(self, wanted: bool) -> None:
-        self.left = MERGED_CHARACTERS if wanted else 0
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
 
-    def take(self, note: Note, fields: dict[str, Any]) -> bool:
-        """Return whether there is room for one more merge."""
-        is_left = self.left > 0
-        self.left -= 2 * len(note.content) + len(fields.get("content", ""))
-        return is_left
+    @contextlib.contextmanager
+    def spent(self) -> Iterator[None]:
+        """Take what is done within off the budget."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.left -= time.monotonic() - began
 
 
 def apply(
@@ -122,25 +131,33 @@ def apply(
 
     One transaction for all that can be applied. Safe to send twice: what was applied before is
     known by its ``client_id`` or its result. With ``merge`` a change of an earlier version is
-    merged where that is possible without asking, until 8 Mi characters have been merged.
+    merged where that is possible without asking; after a second of merging it is a conflict.
     """
-    with transaction.atomic():
-        known = _get_known(operations, by)
-        ids = {operation.note_id for operation in operations if operation.note_id}
-        # Every lock in the order that all writers have: notes by their ids, then the feed.
-        list(
-            Note.objects.select_for_update()
-            .filter(pk__in=ids | set(known.values()), owner=by)
-            .order_by("pk")
-            .values_list("pk")
-        )
-        Feed.objects.hold(by.pk)
-        known = _get_known(operations, by)  # somebody may have created one while we waited
-        budget = MergeBudget(merge)
-        return [
-            _apply(operation, known=known, budget=budget, by=by, now=now)
-            for operation in operations
-        ]
+    while True:
+        with contextlib.suppress(LockedTooLate), transaction.atomic():
+            known = _lock(operations, by)
+            budget = MergeBudget(MERGING_SECONDS if merge else 0)
+            return [
+                _apply(operation, known=known, budget=budget, by=by, now=now)
+                for operation in operations
+            ]
+
+
+def _lock(operations: Sequence[Operation], user: User) -> dict[str, int]:
+    """Take every lock in the order that all writers have: notes by their ids, then the feed.
+
+    Return the notes of the client ids that were used before. Raises :class:`LockedTooLate`, to let
+    go of all locks and begin anew, where one of them was made while this waited for the feed.
+    """
+    known = _get_known(operations, user)
+    ids = {operation.note_id for operation in operations if operation.note_id}
+    ids |= set(known.values())
+    rows = Note.objects.select_for_update().filter(pk__in=ids, owner=user)
+    list(rows.order_by("pk").values_list("pk"))
+    Feed.objects.hold(user.pk)
+    if _get_known(operations, user) != known:
+        raise LockedTooLate
+    return known
 
 
 def start_generation(*, instead_of: str) -> None:
@@ -162,7 +179,9 @@ def _apply(
     operation: Operation, *, known: dict[str, int], budget: MergeBudget, by: User, now: dt.datetime
 ) -> Outcome:
     note_id = operation.note_id or known.get(operation.client_id or "")
-    note = Note.objects.visible_to(by).with_file().filter(pk=note_id or 0).first()
+    note = None
+    if note_id is not None:
+        note = Note.objects.visible_to(by).with_file().filter(pk=note_id).first()
     is_hidden = note is None and note_id is not None and not _was_deleted(note_id, by)
     try:
         if operation.kind == "create":
@@ -214,8 +233,9 @@ def _update(
     base, changes, is_merged = operation.base_version, operation.fields, False
     given: Any = {"changes": changes, "by": by, "now": now, "cause": Note.Cause.SYNC}
     try:
-        if base != note.version and budget.take(note, changes):
-            note, is_merged = note_actions.merge_note(note=note, base_version=base, **given)
+        if base != note.version and budget.left > 0:
+            with budget.spent():
+                note, is_merged = note_actions.merge_note(note=note, base_version=base, **given)
         else:
             note = note_actions.update_note(note=note, expected={base}, **given)
     except (StaleVersion, note_actions.Overlap) as reason:

@@ -123,7 +123,9 @@ def give(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> li
     A state that could still be coalesced is marked first, under the note's lock, and read again
     from ``within``: whatever a reader gets stays in the history. Older states cost no query.
     """
-    fresh = {n.pk for n in notes if not n.state_given and now - n.state_since <= GIVEN_WITHIN}
+    fresh = {
+        note.pk for note in notes if _may_go_on(note) and now - note.state_since <= GIVEN_WITHIN
+    }
     if not fresh:
         return list(notes)
     with transaction.atomic():
@@ -137,9 +139,18 @@ def give(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> li
     ]
 
 
+def _may_go_on(note: Note) -> bool:
+    """Return whether the writer of a state could still go on with it."""
+    return (
+        not note.state_given
+        and note.state_credential != ""
+        and note.state_cause in (Note.Cause.CREATE, Note.Cause.EDIT)
+    )
+
+
 def _give_locked(note: Note, by: User | None) -> None:
     """Mark the state of a locked note for a writer who changes nothing and is told what it says."""
-    if not note.state_given and by and by.credential != note.state_credential:
+    if _may_go_on(note) and by and by.credential != note.state_credential:
         note.state_given = True
         note.save(update_fields=["state_given"])
 
@@ -160,11 +171,9 @@ def _goes_on(
     """
     return (
         by is not None
-        and by.credential != ""
+        and _may_go_on(note)
         and (by.pk, by.credential) == (note.state_by_id, note.state_credential)
         and cause == Note.Cause.EDIT
-        and note.state_cause in (Note.Cause.CREATE, Note.Cause.EDIT)
-        and not note.state_given
         and now - note.state_since <= COALESCED_WITHIN
         and set(changed) <= {"title", "content"}
         and all(_only_inserts(getattr(note, name), changes[name]) for name in changed)

@@ -29,6 +29,7 @@ class NoteFileView(NoteEndpoint):
 
     parser_classes = (MultiPartParser,)
     serializer_class = UploadSerializer
+    conditional = ("PUT", "DELETE")
     verbs: ClassVar[dict[str, access.Verb]] = {"DELETE": "edit"}
     pagination_class = None
 

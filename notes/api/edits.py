@@ -52,8 +52,8 @@ class EditsView(NoteEndpoint):
 
     serializer_class = EditSerializer
     pagination_class = None
+    conditional = ("POST",)
     problems = {
-        **preconditions.PROBLEMS,
         409: "`old` does not occur exactly once, or there is no such task; `count` says how often "
         "it does, or how many there are.",
     }

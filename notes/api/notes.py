@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -103,6 +103,10 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     """The notes that the caller may see."""
 
     serializer_class = NoteSerializer
+    problems: ClassVar = {
+        409: "What this belongs to was deleted meanwhile; or, with `Prefer: merge`, both changes "
+        "touch the same lines: `base`, `yours` and `current` are what is to be brought together."
+    }
     keyset = "updated_at"
     heavy_column = "content"
     cursor_scope: tuple[str, ...] = ()
@@ -155,7 +159,11 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
             raise NotFound
         return self.answer(found[0])
 
-    @extend_schema(request=NoteWriteSerializer, responses={200: MergedNoteSerializer})
+    @extend_schema(
+        parameters=[preconditions.PREFER_MERGE],
+        request=NoteWriteSerializer,
+        responses={200: MergedNoteSerializer},
+    )
     def update(self, request: Request, pk: int) -> Response:
         """Replace title and content; the category stays unless it is sent.
 
@@ -163,7 +171,11 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         """
         return self._write(request, NoteWriteSerializer(data=request.data))
 
-    @extend_schema(request=NoteWriteSerializer(partial=True), responses={200: MergedNoteSerializer})
+    @extend_schema(
+        parameters=[preconditions.PREFER_MERGE],
+        request=NoteWriteSerializer(partial=True),
+        responses={200: MergedNoteSerializer},
+    )
     def partial_update(self, request: Request, pk: int) -> Response:
         """Change what is sent and leave the rest.
 
@@ -196,7 +208,11 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
             )
         )
 
-    @extend_schema(request=TitleSerializer, responses={200: MergedNoteSerializer})
+    @extend_schema(
+        parameters=[preconditions.PREFER_MERGE],
+        request=TitleSerializer,
+        responses={200: MergedNoteSerializer},
+    )
     def title(self, request: Request, pk: int) -> Response:
         """Change the title alone."""
         return self._write(request, TitleSerializer(data=request.data))

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,10 +16,12 @@ from notes.actions.versions import Expected
 
 # "5", W/"5" (what a compressing proxy makes of it) and 5.
 TAG = re.compile(r'(?:W/)?"(\d{1,10})"|(\d{1,10})')
-PROBLEMS = {
-    412: "The note is in another version than `If-Match` names; `current` is the note as it is.",
-    428: "The account requires `If-Match`.",
-}
+PREFER_MERGE = OpenApiParameter(
+    "Prefer",
+    {"type": "string", "enum": ["merge"]},
+    OpenApiParameter.HEADER,
+    description="`merge`: bring a change of an earlier version into the current one.",
+)
 
 
 class IfMatchRequired(DomainError):

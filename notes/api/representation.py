@@ -70,7 +70,7 @@ class NoteEndpoint(preconditions.ShowsCurrent, GenericAPIView[Note]):
 
     permission_classes = (IsAuthenticated, HasScope, NotePermission)
     scopes: ClassVar = SCOPES
-    problems: ClassVar = preconditions.PROBLEMS
+    conditional: ClassVar[tuple[str, ...]] = ("GET", "PUT", "PATCH", "POST", "DELETE")
     queryset = Note.objects.none()
     max_json_bytes = settings.MAX_JSON_BYTES
 

@@ -90,6 +90,7 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     serializer_class: Any = RevisionSerializer
     scopes: ClassVar = WRITING_SCOPES
     even_trashed = True
+    conditional = ("POST",)
     cursor_scope: tuple[str | int, ...] = ()
     keyset = "version"
 

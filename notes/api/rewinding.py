@@ -23,6 +23,9 @@ class RewindSerializer(serializers.Serializer[Any]):
     category = CategoryField(
         default="", help_text="Only what lies in it now or lay in it then; without it, everything."
     )
+    after = serializers.IntegerField(
+        default=0, min_value=0, max_value=2**63 - 1, help_text="The `next` of the answer before."
+    )
     dry_run = serializers.BooleanField(
         default=False, help_text="Only say what would change, and change nothing."
     )
@@ -43,10 +46,10 @@ class RewoundSerializer(serializers.Serializer[Any]):
 
 
 class RewindAnswerSerializer(serializers.Serializer[Any]):
-    """What changed, or would; ``has_more`` asks for another call."""
+    """What changed, or would; ``next`` is the ``after`` of another call, null when all is done."""
 
     changes = RewoundSerializer(many=True)
-    has_more = serializers.BooleanField()
+    next = serializers.IntegerField(allow_null=True)
     dry_run = serializers.BooleanField()
 
 
@@ -60,15 +63,16 @@ class RewindView(APIView):
         """Bring title, content, category and trash back to a time, as new versions.
 
         Nothing is lost by it: what is replaced is in the history, and what was not written yet
-        goes to the trash. At most 500 notes change in a call; repeat it while `has_more`.
+        goes to the trash. At most 500 notes or 16 MiB change in a call: repeat it with `next` as
+        `after` until that is null.
         """
         given = RewindSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         asked = given.validated_data
-        changes, has_more = rewinding.rewind(user=caller(request), **asked, now=timezone.now())
+        changes, following = rewinding.rewind(user=caller(request), **asked, now=timezone.now())
         told = {
             "changes": [asdict(change) for change in changes],
-            "has_more": has_more,
+            "next": following,
             "dry_run": asked["dry_run"],
         }
         return Response(RewindAnswerSerializer(told).data)

@@ -99,12 +99,25 @@ class OperationSerializer(serializers.Serializer[Any]):
         return attrs
 
 
+class EntriesField(serializers.ListField):
+    """Entries as they are: their number is looked at first, each one by itself later."""
+
+    child = serializers.JSONField(allow_null=True)
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if not isinstance(data, list):
+            self.fail("not_a_list", input_type=type(data).__name__)
+        if len(data) > sync_actions.MAX_OPERATIONS:
+            raise serializers.ValidationError(
+                f"Send at most {sync_actions.MAX_OPERATIONS} changes at once.", code="max_length"
+            )
+        return data
+
+
 class BatchSerializer(serializers.Serializer[Any]):
     """What a client has changed, in its order."""
 
-    changes = serializers.ListField(
-        child=serializers.JSONField(allow_null=True), max_length=sync_actions.MAX_OPERATIONS
-    )
+    changes = EntriesField(help_text=f"At most {sync_actions.MAX_OPERATIONS}.")
 
 
 class OutcomeSerializer(serializers.Serializer[Any]):
@@ -172,7 +185,11 @@ class SyncView(APIView):
             told.append(entry)
         return told
 
-    @extend_schema(request=BatchSerializer, responses={200: OutcomesSerializer})
+    @extend_schema(
+        parameters=[preconditions.PREFER_MERGE],
+        request=BatchSerializer,
+        responses={200: OutcomesSerializer},
+    )
     def post(self, request: Request) -> Response:
         """Send at most 500 changes that the client has made; each is answered by itself.
 

@@ -98,6 +98,10 @@ class Migration(migrations.Migration):
             model_name='note',
             index=models.Index(condition=models.Q(('trashed_at__isnull', False)), fields=['trashed_at'], name='notes_in_the_trash'),
         ),
+        migrations.AddIndex(
+            model_name='note',
+            index=models.Index(fields=['owner', '-created_at', '-id'], name='notes_by_creation'),
+        ),
         migrations.AddConstraint(
             model_name='note',
             constraint=cloudnotes.constraints.ForeignKeyConstraint(field='state_by', name='notes_outlive_their_last_author', on_delete='SET NULL'),
@@ -128,7 +132,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='revision',
             name='note',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='revisions', to='notes.note'),
+            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='revisions', to='notes.note'),
         ),
         migrations.AddConstraint(
             model_name='change',

@@ -18,6 +18,10 @@ INSERT INTO notes_feed (user_id, seq) VALUES (%s, 1)
 ON CONFLICT (user_id) DO UPDATE SET seq = notes_feed.seq + 1
 RETURNING seq
 """
+HOLD = """
+INSERT INTO notes_feed (user_id, seq) VALUES (%s, 0)
+ON CONFLICT (user_id) DO UPDATE SET seq = notes_feed.seq
+"""
 MOVE_UP = """
 INSERT INTO notes_change (user_id, note_id, seq) VALUES (%s, %s, %s)
 ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
@@ -28,8 +32,12 @@ class FeedManager(models.Manager["Feed"]):
     """The counters."""
 
     def hold(self, user_id: int) -> None:
-        """Let nobody else write in a user's feed until the transaction ends."""
-        list(self.select_for_update().filter(pk=user_id).values_list("pk"))
+        """Let nobody else write in a user's feed until the transaction ends.
+
+        Not by SELECT FOR UPDATE: it locks nothing while the account has no feed yet.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(HOLD, [user_id])
 
     def position(self, user: "User") -> int:
         """Return the last number of a user's feed, 0 while nothing has ever changed."""

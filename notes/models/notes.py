@@ -126,6 +126,8 @@ class Note(models.Model):
         indexes = [
             # A user's notes, newest edit first, by keyset; also the cascade from the owner.
             models.Index(fields=["owner", "-updated_at", "-id"], name="notes_by_recent_edit"),
+            # A user's notes as of a time, by keyset.
+            models.Index(fields=["owner", "-created_at", "-id"], name="notes_by_creation"),
             # What the worker deletes after its time in the trash.
             models.Index(
                 fields=["trashed_at"],

@@ -36,7 +36,11 @@ class Revision(models.Model):
     """
 
     note = models.ForeignKey(
-        Note, on_delete=models.DO_NOTHING, db_constraint=False, related_name="revisions"
+        Note,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="revisions",
     )
     first_version = models.PositiveIntegerField()
     version = models.PositiveIntegerField()

@@ -1,8 +1,10 @@
 """Parallel clients against two worker processes."""
 
 import collections
+import functools
 import os
 import secrets
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
@@ -109,3 +111,52 @@ def test_parallel_replacements_of_one_file_leave_one_object(server, s3):
     assert len(s3.keys(bucket) - before) == 1
     requests.delete(f"{server.api}/notes/{note['id']}?permanent=true", headers=header, timeout=10)
     assert s3.keys(bucket) == before
+
+
+def test_the_first_batch_of_an_account_sent_in_parallel_has_one_effect(server):
+    """The account has no feed yet that could be locked."""
+    for _ in range(5):
+        _, tokens = new_account(server)
+        header = {"Authorization": f"Bearer {tokens['access_token']}"}
+        changes = [{"op": "create", "client_id": str(n), "title": f"t{n}"} for n in range(5)]
+        send = functools.partial(
+            requests.post,
+            f"{server.api}/sync",
+            json={"changes": changes},
+            headers=header,
+            timeout=60,
+        )
+        answers = in_parallel(6, send)
+        assert {answer.status_code for answer in answers} == {200}
+        ids = {tuple(result["id"] for result in answer.json()["results"]) for answer in answers}
+        assert len(ids) == 1
+        listed = requests.get(f"{server.api}/notes", headers=header, timeout=10).json()["results"]
+        assert {note["id"] for note in listed} == set(*ids)
+
+
+def test_an_account_can_be_deleted_while_it_writes(server):
+    for _ in range(4):
+        _, tokens = new_account(server)
+        header = {"Authorization": f"Bearer {tokens['access_token']}"}
+        url = f"{server.api}/notes"
+        note = requests.post(url, json={"title": "t"}, headers=header, timeout=10).json()
+        answers, begun = [], threading.Barrier(5)
+
+        def write(url=f"{url}/{note['id']}/edits", header=header, answers=answers, begun=begun):
+            begun.wait()
+            for number in range(40):
+                edit = {"op": "append", "text": str(number)}
+                answer = requests.post(url, json=edit, headers=header, timeout=30)
+                answers.append(answer.status_code)
+
+        threads = [threading.Thread(target=write) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        begun.wait()
+        deleted = requests.delete(
+            f"{server.api}/auth/me", json={"password": PASSWORD}, headers=header, timeout=30
+        )
+        for thread in threads:
+            thread.join()
+        assert deleted.status_code == 204
+        assert set(answers) <= {200, 401, 404, 409}

@@ -131,7 +131,7 @@ def test_what_a_rewind_lists(as_alice, times):
     told = as_alice.post(REWIND, {"to": times[1], "dry_run": True}, format="json").json()
     listed = [(change["title"], change["effect"], change["version"]) for change in told["changes"]]
     assert listed == [("stays", "restore", 1), ("changes", "update", 1), ("later", "trash", None)]
-    assert told["has_more"] is False
+    assert told["next"] is None
 
 
 def test_rewind_of_a_category(as_alice, times, clock):
@@ -148,17 +148,51 @@ def test_rewind_of_a_category(as_alice, times, clock):
     )
 
 
-def test_rewind_in_batches(as_alice, clock, monkeypatch):
+def page_through(client, body):
+    answers = []
+    while not answers or answers[-1]["next"]:
+        after = answers[-1]["next"] if answers else 0
+        answers.append(client.post(REWIND, {**body, "after": after}, format="json").json())
+    return [[change["title"] for change in answer["changes"]] for answer in answers]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_rewind_in_batches(as_alice, clock, monkeypatch, dry_run):
     monkeypatch.setattr(rewinding, "NOTES_AT_ONCE", 2)
-    monkeypatch.setattr(rewinding, "LOOKED_AT_AT_ONCE", 3)
+    monkeypatch.setattr(rewinding, "WRITTEN_AT_ONCE", 1)
     time = clock.tick()
     for number in range(5):
         create(as_alice, str(number))
-    answers = []
-    while not answers or answers[-1]["has_more"]:
-        answers.append(as_alice.post(REWIND, {"to": time}, format="json").json())
-    assert [len(answer["changes"]) for answer in answers] == [2, 2, 1]
-    assert not Note.objects.live().exists()
+    seen = page_through(as_alice, {"to": time, "dry_run": dry_run})
+    assert seen == [["0", "1"], ["2", "3"], ["4"]]
+    assert Note.objects.live().count() == (5 if dry_run else 0)
+
+
+def test_rewind_of_long_notes(as_alice, clock, monkeypatch):
+    monkeypatch.setattr(rewinding, "BYTES_AT_ONCE", 5)
+    time = clock.tick()
+    for number, content in enumerate(("xxxxxx", "xx", "xxx", "x")):
+        create(as_alice, str(number), content=content)
+    assert page_through(as_alice, {"to": time}) == [["0"], ["1", "2"], ["3"]]
+
+
+def test_rewind_looks_at_some_notes_a_call(as_alice, clock, monkeypatch):
+    monkeypatch.setattr(rewinding, "LOOKED_AT_AT_ONCE", 2)
+    time = clock.tick()
+    for number in range(5):
+        create(as_alice, str(number), category="Work" if number == 3 else "")
+    body = {"to": time, "category": "Work"}
+    assert page_through(as_alice, body) == [[], ["3"], []]
+
+
+def test_a_note_that_was_not_yet_written_lay_nowhere(as_alice, clock):
+    time = clock.tick()
+    pk = create(as_alice, "t", category="Work")
+    clock.tick()
+    as_alice.patch(f"{NOTES}/{pk}", {"category": "Home"}, format="json")
+    body = {"to": time, "category": "Work"}
+    assert as_alice.post(REWIND, body, format="json").json()["changes"] == []
+    assert as_alice.get(f"{NOTES}/{pk}").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -432,7 +432,7 @@ class TestBatches:
         assert sum("note" in result for result in results) == 8
 
     def test_merging_has_a_budget(self, as_alice, monkeypatch):
-        monkeypatch.setattr(sync_actions, "MERGED_CHARACTERS", 10)
+        monkeypatch.setattr(sync_actions, "MERGING_SECONDS", 1e-9)
         pk = create(as_alice, content="a\nb\nc\n")
         as_alice.patch(f"{NOTES}/{pk}", {"content": "A\nb\nc\n"}, format="json")
         operation = {"op": "update", "id": pk, "base_version": 1, "content": "a\nb\nC\n"}
