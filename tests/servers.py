@@ -6,12 +6,13 @@ import secrets
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import boto3
 import psycopg
@@ -144,11 +145,29 @@ class Server:
             self.process.send_signal(sent)
         return self.process.wait(timeout=40)
 
+    def kill(self) -> None:
+        """Kill gunicorn and its workers; nothing of what they had begun is finished."""
+        assert self.process is not None
+        workers = self.workers()
+        self.process.kill()  # first, so that it starts no new ones
+        self.process.wait()
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+
     def workers(self) -> list[int]:
         """Return the process ids of gunicorn's workers."""
         assert self.process is not None
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
+
+    def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
+        """Return what a query finds in the server's database, past all code of ours."""
+        if url := self.environment.get("DATABASE_URL"):
+            with psycopg.connect(url) as connection:
+                return connection.execute(query).fetchall()
+        path = Path(self.environment["DATA_DIR"]) / "cloudnotes.sqlite3"
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            return connection.execute(query).fetchall()
 
     def popen(self, command: str) -> subprocess.Popen[bytes]:
         """Start a management command that lasts, such as the worker."""
