@@ -31,8 +31,13 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def wait_for(ready: Callable[[], bool], process: subprocess.Popen[Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def wait_for(
+    ready: Callable[[], bool],
+    process: subprocess.Popen[Any],
+    what: str,
+    patience: float = PATIENCE_SECONDS,
+) -> None:
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"{what} ended with {process.returncode}")
@@ -122,7 +127,7 @@ class Server:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, patience: float = PATIENCE_SECONDS) -> None:
         web = next(
             line.removeprefix("web: ")
             for line in (ROOT / "Procfile").read_text().splitlines()
@@ -132,7 +137,7 @@ class Server:
             self.process = subprocess.Popen(
                 ["/bin/sh", "-c", web], cwd=ROOT, env=self.environment, stdout=log, stderr=log
             )
-        wait_for(self.is_ready, self.process, f"CloudNotes (see {self.log})")
+        wait_for(self.is_ready, self.process, f"CloudNotes (see {self.log})", patience)
 
     def is_ready(self) -> bool:
         with contextlib.suppress(requests.RequestException):
