@@ -63,8 +63,8 @@ def is_known(request: Request, version: int) -> bool:
 
 def wants_merge(request: Request) -> bool:
     """Return whether the client prefers a merge to a refusal (``Prefer: merge``, RFC 7240)."""
-    preferences = re.split("[,;]", request.headers.get("Prefer", ""))
-    return "merge" in [preference.strip().casefold() for preference in preferences]
+    preferences = request.headers.get("Prefer", "").split(",")
+    return "merge" in [each.partition(";")[0].strip().casefold() for each in preferences]
 
 
 def _versions(header: str) -> frozenset[int]:

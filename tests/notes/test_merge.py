@@ -31,7 +31,7 @@ def other(alice, as_alice, url):
     return client_of(alice)
 
 
-@pytest.mark.parametrize("prefer", ["merge", "MERGE", "return=representation, merge", "x; merge"])
+@pytest.mark.parametrize("prefer", ["merge", "MERGE", "return=representation, merge", "merge; x=y"])
 def test_clean(other, url, prefer):
     mine = {"content": TEXT.replace("five", "FIVE")}
     response = merge(other, url, 1, mine, prefer=prefer)
@@ -71,7 +71,7 @@ def test_title_and_category_merge_as_wholes(other, as_alice, url):
 
 
 def test_without_the_preference_a_stale_write_is_refused(other, url):
-    for prefer in ("", "emerge", "return=minimal"):
+    for prefer in ("", "emerge", "return=minimal", "x; merge"):
         response = merge(other, url, 1, {"content": "x"}, prefer=prefer)
         assert response.status_code == 412
 
