@@ -20,7 +20,7 @@ MAKE = [block.strip() for block in BLOCKS if "curl" not in block]
 
 def test_the_readme_has_these_commands():
     assert MAKE == ["make run", "make admin", "make test"]
-    assert CURL.count("curl ") == 10
+    assert CURL.count("curl ") == 13
 
 
 def run(script, cwd, **environment):

@@ -185,7 +185,7 @@ class TestCategory:
                 client.put(f"{NOTES}/{note.pk}/title", {"title": "x"}, format="json").status_code
                 == expected
             )
-            assert client.delete(f"{NOTES}/{note.pk}").status_code in (404, 204)
+            assert client.delete(f"{NOTES}/{note.pk}?permanent=true").status_code in (404, 204)
         assert set(Note.objects.values_list("category", flat=True)) == set(self.paths) - listed
 
     def test_queries_and_access_agree(self, alice, notes):

@@ -22,7 +22,7 @@ from accounts.models import Attempts, IdempotencyKey, PersonalAccessToken, User
 from notes.models import Note
 from tests.accounts.test_concurrency import new_account
 from tests.conftest import PASSWORD, client_of, make_user
-from tests.test_routes import BODIES, TABLE, walk_views
+from tests.test_routes import BODIES, MAKE, TABLE, walk_views
 
 NOTES, TOKENS = "/api/v1/notes", "/api/v1/auth/tokens"
 ADDED_LATER = {"X-Request-Id", "Idempotent-Replayed"}  # by middleware, to each answer its own
@@ -157,9 +157,9 @@ class TestReplay:
         self, as_alice, django_assert_num_queries, settings
     ):
         is_postgresql = "postgresql" in settings.DATABASE["ENGINE"]
-        # Token and user; begin; (the lock;) the key looked for; the note in a block of its own,
-        # which makes three; the answer kept; commit.
-        with django_assert_num_queries(8 + is_postgresql):
+        # Token and user; begin; (the lock;) the key looked for; the note and its place in
+        # the feed in a block of its own, which makes five; the answer kept; commit.
+        with django_assert_num_queries(10 + is_postgresql):
             post(as_alice)
         with django_assert_num_queries(4 + is_postgresql):
             post(as_alice)
@@ -208,7 +208,7 @@ class TestRefusals:
     @pytest.mark.parametrize("error", [RuntimeError("bug"), OperationalError("gone")])
     def test_a_failure_leaves_nothing(self, as_alice, monkeypatch, error):
         with monkeypatch.context() as patched:
-            patched.setattr("notes.api.notes.NoteViewSet.get_serializer", raising(error))
+            patched.setattr("notes.api.notes.NoteViewSet.note_data", raising(error))
             failed = post(as_alice)
         assert failed.status_code == (503 if isinstance(error, OperationalError) else 500)
         assert failed.headers["Content-Type"] == "application/problem+json"
@@ -373,13 +373,16 @@ POSTS = [route for (route, verb), row in TABLE.items() if verb == "post" and row
 @pytest.mark.parametrize("prefix", ["/api/v1/", "/"])
 def test_every_post_of_the_api_takes_a_key(alice, route, prefix):
     """A log-in of its own each time: some of them end the one that they came by."""
+    path = prefix + route.replace("<int:version>", "1")
+    if "<int:pk>" in route:
+        path = path.replace("<int:pk>", str(MAKE["notes"](alice).pk))
     body, kind = BODIES.get(route, {}), "application/json"
     if isinstance(body, bytes):
         kind = "text/vcard"
     else:
         body = json.dumps(body)
     answers = [
-        client_of(alice).post(prefix + route, body, content_type=kind, HTTP_IDEMPOTENCY_KEY=route)
+        client_of(alice).post(path, body, content_type=kind, HTTP_IDEMPOTENCY_KEY=route)
         for _ in range(1 + (route != "auth/password/change"))
     ]
     if answers[0].status_code < 300:

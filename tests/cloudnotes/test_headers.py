@@ -96,7 +96,7 @@ def test_a_bug_is_a_500_problem_without_its_text(alice, monkeypatch, caplog):
     def broken(*args, **kwargs):
         raise RuntimeError("the secret reason")
 
-    monkeypatch.setattr("notes.api.notes.NoteViewSet.get_queryset", broken)
+    monkeypatch.setattr("notes.api.notes.NoteViewSet.paginate_queryset", broken)
     response = client.get("/api/v1/notes")
     assert (response.status_code, response.json()["code"]) == (500, "internal_error")
     assert b"secret" not in response.content
