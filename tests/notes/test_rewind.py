@@ -148,6 +148,17 @@ def test_rewind_of_a_category(as_alice, times, clock):
     )
 
 
+def test_what_has_left_a_category_comes_back(as_alice, clock):
+    pk = create(as_alice, "t", category="Work/Plans")
+    other = create(as_alice, "other", category="Home")
+    time = clock.tick()
+    as_alice.patch(f"{NOTES}/{pk}", {"category": "Home"}, format="json")
+    as_alice.patch(f"{NOTES}/{other}", {"content": "x"}, format="json")
+    answer = as_alice.post(REWIND, {"to": time, "category": "Work"}, format="json").json()
+    assert [change["id"] for change in answer["changes"]] == [pk]
+    assert as_alice.get(f"{NOTES}/{pk}").json()["category"] == "Work/Plans"
+
+
 def page_through(client, body):
     answers = []
     while not answers or answers[-1]["next"]:
