@@ -1,5 +1,6 @@
 """Conditional requests (RFC 9110, 13): entity tags are versions in quotes."""
 
+import hashlib
 import re
 from typing import Any
 
@@ -9,10 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
+from accounts.models import User
 from accounts.permissions import has_scope
 from cloudnotes.errors import DomainError
 from notes.actions import versions
 from notes.actions.versions import Expected
+from notes.models.changes import Mark
 
 # "5", W/"5" (what a compressing proxy makes of it) and 5.
 TAG = re.compile(r'(?:W/)?"(\d{1,10})"|(\d{1,10})')
@@ -59,6 +62,22 @@ def is_known(request: Request, version: int) -> bool:
     """Return whether the client has this version already (``If-None-Match``)."""
     header = request.headers.get("If-None-Match", "")
     return header.strip() == "*" or version in _versions(header)
+
+
+def list_etag(user: User, mark: Mark | None, *said: str) -> str:
+    """Return the entity tag of a list of notes, or of a page of it, when the feed is at a mark.
+
+    ``said`` is what else the answer follows from: the address that it was asked at.
+    """
+    when = (mark[0], mark[1].isoformat()) if mark else None
+    parts = repr((user.pk, user.limited_to_category, when, *said))
+    return f'"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
+
+
+def has(header: str, tag: str) -> bool:
+    """Return whether a client that sends this ``If-None-Match`` has what a list's tag names."""
+    tags = [each.strip().removeprefix("W/") for each in header.split(",")]
+    return tag in tags or tags == ["*"]
 
 
 def wants_merge(request: Request) -> bool:

@@ -105,10 +105,10 @@ class TestTokens:
 
     def test_last_used_is_noted_once_a_minute(self, as_alice, django_assert_num_queries):
         client = made(as_alice)
-        with django_assert_num_queries(3):  # token and user, last used, the notes
+        with django_assert_num_queries(4):  # token and user; last used; the feed's mark; the notes
             client.get(NOTES)
         assert PersonalAccessToken.objects.get().last_used_at is not None
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(3):
             client.get(NOTES)
 
     def test_a_disabled_user_has_no_token(self, as_alice, alice):
