@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from cloudnotes import headers
 from cloudnotes.bodies import Receive
@@ -18,6 +19,7 @@ from cloudnotes.wsgi import application as wsgi_application
 
 WORKER_SECONDS = 4.0  # of the 25 that gunicorn gives, requests in flight may take 20
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
+FastRoad = Callable[[Scope, Send], Awaitable[bool]]
 
 
 async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,15 +41,20 @@ class Entrance:
     """Routes a scope by its type; starts and ends the bridge and the worker with the server."""
 
     def __init__(
-        self, http: Bridge, websocket: ASGIApplication, worker: Worker | None = None
+        self,
+        http: Bridge,
+        websocket: ASGIApplication,
+        worker: Worker | None = None,
+        fast: FastRoad | None = None,
     ) -> None:
-        self.http, self.websocket, self.worker = http, websocket, worker
+        self.http, self.websocket, self.worker, self.fast = http, websocket, worker, fast
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/health/live":
             await live(send)
         elif scope["type"] == "http":
-            await self.http(scope, receive, send)
+            if self.fast is None or not await self.fast(scope, send):
+                await self.http(scope, receive, send)
         elif scope["type"] == "websocket":
             await self.websocket(scope, receive, send)
         else:
@@ -79,4 +86,5 @@ application = Entrance(
     ),
     websocket=refuse_socket,
     worker=Worker() if settings.RUN_WORKER else None,
+    fast=import_string("cloudnotes.fast.loop_road")(),
 )

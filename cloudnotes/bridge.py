@@ -27,7 +27,7 @@ from urllib.parse import unquote_to_bytes
 
 from django.utils.http import parse_header_parameters
 
-from cloudnotes import errors, request_id
+from cloudnotes import errors, request_id, throttling
 from cloudnotes.bodies import (
     MEMORY_BYTES,
     ArrivingBody,
@@ -214,6 +214,8 @@ class Bridge:
             if name in environ:
                 value = environ[name] + ("; " if name == "HTTP_COOKIE" else ",") + value
             environ[name] = value
+        if throttling.COUNTED in scope:
+            environ[throttling.COUNTED] = scope[throttling.COUNTED]
         environ["CONTENT_LENGTH"] = str(length or 0)
         environ["REMOTE_ADDR"] = self._client_address(scope, environ)
         return environ
@@ -250,14 +252,16 @@ class Bridge:
 
         result = self.application(environ, start_response)
         answer.close = getattr(result, "close", answer.close)
-        if getattr(result, "streaming", True):
+        if getattr(result, "streaming", not isinstance(result, list)):
             answer.rest = iter(result)
             return answer
         try:
             answer.body = b"".join([*written, *result])
         finally:
             answer.close()
-        if not any(name == b"content-length" for name, _ in answer.headers):
+        if answer.status in (204, 304):  # they have no content, not one of length 0 (RFC 9110, 8.6)
+            answer.headers = [each for each in answer.headers if each[0] != b"content-length"]
+        elif not any(name == b"content-length" for name, _ in answer.headers):
             answer.headers.append((b"content-length", b"%d" % len(answer.body)))
         return answer
 

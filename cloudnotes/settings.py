@@ -125,6 +125,8 @@ else:
             "reconnect_timeout": 4,
         },
     }
+# Off behind PgBouncer, which gives a statement to whatever connection is free.
+PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", default=True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Redis: optional; whatever uses it has a fallback, so a dead Redis costs at most these 0.2 s.
@@ -297,6 +299,10 @@ TEMPLATES = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# Ordinary requests to these views need nothing of the above (cloudnotes.fast).
+FAST_ROAD = env.bool("FAST_ROAD", default=True)
+FAST_VIEWS = "notes.api.fast.VIEWS"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],

@@ -5,7 +5,7 @@ Every action that changes a note goes through :func:`lock` and :func:`write` or 
 
 import datetime as dt
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import transaction
 
@@ -20,6 +20,19 @@ COALESCED_WITHIN = dt.timedelta(minutes=5)
 GIVEN_WITHIN = COALESCED_WITHIN + dt.timedelta(minutes=1)
 
 Expected = Collection[int] | None
+
+
+class State(Protocol):
+    """What is known of a note's state; a :class:`Note` is one."""
+
+    @property
+    def state_given(self) -> bool: ...
+    @property
+    def state_since(self) -> dt.datetime: ...
+    @property
+    def state_cause(self) -> str: ...
+    @property
+    def state_credential(self) -> str: ...
 
 
 class NoteGone(DomainError):
@@ -123,9 +136,7 @@ def give(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> li
     A state that could still be coalesced is marked first, under the note's lock, and read again
     from ``within``: whatever a reader gets stays in the history. Older states cost no query.
     """
-    fresh = {
-        note.pk for note in notes if _may_go_on(note) and now - note.state_since <= GIVEN_WITHIN
-    }
+    fresh = {note.pk for note in notes if is_fresh(note, now)}
     if not fresh:
         return list(notes)
     with transaction.atomic():
@@ -139,7 +150,12 @@ def give(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> li
     ]
 
 
-def _may_go_on(note: Note) -> bool:
+def is_fresh(note: State, now: dt.datetime) -> bool:
+    """Return whether a note's state has to be marked before a reader is given it."""
+    return _may_go_on(note) and now - note.state_since <= GIVEN_WITHIN
+
+
+def _may_go_on(note: State) -> bool:
     """Return whether the writer of a state could still go on with it."""
     return (
         not note.state_given

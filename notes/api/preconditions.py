@@ -55,13 +55,18 @@ def expected_versions(request: Request) -> Expected:
         if caller(request).require_if_match:
             raise IfMatchRequired
         return None
-    return None if header.strip() == "*" else _versions(header)
+    return None if header.strip() == "*" else named_versions(header)
 
 
 def is_known(request: Request, version: int) -> bool:
     """Return whether the client has this version already (``If-None-Match``)."""
     header = request.headers.get("If-None-Match", "")
-    return header.strip() == "*" or version in _versions(header)
+    return names(header, version)
+
+
+def names(header: str, version: int) -> bool:
+    """Return whether an ``If-None-Match`` names a version."""
+    return header.strip() == "*" or version in named_versions(header)
 
 
 def list_etag(user: User, mark: Mark | None, *said: str) -> str:
@@ -86,7 +91,8 @@ def wants_merge(request: Request) -> bool:
     return "merge" in [each.partition(";")[0].strip().casefold() for each in preferences]
 
 
-def _versions(header: str) -> frozenset[int]:
+def named_versions(header: str) -> frozenset[int]:
+    """Return the versions whose tags a header lists."""
     tags = (TAG.fullmatch(tag.strip()) for tag in header.split(","))
     return frozenset(int(tag[1] or tag[2]) for tag in tags if tag)
 

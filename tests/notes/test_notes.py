@@ -190,7 +190,7 @@ class TestList:
             connection,
         ) as queries:
             as_alice.get(NOTES)
-        # session JOIN user; the feed's mark; notes LEFT JOIN attachment LEFT JOIN object; then, once
+        # session JOIN user; the feed's mark; notes LEFT JOIN attachment LEFT JOIN object; then once
         # for states of the last minutes: savepoint of the test; lock; mark as given; notes as they
         # are; release
         assert len(queries) == 8
