@@ -14,7 +14,7 @@ from accounts import access_tokens, jwt
 from accounts.models import PersonalAccessToken, Session, User
 from accounts.models.sessions import SessionQuerySet
 from accounts.models.tokens import PersonalAccessTokenQuerySet
-from cloudnotes.queries import Fetch, Parameter, Query
+from cloudnotes.queries import Fetch, InstanceQuery, Parameter, Query
 
 security_log = logging.getLogger("cloudnotes.security")
 
@@ -28,24 +28,25 @@ USER = ("id", "require_if_match")
 OF_USER = tuple(f"user__{name}" for name in USER)
 
 
-def _sessions(session: Any, user: Any, now: Any) -> SessionQuerySet:
-    return Session.objects.live(now).filter(pk=session, user_id=user, user__is_active=True)
+NOW: Any = Parameter("now")
 
 
-def _tokens(digest: Any, now: Any) -> PersonalAccessTokenQuerySet:
-    return PersonalAccessToken.objects.live(now).filter(digest=digest, user__is_active=True)
+def _sessions() -> SessionQuerySet:
+    """Return the live session that the parameters name, if its user is active."""
+    live = Session.objects.live(NOW)
+    return live.filter(pk=Parameter("session"), user_id=Parameter("user"), user__is_active=True)
 
 
-SESSION = Query(
-    lambda: _sessions(Parameter("session"), Parameter("user"), Parameter("now")).values_list(
-        "last_seen_at", *OF_USER
-    )
-)
-TOKEN = Query(
-    lambda: _tokens(Parameter("digest"), Parameter("now")).values_list(
-        "pk", "last_used_at", "scopes", "category", *OF_USER
-    )
-)
+def _tokens() -> PersonalAccessTokenQuerySet:
+    """Return the live token that the parameter names, if its user is active."""
+    live = PersonalAccessToken.objects.live(NOW)
+    return live.filter(digest=Parameter("digest"), user__is_active=True)
+
+
+WHOLE_SESSION = InstanceQuery(lambda: _sessions().select_related("user"))
+WHOLE_TOKEN = InstanceQuery(lambda: _tokens().select_related("user"))
+SESSION = Query(lambda: _sessions().values_list("last_seen_at", *OF_USER))
+TOKEN = Query(lambda: _tokens().values_list("pk", "last_used_at", "scopes", "category", *OF_USER))
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -89,7 +90,7 @@ class BearerAuthentication(BaseAuthentication):
         except jwt.InvalidToken:
             raise _refused() from None
         now = timezone.now()
-        session = _sessions(claims.session_id, claims.user_id, now).select_related("user").first()
+        session = WHOLE_SESSION.first(session=claims.session_id, user=claims.user_id, now=now)
         if session is None:
             security_log.warning(
                 "token refused",
@@ -107,7 +108,7 @@ class BearerAuthentication(BaseAuthentication):
 
     def _by_access_token(self, secret: str) -> tuple[User, PersonalAccessToken]:
         now, digest = timezone.now(), access_tokens.digest(secret)
-        token = _tokens(digest, now).select_related("user").first() if digest else None
+        token = WHOLE_TOKEN.first(digest=digest, now=now) if digest else None
         if token is None:
             security_log.warning("token refused", extra={"event": "token_refused"})
             raise _refused()

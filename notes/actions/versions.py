@@ -11,6 +11,7 @@ from django.db import transaction
 
 from accounts.models import User
 from cloudnotes.errors import DomainError
+from cloudnotes.queries import InstanceQuery, Parameter, Query
 from notes.models import Note, Revision
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
 
@@ -70,6 +71,12 @@ class ContentTooLong(DomainError):
     field = "content"
 
 
+LOCKED = Query(
+    lambda: Note.objects.select_for_update().filter(pk=Parameter("note")).values_list("pk")
+)
+WITH_FILE = InstanceQuery(lambda: Note.objects.with_file().filter(pk=Parameter("note")))
+
+
 def lock(note: Note, *, expected: Expected = None, even_trashed: bool = False) -> Note:
     """Return the note as it is now with its file, its row locked until the transaction ends.
 
@@ -78,9 +85,10 @@ def lock(note: Note, *, expected: Expected = None, even_trashed: bool = False) -
     the caller knows of, None for whatever it is. Raises :class:`NoteGone` and
     :class:`StaleVersion`.
     """
-    if not Note.objects.select_for_update().filter(pk=note.pk).values_list("pk").first():
+    if not LOCKED.fetch(note=note.pk):
         raise NoteGone
-    locked = Note.objects.with_file().get(pk=note.pk)
+    locked = WITH_FILE.first(note=note.pk)
+    assert locked
     if locked.trashed_at is not None and not even_trashed:
         raise NoteGone
     check(locked, expected)

@@ -127,10 +127,12 @@ class NoteList(fast.View):
         if len(rows) > limit:
             following = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id)
         body = {"results": [note_data(note, asked.root) for note in notes], "next": following}
-        return Answer(fast.render(body), headers={"ETag": self.etag(asked, user, rows[0][16:])})
+        mark = rows[0][16:]
+        tag = self.etag(asked, user, *([mark] if mark[0] is not None else []))
+        return Answer(fast.render(body), headers={"ETag": tag})
 
     def etag(self, asked: Asked, user: User, mark: Any = None) -> str:
-        """Return the entity tag of the page when the feed is at a mark."""
+        """Return the entity tag of the page when the feed is at a mark, if it has one yet."""
         return preconditions.list_etag(user, mark, f"{asked.root}/", asked.address)
 
 

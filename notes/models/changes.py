@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 # The row lock of the conflict is held until the commit, so commits come in the order of numbers.
+# PostgreSQL takes both steps in one statement, SQLite knows no INSERT within another.
 ADVANCE = """
 INSERT INTO notes_feed (user_id, seq, advanced_at) VALUES (%s, 1, %s)
 ON CONFLICT (user_id) DO UPDATE
@@ -31,6 +32,12 @@ INSERT INTO notes_change (user_id, note_id, seq) VALUES (%s, %s, %s)
 ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
 """
 
+
+ADVANCE_AND_MOVE_UP = f"""
+WITH advanced AS ({ADVANCE})
+INSERT INTO notes_change (user_id, note_id, seq) SELECT %s, %s, seq FROM advanced
+ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
+"""  # noqa: S608 - of constants
 
 # A number of a feed with its time.
 MARK = ("seq", "advanced_at")
@@ -93,6 +100,9 @@ class ChangeManager(models.Manager["Change"]):
     def move_up(self, user_id: int, note_id: int) -> None:
         """Put a note at the end of a user's feed; to be called inside the writing transaction."""
         with connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute(ADVANCE_AND_MOVE_UP, [user_id, _now(), user_id, note_id])
+                return
             cursor.execute(ADVANCE, [user_id, _now()])
             (seq,) = cursor.fetchone()
             cursor.execute(MOVE_UP, [user_id, note_id, seq])
