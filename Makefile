@@ -9,7 +9,7 @@ WEB := $(shell sed -n 's/^web: //p' Procfile)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help run admin test test-postgresql test-all lint services bench clean
+.PHONY: help run admin test test-postgresql test-all lint services bench bench-growth clean
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -45,6 +45,9 @@ services: ## Install and start PostgreSQL, Redis, nginx and Chromium for the tes
 bench: $(BIN)/.dev $(BENCH_VENV)/.baselines services ## Compare CloudNotes with two other services.
 	@sh benchmarks/services.sh
 	@. .services/environment && python -m benchmarks.throughput $(ARGS)
+
+bench-growth: $(BIN)/.dev $(BENCH_VENV)/.baselines services ## Measure what a thousand times the notes cost.
+	@. .services/environment && python -m benchmarks.growth $(ARGS)
 
 clean: ## Forget the virtual environments and the test servers. Notes and files stay.
 	-@sh tests/services.sh stop

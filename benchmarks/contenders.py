@@ -125,10 +125,10 @@ class CloudNotes(Contender):
     def fill(self) -> None:
         assert self.inside("fill") == filling.USERS * filling.NOTES
 
-    def inside(self, function: str) -> Any:
+    def inside(self, function: str, *arguments: str) -> Any:
         """Return what a function of :mod:`benchmarks.inside` prints, in a process of CloudNotes."""
         output = subprocess.run(
-            [sys.executable, "-c", INSIDE, function],
+            [sys.executable, "-c", INSIDE, function, *arguments],
             cwd=ROOT,
             env=self.server.environment,
             stdout=subprocess.PIPE,

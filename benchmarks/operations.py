@@ -115,12 +115,12 @@ def login(contender: Contender, users: Sequence[int]) -> Iterator[bytes]:
 
 def not_modified(contender: Contender, users: Sequence[int]) -> Iterator[bytes]:
     """Yield the list for who has it already; of the baselines, which know no better, the list."""
-    yield from _conditional(contender, list(list_notes(contender, users)), "the list")
+    yield from conditional(contender, list(list_notes(contender, users)), "the list")
 
 
 def note_not_modified(contender: Contender, users: Sequence[int]) -> Iterator[bytes]:
     """Yield each note for who has it already; of the baselines, which know no better, the note."""
-    yield from _conditional(contender, list(one_note(contender, users)), "a note")
+    yield from conditional(contender, list(one_note(contender, users)), "a note")
 
 
 def search(contender: Contender, users: Sequence[int]) -> Iterator[bytes]:
@@ -144,7 +144,11 @@ def _searches(contender: Contender, users: Sequence[int], path: str) -> Iterator
             yield write_request(contender, "GET", path + word, token=contender.token(user))
 
 
-def _conditional(contender: Contender, requests: list[bytes], what: str) -> Iterator[bytes]:
+def conditional(contender: Contender, requests: Sequence[bytes], what: str) -> Iterator[bytes]:
+    """Yield the requests of a client that has the answers already, whose ETags it sends.
+
+    Of the baselines the requests as they are. Raises :class:`NotOffered` where there is no ETag.
+    """
     for request in requests:
         if not isinstance(contender, CloudNotes):
             yield request

@@ -22,6 +22,7 @@ RATIOS = [
 RATIO_CONNECTIONS = (32, 100)
 MOST_LOGIN_EXCESS = 0.05
 MOST_P99_OVER_P50 = 4.0
+WORDS = {True: "yes", False: "**no**", None: "not measured"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,9 +217,8 @@ class Report:
         if self.hashes:
             lines += ["", "## The hash alone", "", *self._hashes()]
         lines += ["", "## Targets", "", "| target | measured | met |", "|---|---|---|"]
-        words = {True: "yes", False: "**no**", None: "not measured"}
         lines += [
-            f"| {each.claim} | {each.measured} | {words[each.is_met]} |" for each in self.targets()
+            f"| {each.claim} | {each.measured} | {WORDS[each.is_met]} |" for each in self.targets()
         ]
         return "\n".join([*lines, ""])
 
