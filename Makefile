@@ -3,12 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH_VENV := .venv-bench
 WEB := $(shell sed -n 's/^web: //p' Procfile)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help run admin test test-postgresql test-all lint services clean
+.PHONY: help run admin test test-postgresql test-all lint services bench bench-growth clean
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -41,9 +42,16 @@ lint: $(BIN)/.dev ## Check style, types, imports, migrations and production sett
 services: ## Install and start PostgreSQL, Redis, nginx and Chromium for the tests (Debian).
 	@sh tests/services.sh
 
-clean: ## Forget the virtual environment and the test servers. Notes and files stay.
+bench: $(BIN)/.dev $(BENCH_VENV)/.baselines services ## Compare CloudNotes with two other services.
+	@sh benchmarks/services.sh
+	@. .services/environment && python -m benchmarks.throughput $(ARGS)
+
+bench-growth: $(BIN)/.dev $(BENCH_VENV)/.baselines services ## Measure what a thousand times the notes cost.
+	@. .services/environment && python -m benchmarks.growth $(ARGS)
+
+clean: ## Forget the virtual environments and the test servers. Notes and files stay.
 	-@sh tests/services.sh stop
-	rm -rf $(VENV) .services
+	rm -rf $(VENV) $(BENCH_VENV) .services
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -59,4 +67,10 @@ $(BIN)/.runtime: requirements.txt | $(BIN)/python
 $(BIN)/.dev: requirements-dev.txt $(BIN)/.runtime
 	@echo "Installing what the tests need ..."
 	@python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(BENCH_VENV)/.baselines: benchmarks/requirements.txt | $(BIN)/python
+	@echo "Installing what the baselines run on ..."
+	@$(PYTHON) -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@

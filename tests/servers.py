@@ -206,6 +206,9 @@ def database(folder: Path) -> Iterator[dict[str, str]]:
     name = f"cloudnotes_{secrets.token_hex(4)}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield {"DATABASE_URL": f"{url.rpartition('/')[0]}/{name}"}
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    try:
+        yield {"DATABASE_URL": f"{url.rpartition('/')[0]}/{name}"}
+    finally:
+        drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(drop)

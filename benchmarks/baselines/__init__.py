@@ -1,0 +1,1 @@
+"""What CloudNotes is compared with: two notes services in FastAPI."""

@@ -1,0 +1,129 @@
+"""What the benchmarks do inside of a process of CloudNotes: fill it, hash as it does, explain it.
+
+Started by :meth:`benchmarks.contenders.CloudNotes.inside` with the name of a function and what that
+takes; each prints its answer in JSON.
+"""
+
+import json
+import logging
+import os
+import statistics
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.contrib.auth.hashers import check_password, make_password
+from django.db import connection, transaction
+from django.test import Client
+
+from accounts.actions import users
+from benchmarks import filling
+from notes.actions.notes import create_note
+
+EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
+HASHES = 5  # measured one after the other, and as many a core at once
+
+
+def fill() -> None:
+    """Make the accounts and notes through the actions, as requests do."""
+    logging.disable(logging.INFO)
+    hashed = make_password(filling.PASSWORD)
+    for number in range(1, filling.USERS + 1):
+        user = users.import_user(
+            email=filling.email(number),
+            username=None,
+            full_name="",
+            password_hash=hashed,
+            is_active=True,
+            created_at=filling.BEGAN_AT,
+        )
+        with transaction.atomic():
+            for text in filling.texts(number):
+                create_note(title=text.title, content=text.content, by=user, now=text.at)
+    print(json.dumps(filling.USERS * filling.NOTES))
+
+
+def hash_passwords() -> None:
+    """Measure the hash that a log-in computes, in one thread and on all cores.
+
+    Prints the milliseconds of one (the median) and how many a second all cores together compute,
+    and of both the processor's milliseconds for one, which is slower beside another.
+    """
+    hashed = make_password(filling.PASSWORD)
+
+    def check(_: int) -> float:
+        began = time.perf_counter()
+        assert check_password(filling.PASSWORD, hashed)
+        return time.perf_counter() - began
+
+    used = [time.process_time()]
+    alone = statistics.median(check(number) for number in range(HASHES))
+    used.append(time.process_time())
+    cores = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(cores) as pool:
+        began = time.perf_counter()
+        list(pool.map(check, range(cores * HASHES)))  # bcrypt lets go of the interpreter's lock
+        seconds = time.perf_counter() - began
+    used.append(time.process_time())
+    figures = {
+        "one_ms": 1000 * alone,
+        "processor_ms": 1000 * (used[1] - used[0]) / HASHES,
+        "a_second": cores * HASHES / seconds,
+        "processor_ms_on_all": 1000 * (used[2] - used[1]) / (cores * HASHES),
+    }
+    print(json.dumps(figures))
+
+
+def hashed_password() -> None:
+    """Print the hash of the password that all users have."""
+    print(json.dumps(make_password(filling.PASSWORD)))
+
+
+def explain(requests: str) -> None:
+    """Make requests and print of each the statements that it runs, with their plans.
+
+    ``requests`` are HTTP requests by their names, in JSON. A request is made for good; what its
+    statements do when they are explained is rolled back.
+    """
+    logging.disable(logging.INFO)
+    told = {}
+    for name, request in json.loads(requests).items():
+        told[name] = [
+            (" ".join(connection.ops.compose_sql(sql, parameters).split()), _plan(sql, parameters))
+            for sql, parameters in _statements(request)
+        ]
+    print(json.dumps(told))
+
+
+def _statements(request: str) -> list[tuple[str, Any]]:
+    """Return the statements of one request, but for those that begin and end transactions."""
+    ran = []
+
+    def note(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        if sql.split()[0] in EXPLAINED:
+            ran.append((sql, parameters))
+        return execute(sql, parameters, many, context)
+
+    head, _, body = request.partition("\r\n\r\n")
+    first, *fields = head.split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = dict(field.split(": ", 1) for field in fields)
+    with connection.execute_wrapper(note):
+        answer = Client().generic(method, path, body, "application/json", headers=headers)
+    assert answer.status_code < 400, answer.content
+    return ran
+
+
+def _plan(sql: str, parameters: Any) -> str:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {sql}", parameters)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        transaction.set_rollback(True)
+    return plan
+
+
+def main() -> None:
+    """Do what the command line names."""
+    known = (fill, hash_passwords, hashed_password, explain)
+    {each.__name__: each for each in known}[sys.argv[1]](*sys.argv[2:])
