@@ -27,7 +27,7 @@ from urllib.parse import unquote_to_bytes
 
 from django.utils.http import parse_header_parameters
 
-from cloudnotes import errors, request_id, throttling
+from cloudnotes import errors, request_id
 from cloudnotes.bodies import (
     MEMORY_BYTES,
     ArrivingBody,
@@ -214,8 +214,8 @@ class Bridge:
             if name in environ:
                 value = environ[name] + ("; " if name == "HTTP_COOKIE" else ",") + value
             environ[name] = value
-        if throttling.COUNTED in scope:
-            environ[throttling.COUNTED] = scope[throttling.COUNTED]
+        if errors.COUNTED in scope:
+            environ[errors.COUNTED] = scope[errors.COUNTED]
         environ["CONTENT_LENGTH"] = str(length or 0)
         environ["REMOTE_ADDR"] = self._client_address(scope, environ)
         return environ

@@ -173,7 +173,7 @@ class LoopRoad:
         request_id.current.set(request_id.choose(fields.get("x-request-id")))
         answer = await self._answer(asked, view, numbers)
         if answer is None:
-            scope[throttling.COUNTED] = asked.counted
+            scope[errors.COUNTED] = asked.counted
             return False
         raw = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
@@ -222,7 +222,7 @@ class ThreadRoad:
         What was read of ``wsgi.input`` can be read again then.
         """
         found = self.road.find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        if found is None or environ["SCRIPT_NAME"] or throttling.COUNTED in environ:
+        if found is None or environ["SCRIPT_NAME"] or errors.COUNTED in environ:
             return None
         view, numbers = found
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -240,7 +240,7 @@ class ThreadRoad:
             pass  # and nothing was written, or the view would have said so
         finally:
             request_id.current.reset(token)
-        environ[throttling.COUNTED] = asked.counted
+        environ[errors.COUNTED] = asked.counted
         return None
 
 

@@ -23,12 +23,10 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from accounts.networks import network
-from cloudnotes.errors import RateLimit, TooManyRequests, note_rate_limit
+from cloudnotes.errors import COUNTED, RateLimit, TooManyRequests, note_rate_limit
 
 BREAK_SECONDS = 5.0
 MAX_WINDOWS = 10_000
-# What a request that the fast road has left was counted as, None if it was not, in its META.
-COUNTED = "cloudnotes.rate_limit"
 
 logger = logging.getLogger(__name__)
 
