@@ -347,7 +347,7 @@ def read_json(body: bytes) -> Any:
 
 def render(value: Any) -> bytes:
     """Return a value as JSON, to the byte as DRF's renderer writes it."""
-    body = orjson.dumps(value)
+    body = orjson.dumps(value, option=orjson.OPT_UTC_Z)
     return body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
 
 

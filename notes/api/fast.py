@@ -298,6 +298,6 @@ def note_data(note: Shown, root: str) -> dict[str, Any]:
     }
 
 
-def _time(value: dt.datetime) -> str:
-    """Return a time in UTC as RFC 3339 writes it, with microseconds."""
-    return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _time(value: dt.datetime) -> dt.datetime | str:
+    """Return a time in UTC for orjson, which leaves microseconds out where there are none."""
+    return value if value.microsecond else f"{value:%Y-%m-%dT%H:%M:%S}.000000Z"

@@ -26,10 +26,10 @@ ODD = 'line \u2028 paragraph \u2029 \x7f\x1f\t"\\/ é 漢 😀 <&>'
 ORIGIN = "https://app.example.org"
 
 
-@pytest.fixture(autouse=True)
-def still(monkeypatch):
+@pytest.fixture(autouse=True, params=[0, 1, 654_321])
+def still(request, monkeypatch):
     """Let time stand still, so that two answers to one question can be the same bytes."""
-    now, seconds = timezone.now(), time.time()
+    now, seconds = timezone.now().replace(microsecond=request.param), time.time()
     monkeypatch.setattr(timezone, "now", lambda: now)
     monkeypatch.setattr(time, "time", lambda: seconds)
 
