@@ -1,4 +1,4 @@
-"""The ASGI entrance: HTTP goes to Django's WSGI application, WebSockets to their consumer.
+"""The ASGI entrance: HTTP goes to the fast road or over the bridge, WebSockets to their consumer.
 
 Django's own ASGI handler runs synchronous views one thread hop at a time and measured a tenth of
 this bridge's throughput. Realtime brings the first consumer; until then every socket is refused.
@@ -7,6 +7,7 @@ this bridge's throughput. Realtime brings the first consumer; until then every s
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -17,9 +18,11 @@ from cloudnotes.bridge import Bridge, Scope, Send
 from cloudnotes.worker import Worker
 from cloudnotes.wsgi import application as wsgi_application
 
+if TYPE_CHECKING:
+    from cloudnotes.fast import LoopRoad
+
 WORKER_SECONDS = 4.0  # of the 25 that gunicorn gives, requests in flight may take 20
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
-FastRoad = Callable[[Scope, Send], Awaitable[bool]]
 
 
 async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +48,7 @@ class Entrance:
         http: Bridge,
         websocket: ASGIApplication,
         worker: Worker | None = None,
-        fast: FastRoad | None = None,
+        fast: "LoopRoad | None" = None,
     ) -> None:
         self.http, self.websocket, self.worker, self.fast = http, websocket, worker, fast
 
@@ -67,6 +70,8 @@ class Entrance:
                 self.worker.start()
             if message["type"] == "lifespan.shutdown":
                 self.http.close()
+                if self.fast:
+                    self.fast.close()
                 if self.worker:
                     await asyncio.to_thread(self.worker.stop, WORKER_SECONDS)
             await send({"type": f"{message['type']}.complete"})
@@ -86,5 +91,6 @@ application = Entrance(
     ),
     websocket=refuse_socket,
     worker=Worker() if settings.RUN_WORKER else None,
+    # By name: it knows models, which can be imported only now.
     fast=import_string("cloudnotes.fast.loop_road")(),
 )

@@ -131,7 +131,8 @@ class Bridge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        name = request_id.choose(headers.get(b"x-request-id", b"").decode("latin-1"))
+        offered = headers.get(b"x-request-id", b"").decode("latin-1")
+        name = scope.get(request_id.HEADER) or request_id.choose(offered)
         request_id.current.set(name)
         try:
             answer = await self._answer(scope, headers, receive)
@@ -216,6 +217,7 @@ class Bridge:
             environ[name] = value
         if errors.COUNTED in scope:
             environ[errors.COUNTED] = scope[errors.COUNTED]
+        environ["HTTP_X_REQUEST_ID"] = request_id.current.get()
         environ["CONTENT_LENGTH"] = str(length or 0)
         environ["REMOTE_ADDR"] = self._client_address(scope, environ)
         return environ

@@ -12,10 +12,12 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.db import connection
+from psycopg.types.numeric import Int8Dumper
 from psycopg.waiting import READY_R, READY_W, WAIT_W
 
 from cloudnotes.queries import Query, Row
 
+WAIT_SECONDS = 5.0
 # PostgreSQL plans a prepared statement anew each time when it hopes to save by that; planning
 # costs more than these statements do.
 OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_generic_plan"
@@ -35,28 +37,63 @@ class Connections:
     async def fetch(self, query: Query, **values: Any) -> list[Row]:
         """Return the rows of a query. Raises psycopg.Error."""
         sql, parameters = query.bind(values)
-        while not self.idle and not self.free:
-            turn = asyncio.get_running_loop().create_future()
-            self.waiting.append(turn)
-            await turn
-        self.free -= not self.idle
-        used = None
+        used = await self._take()
         try:
-            used = self.idle.pop() if self.idle else await self._connect()
             cursor = psycopg.AsyncCursor(used)
             await cursor.execute(sql, parameters)
             rows: list[Row] = await cursor.fetchall()
         except BaseException:
-            self.free += 1
-            if used:
-                used.forget()
+            used.forget()
+            self._give(None)
             raise
-        else:
+        self._give(used)
+        return rows
+
+    def close(self) -> None:
+        """Close what is idle; what is in use is closed with the process."""
+        while self.idle:
+            self.idle.pop().forget()
+
+    async def _take(self) -> "_Connection":
+        while not self.idle and not self.free:
+            await self._wait()
+        if self.idle:
+            return self.idle.pop()
+        self.free -= 1
+        try:
+            return await self._connect()
+        except BaseException:
+            self._give(None)
+            raise
+
+    def _give(self, used: "_Connection | None") -> None:
+        """Take back a connection, or the place of one that is no more."""
+        if used:
             self.idle.append(used)
-            return rows
-        finally:
-            if self.waiting:
-                self.waiting.popleft().set_result(None)
+        else:
+            self.free += 1
+        self._wake_next()
+
+    async def _wait(self) -> None:
+        """Wait for a turn. Raises psycopg.OperationalError after ``WAIT_SECONDS``."""
+        turn = asyncio.get_running_loop().create_future()
+        self.waiting.append(turn)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._wake_next()  # it was this one's turn, and it does not come
+            if isinstance(error, TimeoutError):
+                raise psycopg.OperationalError("no connection was free in time") from None
+            raise
+
+    def _wake_next(self) -> None:
+        while self.waiting:
+            turn = self.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
 
     async def _connect(self) -> "_Connection":
         options = connection.get_connection_params()
@@ -65,6 +102,8 @@ class Connections:
         options["options"] = f"{options.get('options', '')} {OPTIONS}"
         options["prepare_threshold"] = 0 if settings.PREPARED_STATEMENTS else None
         opened = await _Connection.connect(**options, autocommit=True)
+        # By default an integer's type follows from its size, and each type prepares anew.
+        opened.adapters.register_dumper(int, Int8Dumper)
         opened.pool = self
         return opened
 
@@ -73,7 +112,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
     """A connection whose socket the event loop watches from its beginning to its end.
 
     psycopg's own begins and ends to watch it at every statement, which costs two system calls.
-    What arrives while nothing is asked says that the server has gone.
+    So it hears of the server's end while nothing is asked.
     """
 
     pool: Connections | None = None
@@ -104,12 +143,19 @@ class _Connection(psycopg.AsyncConnection[Any]):
 
     def _wake(self, ready: int) -> None:
         if self.turn is None:
+            self._listen()
+        elif not self.turn.done():
+            self.turn.set_result(ready)
+
+    def _listen(self) -> None:
+        """Take in what the server says without being asked; at its end leave the pool."""
+        try:
+            self.pgconn.consume_input()  # nothing, where an answer was taken in meanwhile
+        except psycopg.OperationalError:
             if self.pool and self in self.pool.idle:
                 self.pool.idle.remove(self)
                 self.pool.free += 1
-                self.forget()
-        elif not self.turn.done():
-            self.turn.set_result(ready)
+            self.forget()
 
     def forget(self) -> None:
         """Close, at once and without a word to the server."""

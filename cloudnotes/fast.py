@@ -25,8 +25,6 @@ scopes are asked for, and a session that was revoked is refused by the very next
 import asyncio
 import functools
 import http
-import io
-import json
 import logging
 import re
 import time
@@ -38,13 +36,14 @@ import orjson
 import psycopg
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.http.request import split_domain_port, validate_host
 from django.utils.module_loading import import_string
 
 from accounts import authentication, permissions
 from accounts.models import User
 from cloudnotes import errors, headers, parsers, request_id, throttling
+from cloudnotes.bodies import MEMORY_BYTES
 from cloudnotes.connections import Connections
 from cloudnotes.queries import Fetch, Query, Row
 
@@ -56,7 +55,8 @@ ANSWER_SECONDS = 8.0
 RETRY_SECONDS = 2.0
 # Where a request has one of these, the plain road knows what to do.
 RARE = ("cookie", "expect", "idempotency-key", "prefer", "transfer-encoding", "upgrade")
-PLAIN_QUERY = re.compile(r"[\w=&:%.-]*", re.ASCII)
+MAX_HOST_LENGTH = 255
+MAX_BODY_BYTES = MEMORY_BYTES  # a larger one lies on disk
 JSON = re.compile(r"application/json(; ?charset=utf-8)?", re.IGNORECASE)
 ANY_TYPE = re.compile(r"[\w/+.; =-]*", re.ASCII)  # of a body that is not there
 
@@ -85,6 +85,10 @@ class Asked:
         """Path and query."""
         return f"{self.path}?{self.query}" if self.query else self.path
 
+    def json(self) -> Any:
+        """Return the value of the body. Raises ParseError."""
+        return parsers.read_json(self.body)
+
 
 @dataclass(slots=True)
 class Answer:
@@ -110,7 +114,12 @@ class View:
     max_body_bytes: ClassVar = 0
 
     async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
-        """Return the answer, or None, with nothing changed, for the plain road to give it."""
+        """Return the answer, or None, with nothing changed, for the plain road to give it.
+
+        Exceptions of the database, and refusals by an action, are for the plain road too, which
+        asks again. So a view that writes answers :func:`unavailable` where it cannot know whether
+        it has written, and asks nothing after that.
+        """
         raise NotImplementedError
 
 
@@ -170,7 +179,8 @@ class LoopRoad:
             return False
         query = scope["query_string"].decode("latin-1")
         asked = Asked(scope["method"], scope["path"], query, fields, scope["scheme"])
-        request_id.current.set(request_id.choose(fields.get("x-request-id")))
+        name = scope[request_id.HEADER] = request_id.choose(fields.get("x-request-id"))
+        request_id.current.set(name)
         answer = await self._answer(asked, view, numbers)
         if answer is None:
             scope[errors.COUNTED] = asked.counted
@@ -200,6 +210,10 @@ class LoopRoad:
         except Exception:
             logger.exception("The fast road failed on %s %s", asked.method, asked.path)
             return None
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        self.connections.close()
 
 
 class ThreadRoad:
@@ -232,16 +246,29 @@ class ThreadRoad:
         asked = _read(environ, length)
         token = request_id.current.set(request_id.choose(asked.headers.get("x-request-id")))
         try:
-            answer = drive(self.road.take(asked, view, numbers, _fetch))
-            if answer is not None:
-                request_id.log(asked.method, asked.path, answer.status, started)
-                return answer.status, _headers(asked, answer, view), answer.body
-        except (DatabaseError, errors.DomainError):
-            pass  # and nothing was written, or the view would have said so
+            answer = self._answer(asked, view, numbers)
+            if answer is None:
+                environ[errors.COUNTED] = asked.counted
+                return None
+            request_id.log(asked.method, asked.path, answer.status, started)
+            return answer.status, _headers(asked, answer, view), answer.body
         finally:
             request_id.current.reset(token)
-        environ[errors.COUNTED] = asked.counted
-        return None
+
+    def _answer(self, asked: Asked, view: View, numbers: tuple[int, ...]) -> Answer | None:
+        started = time.perf_counter()
+        try:
+            return drive(self.road.take(asked, view, numbers, _fetch))
+        except (OperationalError, InterfaceError) as error:
+            return None if time.perf_counter() - started < RETRY_SECONDS else unavailable(error)
+        except (DatabaseError, errors.DomainError):
+            return None
+        except Exception:
+            logger.exception("The fast road failed on %s %s", asked.method, asked.path)
+            if not view.max_body_bytes:
+                return None
+            told = errors.problem(500, *errors.INTERNAL_ERROR)
+            return Answer(render(told), 500, {}, errors.CONTENT_TYPE)
 
 
 def drive(coroutine: Coroutine[Any, Any, Answer | None]) -> Answer | None:
@@ -262,7 +289,7 @@ def unavailable(error: Exception | None = None) -> Answer:
     """Return the problem of a database that cannot be used: 503."""
     told = errors.describe(error or OperationalError("no answer in time"))
     more = {"Retry-After": str(errors.RETRY_SECONDS)}
-    return Answer(json.dumps(told).encode(), 503, more, errors.CONTENT_TYPE)
+    return Answer(render(told), 503, more, errors.CONTENT_TYPE)
 
 
 def _read(environ: dict[str, Any], length: int) -> Asked:
@@ -273,8 +300,10 @@ def _read(environ: dict[str, Any], length: int) -> Asked:
         if name.startswith("HTTP_")
     }
     fields["content-type"] = environ.get("CONTENT_TYPE", "")
-    body = environ["wsgi.input"].read(length) if length else b""
-    environ["wsgi.input"] = io.BytesIO(body)
+    body = b""
+    if length:
+        body = environ["wsgi.input"].read(length)
+        environ["wsgi.input"].seek(0)
     return Asked(
         environ["REQUEST_METHOD"],
         environ["PATH_INFO"],
@@ -297,11 +326,11 @@ def _is_ordinary(asked: Asked, view: View) -> bool:
     content_type = JSON if view.max_body_bytes else ANY_TYPE
     return (
         not any(name in fields for name in RARE)
-        and PLAIN_QUERY.fullmatch(asked.query) is not None
         and content_type.fullmatch(fields.get("content-type", "")) is not None
         and fields.get("origin", "") in ("", *settings.CORS_ALLOWED_ORIGINS)
         and (is_secure or not settings.SECURE_SSL_REDIRECT)
         and not settings.DEBUG
+        and len(host) <= MAX_HOST_LENGTH
         and _is_ours(host, *settings.ALLOWED_HOSTS)
     )
 
@@ -338,11 +367,6 @@ def _headers(asked: Asked, answer: Answer, view: View) -> Fields:
         fields["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
     fields[request_id.HEADER] = request_id.current.get()
     return list(fields.items())
-
-
-def read_json(body: bytes) -> Any:
-    """Return the value of a JSON body. Raises ParseError."""
-    return parsers.read_json(body)
 
 
 def render(value: Any) -> bytes:

@@ -6,9 +6,9 @@ request has its own value. The queryset stays the one place that says who may se
 """
 
 import datetime as dt
-import functools
+import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from django.db import connection
 from django.db.models import Model, QuerySet, Value
@@ -48,25 +48,15 @@ class Query:
 
     def __init__(self, make: Callable[[], "QuerySet[Any, Any]"]) -> None:
         self._make = make
-
-    @functools.cached_property
-    def _compiler(self) -> Any:
-        return self._make().query.get_compiler("default")
-
-    @functools.cached_property
-    def _statement(self) -> tuple[str, tuple[Any, ...]]:
-        sql, parameters = self._compiler.as_sql()
-        return sql, parameters
-
-    @functools.cached_property
-    def _converters(self) -> Any:
-        return self._compiler.get_converters([column[0] for column in self._compiler.select])
+        self._lock = threading.Lock()
+        self._compiled: _Compiled | None = None
 
     def bind(self, values: dict[str, Any]) -> tuple[str, list[Any]]:
         """Return the statement and its parameters. Raises KeyError for a value that is missing."""
-        sql, parameters = self._statement
-        return sql, [
-            _adapt(values[each]) if isinstance(each, _Name) else each for each in parameters
+        compiled = self._compile()
+        return compiled.sql, [
+            _adapt(values[each]) if isinstance(each, _Name) else each
+            for each in compiled.parameters
         ]
 
     def fetch(self, **values: Any) -> list[Row]:
@@ -75,9 +65,19 @@ class Query:
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             rows: list[Row] = cursor.fetchall()
-        if self._converters:  # SQLite has no times and no booleans
-            rows = list(self._compiler.apply_converters(rows, self._converters))
+        compiled = self._compile()
+        if compiled.converters:  # SQLite has no times and no booleans
+            rows = list(compiled.compiler.apply_converters(rows, compiled.converters))
         return rows
+
+    def _compile(self) -> "_Compiled":
+        if self._compiled is None:
+            with self._lock:
+                compiler = self._make().query.get_compiler("default")
+                sql, parameters = compiler.as_sql()
+                converters = compiler.get_converters([column[0] for column in compiler.select])
+                self._compiled = _Compiled(compiler, sql, parameters, converters)
+        return self._compiled
 
 
 class InstanceQuery(Query, Generic[M]):
@@ -89,21 +89,25 @@ class InstanceQuery(Query, Generic[M]):
     def first(self, **values: Any) -> M | None:
         """Return the first instance, None without one."""
         for row in self.fetch(**values):
-            model, names, columns, populators = self._shape
-            instance: M = model.from_db("default", names, row[columns])
-            for populator in populators:
+            # As Django's own ModelIterable does it, which works this out for each queryset.
+            compiler = self._compile().compiler
+            select, shape = compiler.select, compiler.klass_info
+            columns = slice(shape["select_fields"][0], shape["select_fields"][-1] + 1)
+            names = [column[0].target.attname for column in select[columns]]
+            instance: M = shape["model"].from_db("default", names, row[columns])
+            for populator in get_related_populators(shape, select, "default"):
                 populator.populate(row, instance)
             return instance
         return None
 
-    @functools.cached_property
-    def _shape(self) -> tuple[type[M], list[str], slice, list[Any]]:
-        """What Django's own iteration over instances works out for each queryset anew."""
-        _ = self._statement  # which tells the compiler what it selects
-        select, shape = self._compiler.select, self._compiler.klass_info
-        columns = slice(shape["select_fields"][0], shape["select_fields"][-1] + 1)
-        names = [column[0].target.attname for column in select[columns]]
-        return shape["model"], names, columns, get_related_populators(shape, select, "default")
+
+class _Compiled(NamedTuple):
+    """What a queryset's compiler has made of it."""
+
+    compiler: Any
+    sql: str
+    parameters: tuple[Any, ...]
+    converters: Any
 
 
 def _adapt(value: Any) -> Any:

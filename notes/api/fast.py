@@ -10,14 +10,15 @@ import re
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.db.models import Q, Subquery
+from django.db.models import Case, Q, Subquery, When
+from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 from rest_framework.exceptions import ParseError
 
 from accounts.models import User
 from cloudnotes import cursors, fast
+from cloudnotes.expressions import OctetLength
 from cloudnotes.fast import Answer, Asked
 from cloudnotes.queries import Fetch, Parameter, Query
 from notes import access
@@ -25,6 +26,7 @@ from notes.actions import notes as note_actions
 from notes.actions import versions
 from notes.api import preconditions
 from notes.api.permissions import SCOPES
+from notes.api.representation import NoteSerializer
 from notes.models import Feed, Note
 from notes.models.changes import MARK
 from notes.models.notes import MAX_CONTENT_BYTES, MAX_TITLE_LENGTH, NoteQuerySet
@@ -41,7 +43,7 @@ class Shown(NamedTuple):
 
     id: int
     title: str
-    content: str
+    content: str | None
     category: str
     version: int
     created_at: dt.datetime
@@ -57,13 +59,27 @@ class Shown(NamedTuple):
     state_credential: str
 
 
+# A page of larger notes would hold up the event loop; they are left to the plain road.
+SMALL_BYTES = 64 * 2**10
+SMALL = Case(When(condition=LessThanOrEqual(OctetLength("content"), SMALL_BYTES), then="content"))
+# What Shown says, in its order.
 COLUMNS = (
-    *Shown._fields[:8],
+    "id",
+    "title",
+    SMALL,
+    "category",
+    "version",
+    "created_at",
+    "updated_at",
+    "trashed_at",
     "attachment__name",
     "attachment__object__size",
     "attachment__object__content_type",
     "attachment__object__sha256",
-    *Shown._fields[12:],
+    "state_given",
+    "state_since",
+    "state_cause",
+    "state_credential",
 )
 
 
@@ -120,20 +136,22 @@ class NoteList(fast.View):
             if preconditions.has(known, tag):
                 return Answer(b"", 304, {"ETag": tag})
         rows = await fetch(page(limit, is_first=not cursor), user=user.pk, **place)
-        notes, now = [Shown._make(row[:16]) for row in rows[:limit]], timezone.now()
-        if not notes or any(versions.is_fresh(note, now) for note in notes):
+        end, now = len(COLUMNS), timezone.now()
+        notes = [Shown._make(row[:end]) for row in rows[:limit]]
+        if not notes or not all(is_ready(note, now) for note in notes):
             return None
         following = None
         if len(rows) > limit:
             following = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id)
         body = {"results": [note_data(note, asked.root) for note in notes], "next": following}
-        mark = rows[0][16:]
+        mark = rows[0][end:]
         tag = self.etag(asked, user, *([mark] if mark[0] is not None else []))
         return Answer(fast.render(body), headers={"ETag": tag})
 
     def etag(self, asked: Asked, user: User, mark: Any = None) -> str:
         """Return the entity tag of the page when the feed is at a mark, if it has one yet."""
-        return preconditions.list_etag(user, mark, f"{asked.root}/", asked.address)
+        said = (f"{asked.root}/", asked.address, *NoteSerializer.Meta.fields)
+        return preconditions.list_etag(user, mark, *said)
 
 
 class NoteView(fast.View):
@@ -159,7 +177,7 @@ class NoteRead(NoteView):
                     return Answer(b"", 304, {"ETag": preconditions.etag(version)})
         for row in await fetch(NOTE, **asked_for):
             note = Shown._make(row)
-            if not versions.is_fresh(note, timezone.now()):
+            if is_ready(note, timezone.now()):
                 return note_answer(note, asked)
         return None
 
@@ -171,10 +189,10 @@ class NoteCreate(fast.View):
     path = NOTES
     allow = NoteList.allow
     scope = SCOPES["POST"]
-    max_body_bytes = settings.MAX_JSON_BYTES
+    max_body_bytes = fast.MAX_BODY_BYTES
 
     async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
-        given = read_note(asked.body)
+        given = read_note(asked)
         if asked.query or user.limited_to_category or given is None or "title" not in given:
             return None
         title, content = given["title"], given.get("content", "")
@@ -193,11 +211,11 @@ class NoteReplace(NoteView):
 
     method = "PUT"
     scope = SCOPES["PUT"]
-    max_body_bytes = settings.MAX_JSON_BYTES
+    max_body_bytes = fast.MAX_BODY_BYTES
     is_partial: ClassVar = False
 
     async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
-        given, if_match = read_note(asked.body), asked.headers.get("if-match")
+        given, if_match = read_note(asked), asked.headers.get("if-match")
         if asked.query or user.limited_to_category or given is None:
             return None
         if not self.is_partial:
@@ -235,10 +253,15 @@ class NoteChange(NoteReplace):
 VIEWS = (NoteList(), NoteRead(), NoteCreate(), NoteReplace(), NoteChange())
 
 
-def read_note(body: bytes) -> dict[str, str] | None:
-    """Return the title and content that a body sends; None if anything about it needs a look."""
+def is_ready(note: Shown, now: dt.datetime) -> bool:
+    """Return whether a note is small and nothing has to be written before a reader is given it."""
+    return note.content is not None and not versions.is_fresh(note, now)
+
+
+def read_note(asked: Asked) -> dict[str, str] | None:
+    """Return the title and content that are sent; None if anything about them needs a look."""
     try:
-        given = fast.read_json(body)
+        given = asked.json()
     except ParseError:
         return None
     if not isinstance(given, dict) or not given.keys() <= {"title", "content"}:
@@ -256,14 +279,25 @@ def read_note(body: bytes) -> dict[str, str] | None:
 def shown(note: Note) -> Shown:
     """Return a note that was loaded ``with_file``, or has none, as its readers see it."""
     attachment = note.get_attachment()
-    file: list[Any] = [None] * 4
-    if attachment:
-        stored = attachment.object
-        file = [attachment.name, stored.size, stored.content_type, stored.sha256]
-    head, tail = (
-        [getattr(note, name) for name in names] for names in (Shown._fields[:8], Shown._fields[12:])
+    stored = attachment.object if attachment else None
+    return Shown(
+        id=note.pk,
+        title=note.title,
+        content=note.content,
+        category=note.category,
+        version=note.version,
+        created_at=note.created_at,
+        updated_at=note.updated_at,
+        trashed_at=note.trashed_at,
+        file_name=attachment.name if attachment else None,
+        file_size=stored.size if stored else None,
+        file_content_type=stored.content_type if stored else None,
+        file_sha256=stored.sha256 if stored else None,
+        state_given=note.state_given,
+        state_since=note.state_since,
+        state_cause=note.state_cause,
+        state_credential=note.state_credential,
     )
-    return Shown._make([*head, *file, *tail])
 
 
 def note_answer(

@@ -125,8 +125,9 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         notes = notes.trashed() if asked.validated_data["trashed"] else notes.live()
         self.cursor_scope = ("trashed",) if asked.validated_data["trashed"] else ()
         # The mark is read first: a tag that is older than the page costs a client one answer more.
+        root, address = request.build_absolute_uri("/"), request.get_full_path()
         tag = preconditions.list_etag(
-            user, Feed.objects.mark(user), request.build_absolute_uri("/"), request.get_full_path()
+            user, Feed.objects.mark(user), root, address, *NoteSerializer.Meta.fields
         )
         if preconditions.has(request.headers.get("If-None-Match", ""), tag):
             return Response(status=304, headers={"ETag": tag})

@@ -1,6 +1,5 @@
 """Conditional requests (RFC 9110, 13): entity tags are versions in quotes."""
 
-import hashlib
 import re
 from typing import Any
 
@@ -9,6 +8,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import keys
 from accounts.authentication import caller
 from accounts.models import User
 from accounts.permissions import has_scope
@@ -72,11 +72,12 @@ def names(header: str, version: int) -> bool:
 def list_etag(user: User, mark: Mark | None, *said: str) -> str:
     """Return the entity tag of a list of notes, or of a page of it, when the feed is at a mark.
 
-    ``said`` is what else the answer follows from: the address that it was asked at.
+    ``said`` is what else the answer follows from: the address that it was asked at and what a note
+    consists of. The secret key is in it because the page's cursor is signed with that.
     """
     when = (mark[0], mark[1].isoformat()) if mark else None
     parts = repr((user.pk, user.limited_to_category, when, *said))
-    return f'"{hashlib.sha256(parts.encode()).hexdigest()[:32]}"'
+    return f'"{keys.derive("list etag", parts).hex()[:32]}"'
 
 
 def has(header: str, tag: str) -> bool:

@@ -39,13 +39,9 @@ def notes(as_alice, alice, settings):
     """Notes of all kinds, by what is special about them, of which readers know."""
     settings.CORS_ALLOWED_ORIGINS = [ORIGIN]
     found = {}
-    for name, content in {
-        "plain": "Text",
-        "odd": ODD,
-        "empty": "",
-        "file": "x",
-        "trash": "x",
-    }.items():
+    contents = {"plain": "Text", "odd": ODD, "empty": "", "file": "x", "trash": "x"}
+    contents["large"] = "é" * 2**15 + "x"
+    for name, content in contents.items():
         body = {"title": f"{name} {ODD}", "content": content}
         found[name] = as_alice.post(NOTES, body, format="json").json()["id"]
     as_alice.post(NOTES, {"title": "w", "category": "Work/Plans"}, format="json")
@@ -53,7 +49,7 @@ def notes(as_alice, alice, settings):
     file.name = "naïve \u2028.txt"
     as_alice.put(f"{NOTES}/{found['file']}/file", {"file": file}, format="multipart")
     as_alice.delete(f"{NOTES}/{found['trash']}")
-    for number in range(30):
+    for number in range(45):
         as_alice.post(NOTES, {"title": str(number)}, format="json")
     Note.objects.update(state_given=True)
     carol = client_of(make_user("carol"))
@@ -137,6 +133,7 @@ def test_what_takes_the_fast_road(both, as_alice, notes):
 
 def test_what_leaves_it(both, as_alice, notes, settings):
     plain = f"{NOTES}/{notes['plain']}"
+    before_large = as_alice.get(f"{NOTES}?limit=30").json()["next"]
     for method, url, body, headers, status in [
         ("GET", f"{NOTES}/{notes['foreign']}", None, {}, 404),
         ("GET", f"{NOTES}/{notes['none']}", None, {}, 404),
@@ -150,6 +147,8 @@ def test_what_leaves_it(both, as_alice, notes, settings):
         ("GET", f"{NOTES}?count=true", None, {}, 200),
         ("GET", f"{NOTES}?trashed=true", None, {}, 200),
         ("GET", f"{NOTES}?&", None, {}, 200),
+        ("GET", f"{NOTES}/{notes['large']}", None, {}, 200),
+        ("GET", f"{NOTES}?cursor={before_large}", None, {}, 200),
         ("GET", plain, None, {"HTTP_HOST": "evil.example.org"}, 400),
         ("GET", plain, None, {"HTTP_ORIGIN": "https://evil.example.org"}, 200),
         ("GET", plain, None, {"HTTP_COOKIE": 'a="\\000"'}, 400),
@@ -294,7 +293,7 @@ def test_fresh_states_are_marked_before_they_are_given(both, as_alice, alice, no
 
 
 def test_a_write_that_the_database_refuses_is_not_tried_again(
-    as_alice, notes, monkeypatch, fast_road
+    both, as_alice, notes, monkeypatch, fast_road
 ):
     tried = []
 
@@ -303,10 +302,55 @@ def test_a_write_that_the_database_refuses_is_not_tried_again(
         raise fast.OperationalError("the connection was lost at the commit")
 
     monkeypatch.setattr("notes.actions.notes.create_note", fail)
-    answer = as_alice.post(NOTES, {"title": "x"}, format="json")
-    assert (answer.status_code, len(tried), len(fast_road)) == (503, 1, len(fast_road))
+    fast_road.clear()
+    answer, was_fast = both.ask(as_alice, "POST", NOTES, {"title": "x"})
+    assert (answer.status_code, was_fast) == (503, True)
+    assert len(tried) == 2  # once on each road
     assert answer.headers["Retry-After"] == "5"
     assert answer.json()["code"] == "unavailable"
+
+
+def test_a_bug_in_a_write_is_not_tried_again(as_alice, notes, monkeypatch, caplog):
+    tried = []
+
+    def fail(**_):
+        tried.append(1)
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("notes.actions.notes.create_note", fail)
+    answer = as_alice.post(NOTES, {"title": "x"}, format="json")
+    assert (answer.status_code, answer.json()["code"], len(tried)) == (500, "internal_error", 1)
+    assert "The fast road failed on POST /api/v1/notes" in caplog.text
+
+
+def test_a_bug_in_a_read_leaves_it_to_the_plain_road(as_alice, notes, monkeypatch, caplog):
+    monkeypatch.setattr("notes.api.fast.note_data", lambda *_: 1 / 0)
+    assert as_alice.get(NOTES).status_code == 200
+    assert "The fast road failed on GET /api/v1/notes" in caplog.text
+
+
+@pytest.mark.parametrize(("patience", "status"), [(2.0, 200), (0.0, 503)])
+def test_the_plain_road_tries_again_where_there_is_time(
+    as_alice, notes, monkeypatch, patience, status
+):
+    def fail(*_):
+        raise fast.OperationalError("the database has gone")
+
+    monkeypatch.setattr("accounts.authentication.recognize", fail)
+    monkeypatch.setattr(fast, "RETRY_SECONDS", patience)
+    assert as_alice.get(NOTES).status_code == status
+
+
+def test_no_stranger_fills_the_memory_with_hosts(as_alice, notes):
+    known = fast._is_ours.cache_info().currsize
+    assert as_alice.get(NOTES, HTTP_HOST="a" * 256).status_code == 400
+    assert fast._is_ours.cache_info().currsize == known
+
+
+def test_a_tag_is_of_the_key_that_signs_the_cursor(as_alice, notes, settings):
+    tag = as_alice.get(NOTES).headers["ETag"]
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another" * 9
+    assert as_alice.get(NOTES, HTTP_IF_NONE_MATCH=tag).status_code == 200
 
 
 HEADERS = st.fixed_dictionaries(
