@@ -196,7 +196,7 @@ def main() -> int:
         print("Say where PostgreSQL is: make services, then . .services/environment")
         return 2
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # its children too
-    about = machine.describe(os.environ["DATABASE_URL"])
+    about = machine.describe(os.environ["DATABASE_URL"], with_baselines=True)
     with running(asked.contenders) as contenders:
         bench = Bench(
             contenders,
