@@ -36,8 +36,8 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
-        return self.requests / self.seconds
+        """Good answers a second; wrk's errors may be of requests that it does not count."""
+        return max(0, self.requests - self.errors) / self.seconds
 
 
 @functools.cache
