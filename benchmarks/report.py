@@ -54,12 +54,12 @@ class Sample:
         return told if self.is_right else f"{told}  {self.load.errors} ERRORS OR WRONG ANSWERS"
 
     def server_cost(self) -> float:
-        """Processor seconds of the contender for 1,000 requests."""
-        return 1000 * self.server_seconds / max(1, self.load.requests)
+        """Processor seconds of the contender for 1,000 good answers."""
+        return 1000 * self.server_seconds / max(1, self.load.answered)
 
     def database_cost(self) -> float:
-        """Processor seconds of the database for 1,000 requests."""
-        return 1000 * self.database_seconds / max(1, self.load.requests)
+        """Processor seconds of the database for 1,000 good answers."""
+        return 1000 * self.database_seconds / max(1, self.load.answered)
 
 
 @dataclasses.dataclass(frozen=True)
