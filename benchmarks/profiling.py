@@ -1,7 +1,8 @@
 """Where a request spends its time: ``python -m benchmarks.profiling`` (``make profile``).
 
 CloudNotes is put under load while py-spy looks at both of its workers 100 times a second: of one it
-draws a flame graph, of the other it tells the functions in which most of the time went by.
+draws a flame graph, of the other it tells the functions that use most of the interpreter's time.
+Waiting, for the database or for work, is in neither.
 """
 
 import argparse
@@ -27,7 +28,7 @@ TOLD = 60  # functions
 def record(pid: int, output: Path, form: str, seconds: int) -> "subprocess.Popen[bytes]":
     """Start to look at a process; ``form`` is one of py-spy's formats."""
     command = [PY_SPY, "record", f"--pid={pid}", f"--duration={seconds}", f"--format={form}"]
-    command += [f"--output={output}"]
+    command += [f"--output={output}", "--gil"]  # not who waits
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
