@@ -12,6 +12,9 @@ from rest_framework.request import Request
 
 from accounts import access_tokens, jwt
 from accounts.models import PersonalAccessToken, Session, User
+from accounts.models.sessions import SessionQuerySet
+from accounts.models.tokens import PersonalAccessTokenQuerySet
+from cloudnotes.queries import Fetch, InstanceQuery, Parameter, Query
 
 security_log = logging.getLogger("cloudnotes.security")
 
@@ -19,6 +22,31 @@ SEEN_EVERY = dt.timedelta(minutes=15)
 USED_EVERY = dt.timedelta(minutes=1)
 
 Bearer = tuple[User, Session | PersonalAccessToken]
+
+# What a request needs of its user; the rest is read if it is ever asked for.
+USER = ("id", "require_if_match")
+OF_USER = tuple(f"user__{name}" for name in USER)
+
+
+NOW: Any = Parameter("now")
+
+
+def _sessions() -> SessionQuerySet:
+    """Return the live session that the parameters name, if its user is active."""
+    live = Session.objects.live(NOW)
+    return live.filter(pk=Parameter("session"), user_id=Parameter("user"), user__is_active=True)
+
+
+def _tokens() -> PersonalAccessTokenQuerySet:
+    """Return the live token that the parameter names, if its user is active."""
+    live = PersonalAccessToken.objects.live(NOW)
+    return live.filter(digest=Parameter("digest"), user__is_active=True)
+
+
+WHOLE_SESSION = InstanceQuery(lambda: _sessions().select_related("user"))
+WHOLE_TOKEN = InstanceQuery(lambda: _tokens().select_related("user"))
+SESSION = Query(lambda: _sessions().values_list("last_seen_at", *OF_USER))
+TOKEN = Query(lambda: _tokens().values_list("pk", "last_used_at", "scopes", "category", *OF_USER))
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -62,12 +90,7 @@ class BearerAuthentication(BaseAuthentication):
         except jwt.InvalidToken:
             raise _refused() from None
         now = timezone.now()
-        session = (
-            Session.objects.live(now)
-            .select_related("user")
-            .filter(pk=claims.session_id, user_id=claims.user_id, user__is_active=True)
-            .first()
-        )
+        session = WHOLE_SESSION.first(session=claims.session_id, user=claims.user_id, now=now)
         if session is None:
             security_log.warning(
                 "token refused",
@@ -85,14 +108,7 @@ class BearerAuthentication(BaseAuthentication):
 
     def _by_access_token(self, secret: str) -> tuple[User, PersonalAccessToken]:
         now, digest = timezone.now(), access_tokens.digest(secret)
-        token = (
-            PersonalAccessToken.objects.live(now)
-            .select_related("user")
-            .filter(digest=digest, user__is_active=True)
-            .first()
-            if digest
-            else None
-        )
+        token = WHOLE_TOKEN.first(digest=digest, now=now) if digest else None
         if token is None:
             security_log.warning("token refused", extra={"event": "token_refused"})
             raise _refused()
@@ -104,6 +120,40 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="CloudNotes"'
+
+
+async def recognize(authorization: str, fetch: Fetch) -> tuple[User, str | None] | None:
+    """Return the user behind an ``Authorization`` header and the scopes of their token.
+
+    The scopes are None for whoever has logged in, who may do everything. Returns None where
+    :class:`BearerAuthentication` has something to write down or to refuse. Raises what ``fetch``
+    raises.
+    """
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    token, now = token.strip(), timezone.now()
+    scopes: str | None = None
+    if access_tokens.is_one(token):
+        digest = access_tokens.digest(token)
+        rows = await fetch(TOKEN, digest=digest, now=now) if digest else []
+        if not rows:
+            return None
+        pk, used_at, scopes, category, *of_user = rows[0]
+        user = User.from_db("default", USER, of_user)
+        user.limited_to_category, user.credential = category, f"token {pk}"
+        return (user, scopes) if used_at and now - used_at <= USED_EVERY else None
+    try:
+        claims = jwt.read_access_token(token)
+    except jwt.InvalidToken:
+        return None
+    rows = await fetch(SESSION, session=claims.session_id, user=claims.user_id, now=now)
+    if not rows:
+        return None
+    seen_at, *of_user = rows[0]
+    user = User.from_db("default", USER, of_user)
+    user.credential = f"session {claims.session_id}"
+    return (user, None) if now - seen_at <= SEEN_EVERY else None
 
 
 def _refused() -> AuthenticationFailed:

@@ -5,6 +5,8 @@ Both kinds of token are signed with ``JWT_SECRET`` by ``ALGORITHM`` and carry ex
 """
 
 import datetime as dt
+import functools
+import time
 import uuid
 from dataclasses import dataclass
 
@@ -18,6 +20,8 @@ from accounts.models import Session
 MAX_TOKEN_LENGTH = 4096
 HEADER_FIELDS = {"alg", "typ"}
 BIGGEST_ID = 2**63 - 1
+KINDS: dict[str, type[Token]] = {kind.token_type: kind for kind in (AccessToken, RefreshToken)}
+REMEMBERED = 4096  # tokens a process, at most 4 KiB each
 
 
 class InvalidToken(Exception):
@@ -31,6 +35,7 @@ class Claims:
     user_id: int
     session_id: int
     token_id: str
+    expires_at: float  # seconds since 1970
 
 
 def access_lifetime() -> int:
@@ -76,13 +81,27 @@ def _signed(
 
 
 def _read(kind: type[Token], token: str) -> Claims:
+    claims = _verify(kind.token_type, token, api_settings.SIGNING_KEY, api_settings.ALGORITHM)
+    if claims.expires_at <= time.time() - api_settings.LEEWAY.total_seconds():
+        raise InvalidToken
+    return claims
+
+
+@functools.lru_cache(REMEMBERED)
+def _verify(kind: str, token: str, key: str, algorithm: str) -> Claims:
+    """Return what a token says whose signature, type and times are right.
+
+    That is remembered: of all that is checked here only the expiry can become wrong later, and
+    the caller looks at it each time. A refusal is not remembered. ``key`` and ``algorithm`` are
+    those that SimpleJWT uses, so that another key forgets.
+    """
     if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
         raise InvalidToken
     try:
         # A header field that we never write (kid, crit, jku …) asks for what we do not do.
         if set(jwt.get_unverified_header(token)) - HEADER_FIELDS:
             raise InvalidToken
-        read = kind(token)  # type: ignore[arg-type]  # SimpleJWT annotates the encoded text as a Token
+        read = KINDS[kind](token)  # type: ignore[arg-type]  # SimpleJWT annotates the encoded text as a Token
     except (TokenError, jwt.InvalidTokenError, TypeError, ValueError, OverflowError):
         # The last three: SimpleJWT does arithmetic on claims before it looks at their types.
         raise InvalidToken from None
@@ -95,6 +114,7 @@ def _read(kind: type[Token], token: str) -> Claims:
         user_id=_row_id(read.get(api_settings.USER_ID_CLAIM)),
         session_id=_row_id(read.get("sid")),
         token_id=token_id,
+        expires_at=float(read["exp"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""The ASGI entrance: HTTP goes to Django's WSGI application, WebSockets to their consumer.
+"""The ASGI entrance: HTTP goes to the fast road or over the bridge, WebSockets to their consumer.
 
 Django's own ASGI handler runs synchronous views one thread hop at a time and measured a tenth of
 this bridge's throughput. Realtime brings the first consumer; until then every socket is refused.
@@ -7,14 +7,19 @@ this bridge's throughput. Realtime brings the first consumer; until then every s
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from cloudnotes import headers
 from cloudnotes.bodies import Receive
 from cloudnotes.bridge import Bridge, Scope, Send
 from cloudnotes.worker import Worker
 from cloudnotes.wsgi import application as wsgi_application
+
+if TYPE_CHECKING:
+    from cloudnotes.fast import LoopRoad
 
 WORKER_SECONDS = 4.0  # of the 25 that gunicorn gives, requests in flight may take 20
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -39,15 +44,20 @@ class Entrance:
     """Routes a scope by its type; starts and ends the bridge and the worker with the server."""
 
     def __init__(
-        self, http: Bridge, websocket: ASGIApplication, worker: Worker | None = None
+        self,
+        http: Bridge,
+        websocket: ASGIApplication,
+        worker: Worker | None = None,
+        fast: "LoopRoad | None" = None,
     ) -> None:
-        self.http, self.websocket, self.worker = http, websocket, worker
+        self.http, self.websocket, self.worker, self.fast = http, websocket, worker, fast
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/health/live":
             await live(send)
         elif scope["type"] == "http":
-            await self.http(scope, receive, send)
+            if self.fast is None or not await self.fast(scope, send):
+                await self.http(scope, receive, send)
         elif scope["type"] == "websocket":
             await self.websocket(scope, receive, send)
         else:
@@ -60,6 +70,8 @@ class Entrance:
                 self.worker.start()
             if message["type"] == "lifespan.shutdown":
                 self.http.close()
+                if self.fast:
+                    self.fast.close()
                 if self.worker:
                     await asyncio.to_thread(self.worker.stop, WORKER_SECONDS)
             await send({"type": f"{message['type']}.complete"})
@@ -79,4 +91,6 @@ application = Entrance(
     ),
     websocket=refuse_socket,
     worker=Worker() if settings.RUN_WORKER else None,
+    # By name: it knows models, which can be imported only now.
+    fast=import_string("cloudnotes.fast.loop_road")(),
 )

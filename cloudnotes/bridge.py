@@ -131,7 +131,8 @@ class Bridge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        name = request_id.choose(headers.get(b"x-request-id", b"").decode("latin-1"))
+        offered = headers.get(b"x-request-id", b"").decode("latin-1")
+        name = scope.get(request_id.HEADER) or request_id.choose(offered)
         request_id.current.set(name)
         try:
             answer = await self._answer(scope, headers, receive)
@@ -214,6 +215,9 @@ class Bridge:
             if name in environ:
                 value = environ[name] + ("; " if name == "HTTP_COOKIE" else ",") + value
             environ[name] = value
+        if errors.COUNTED in scope:
+            environ[errors.COUNTED] = scope[errors.COUNTED]
+        environ["HTTP_X_REQUEST_ID"] = request_id.current.get()
         environ["CONTENT_LENGTH"] = str(length or 0)
         environ["REMOTE_ADDR"] = self._client_address(scope, environ)
         return environ
@@ -250,14 +254,16 @@ class Bridge:
 
         result = self.application(environ, start_response)
         answer.close = getattr(result, "close", answer.close)
-        if getattr(result, "streaming", True):
+        if getattr(result, "streaming", not isinstance(result, list)):
             answer.rest = iter(result)
             return answer
         try:
             answer.body = b"".join([*written, *result])
         finally:
             answer.close()
-        if not any(name == b"content-length" for name, _ in answer.headers):
+        if answer.status in (204, 304):  # they have no content, not one of length 0 (RFC 9110, 8.6)
+            answer.headers = [each for each in answer.headers if each[0] != b"content-length"]
+        elif not any(name == b"content-length" for name, _ in answer.headers):
             answer.headers.append((b"content-length", b"%d" % len(answer.body)))
         return answer
 

@@ -1,21 +1,19 @@
 """Keyset pages: ``{"results": […], "next": cursor | null}``."""
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from django.core import signing
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cloudnotes import cursors
 from cloudnotes.expressions import OctetLength
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 200
-SALT = "cloudnotes.pagination"
 PAGE_BYTES = 8 * 2**20
 
 
@@ -42,7 +40,13 @@ class KeysetPagination(BasePagination):
         beyond, sign = ("gt", "") if getattr(view, "ascending", False) else ("lt", "-")
         self.total = queryset.count() if _flag(request, "count") else None
         if cursor := request.query_params.get("cursor"):
-            value, key = self._decode(cursor)
+            try:
+                value, key = cursors.read(cursor, self.keyset, self.scope)
+            except cursors.NotACursor:
+                raise ValidationError(
+                    {"cursor": "This is not a cursor that this list gave out."},
+                    code="invalid_cursor",
+                ) from None
             # The first condition is implied by the second; it lets the index bound the scan.
             queryset = queryset.filter(
                 Q(**{f"{self.keyset}__{beyond}e": value})
@@ -53,7 +57,11 @@ class KeysetPagination(BasePagination):
         if limit > DEFAULT_LIMIT and (column := getattr(view, "heavy_column", None)):
             limit = _fitting(queryset, column, limit)
         rows = list(queryset[: limit + 1])
-        self.next = self._encode(rows[limit - 1]) if len(rows) > limit else None
+        self.next = None
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            value = getattr(last, self.keyset)
+            self.next = cursors.write(self.keyset, value, last.pk, self.scope)
         return rows[:limit]
 
     def get_paginated_response(self, data: Sequence[Any]) -> Response:
@@ -61,22 +69,6 @@ class KeysetPagination(BasePagination):
         if self.total is not None:
             page["count"] = self.total
         return Response(page)
-
-    def _encode(self, row: Model) -> str:
-        value = getattr(row, self.keyset)
-        told = value if isinstance(value, int) else value.isoformat()
-        return signing.dumps([self.keyset, told, row.pk, *self.scope], salt=SALT)
-
-    def _decode(self, cursor: str) -> tuple[dt.datetime | int, int]:
-        try:
-            keyset, told, key, *scope = signing.loads(cursor, salt=SALT)
-            if keyset == self.keyset and scope == self.scope:
-                return told if isinstance(told, int) else dt.datetime.fromisoformat(told), key
-        except (signing.BadSignature, ValueError):
-            pass
-        raise ValidationError(
-            {"cursor": "This is not a cursor that this list gave out."}, code="invalid_cursor"
-        )
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         def parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:

@@ -44,21 +44,25 @@ class JSONParser(BaseParser):
         limit = getattr(context["view"], "max_json_bytes", SMALL_JSON_BYTES)
         if int(context["request"].META.get("CONTENT_LENGTH") or 0) > limit:
             raise RequestDataTooBig  # before waiting for it
-        body = stream.read(limit)
-        try:
-            value = json.loads(
-                body.decode("utf-8"),
-                parse_constant=_refuse_constant,
-                parse_float=_finite,
-                object_pairs_hook=_Objects(),
-            )
-        except RecursionError:
-            raise ParseError("The JSON is nested too deeply.") from None
-        except ValueError as error:
-            raise ParseError(f"The body is not valid JSON: {_printable(str(error))}.") from None
-        if _SUSPICIOUS.search(body) and _unstorable(value):
-            raise ParseError("The JSON holds a NUL or half of a surrogate pair in a string.")
-        return value
+        return read_json(stream.read(limit))
+
+
+def read_json(body: bytes) -> Any:
+    """Return the value of a body. Raises ParseError for what :class:`JSONParser` refuses."""
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_Objects(),
+        )
+    except RecursionError:
+        raise ParseError("The JSON is nested too deeply.") from None
+    except ValueError as error:
+        raise ParseError(f"The body is not valid JSON: {_printable(str(error))}.") from None
+    if _SUSPICIOUS.search(body) and _unstorable(value):
+        raise ParseError("The JSON holds a NUL or half of a surrogate pair in a string.")
+    return value
 
 
 class JSONAlways(BaseContentNegotiation):

@@ -65,7 +65,7 @@ ETAG = OpenApiParameter(
     {"type": "string"},
     OpenApiParameter.HEADER,
     response=[200, 204, 304],
-    description="The version of the note in quotes.",
+    description="The version of the note in quotes; of a list, what changes with any note.",
 )
 KEY = [
     OpenApiParameter(
@@ -113,7 +113,8 @@ class APISchema(AutoSchema):
         return [*super().get_override_parameters(), *more]
 
     def _is_conditional(self) -> bool:
-        return "{" in self.path and self.method in getattr(self.view, "conditional", ())
+        is_known = "{" in self.path or self.method == "GET"
+        return is_known and self.method in getattr(self.view, "conditional", ())
 
     def _takes_key(self) -> bool:
         return self.method == "POST" and bool(self.view.get_authenticators())

@@ -23,7 +23,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from accounts.networks import network
-from cloudnotes.errors import RateLimit, TooManyRequests, note_rate_limit
+from cloudnotes.errors import COUNTED, RateLimit, TooManyRequests, note_rate_limit
 
 BREAK_SECONDS = 5.0
 MAX_WINDOWS = 10_000
@@ -42,12 +42,13 @@ class APIThrottle(BaseThrottle):
         if not settings.RATE_LIMITS or hasattr(asked, "is_counted"):
             return True
         asked.is_counted = True
+        if request.META.get(COUNTED):
+            note_rate_limit(request, request.META[COUNTED])
+            return True
         if request.user and request.user.is_authenticated:
-            scope, key = "api", str(request.user.pk)
+            allowed, status = count("api", str(request.user.pk))
         else:
-            scope, key = "anonymous", network(request.META.get("REMOTE_ADDR", ""))
-        ((_, limit, seconds),) = settings.LIMITS[scope]
-        allowed, status = counter.hit(f"{scope}:{key}", limit, seconds)
+            allowed, status = count("anonymous", network(request.META.get("REMOTE_ADDR", "")))
         note_rate_limit(request, status)
         if not allowed:
             raise TooManyRequests(
@@ -57,8 +58,24 @@ class APIThrottle(BaseThrottle):
         return True
 
 
+def count(scope: str, key: str) -> tuple[bool, RateLimit]:
+    """Count one request of a user or a network; return whether it is allowed, and what is left."""
+    ((_, limit, seconds),) = settings.LIMITS[scope]
+    return counter.hit(f"{scope}:{key}", limit, seconds)
+
+
+def describe(status: RateLimit) -> dict[str, str]:
+    """Return the ``RateLimit-*`` headers (draft-ietf-httpapi-ratelimit-headers-06)."""
+    return {
+        "RateLimit-Limit": str(status.limit),
+        "RateLimit-Remaining": str(status.remaining),
+        "RateLimit-Reset": str(max(0, math.ceil(status.reset))),
+        "RateLimit-Policy": f"{status.limit};w={status.window}",
+    }
+
+
 class RateLimitMiddleware:
-    """Writes the ``RateLimit-*`` headers (draft-ietf-httpapi-ratelimit-headers-06)."""
+    """Writes the ``RateLimit-*`` headers."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -66,11 +83,8 @@ class RateLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         status: RateLimit | None = getattr(request, "rate_limit", None)
-        if status:
-            response.headers["RateLimit-Limit"] = str(status.limit)
-            response.headers["RateLimit-Remaining"] = str(status.remaining)
-            response.headers["RateLimit-Reset"] = str(max(0, math.ceil(status.reset)))
-            response.headers["RateLimit-Policy"] = f"{status.limit};w={status.window}"
+        for name, value in describe(status).items() if status else ():
+            response.headers[name] = value
         return response
 
 

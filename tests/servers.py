@@ -125,6 +125,7 @@ class Server:
             "PYTHONWARNINGS": "default",
             **environment,
         }
+        self.environment.pop("DJANGO_SETTINGS_MODULE", None)  # a deploy does not set it
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, patience: float = PATIENCE_SECONDS) -> None:

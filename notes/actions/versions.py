@@ -5,12 +5,13 @@ Every action that changes a note goes through :func:`lock` and :func:`write` or 
 
 import datetime as dt
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import transaction
 
 from accounts.models import User
 from cloudnotes.errors import DomainError
+from cloudnotes.queries import InstanceQuery, Parameter, Query
 from notes.models import Note, Revision
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
 
@@ -20,6 +21,19 @@ COALESCED_WITHIN = dt.timedelta(minutes=5)
 GIVEN_WITHIN = COALESCED_WITHIN + dt.timedelta(minutes=1)
 
 Expected = Collection[int] | None
+
+
+class State(Protocol):
+    """What is known of a note's state; a :class:`Note` is one."""
+
+    @property
+    def state_given(self) -> bool: ...
+    @property
+    def state_since(self) -> dt.datetime: ...
+    @property
+    def state_cause(self) -> str: ...
+    @property
+    def state_credential(self) -> str: ...
 
 
 class NoteGone(DomainError):
@@ -57,6 +71,12 @@ class ContentTooLong(DomainError):
     field = "content"
 
 
+LOCKED = Query(
+    lambda: Note.objects.select_for_update().filter(pk=Parameter("note")).values_list("pk")
+)
+WITH_FILE = InstanceQuery(lambda: Note.objects.with_file().filter(pk=Parameter("note")))
+
+
 def lock(note: Note, *, expected: Expected = None, even_trashed: bool = False) -> Note:
     """Return the note as it is now with its file, its row locked until the transaction ends.
 
@@ -65,9 +85,10 @@ def lock(note: Note, *, expected: Expected = None, even_trashed: bool = False) -
     the caller knows of, None for whatever it is. Raises :class:`NoteGone` and
     :class:`StaleVersion`.
     """
-    if not Note.objects.select_for_update().filter(pk=note.pk).values_list("pk").first():
+    if not LOCKED.fetch(note=note.pk):
         raise NoteGone
-    locked = Note.objects.with_file().get(pk=note.pk)
+    locked = WITH_FILE.first(note=note.pk)
+    assert locked
     if locked.trashed_at is not None and not even_trashed:
         raise NoteGone
     check(locked, expected)
@@ -123,9 +144,7 @@ def give(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> li
     A state that could still be coalesced is marked first, under the note's lock, and read again
     from ``within``: whatever a reader gets stays in the history. Older states cost no query.
     """
-    fresh = {
-        note.pk for note in notes if _may_go_on(note) and now - note.state_since <= GIVEN_WITHIN
-    }
+    fresh = {note.pk for note in notes if is_fresh(note, now)}
     if not fresh:
         return list(notes)
     with transaction.atomic():
@@ -139,7 +158,12 @@ def give(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> li
     ]
 
 
-def _may_go_on(note: Note) -> bool:
+def is_fresh(note: State, now: dt.datetime) -> bool:
+    """Return whether a note's state has to be marked before a reader is given it."""
+    return _may_go_on(note) and now - note.state_since <= GIVEN_WITHIN
+
+
+def _may_go_on(note: State) -> bool:
     """Return whether the writer of a state could still go on with it."""
     return (
         not note.state_given

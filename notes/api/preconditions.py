@@ -8,11 +8,14 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import keys
 from accounts.authentication import caller
+from accounts.models import User
 from accounts.permissions import has_scope
 from cloudnotes.errors import DomainError
 from notes.actions import versions
 from notes.actions.versions import Expected
+from notes.models.changes import Mark
 
 # "5", W/"5" (what a compressing proxy makes of it) and 5.
 TAG = re.compile(r'(?:W/)?"(\d{1,10})"|(\d{1,10})')
@@ -52,13 +55,35 @@ def expected_versions(request: Request) -> Expected:
         if caller(request).require_if_match:
             raise IfMatchRequired
         return None
-    return None if header.strip() == "*" else _versions(header)
+    return None if header.strip() == "*" else named_versions(header)
 
 
 def is_known(request: Request, version: int) -> bool:
     """Return whether the client has this version already (``If-None-Match``)."""
     header = request.headers.get("If-None-Match", "")
-    return header.strip() == "*" or version in _versions(header)
+    return names(header, version)
+
+
+def names(header: str, version: int) -> bool:
+    """Return whether an ``If-None-Match`` names a version."""
+    return header.strip() == "*" or version in named_versions(header)
+
+
+def list_etag(user: User, mark: Mark | None, *said: str) -> str:
+    """Return the entity tag of a list of notes, or of a page of it, when the feed is at a mark.
+
+    ``said`` is what else the answer follows from: the address that it was asked at and what a note
+    consists of. The secret key is in it because the page's cursor is signed with that.
+    """
+    when = (mark[0], mark[1].isoformat()) if mark else None
+    parts = repr((user.pk, user.limited_to_category, when, *said))
+    return f'"{keys.derive("list etag", parts).hex()[:32]}"'
+
+
+def has(header: str, tag: str) -> bool:
+    """Return whether a client that sends this ``If-None-Match`` has what a list's tag names."""
+    tags = [each.strip().removeprefix("W/") for each in header.split(",")]
+    return tag in tags or tags == ["*"]
 
 
 def wants_merge(request: Request) -> bool:
@@ -67,7 +92,8 @@ def wants_merge(request: Request) -> bool:
     return "merge" in [each.partition(";")[0].strip().casefold() for each in preferences]
 
 
-def _versions(header: str) -> frozenset[int]:
+def named_versions(header: str) -> frozenset[int]:
+    """Return the versions whose tags a header lists."""
     tags = (TAG.fullmatch(tag.strip()) for tag in header.split(","))
     return frozenset(int(tag[1] or tag[2]) for tag in tags if tag)
 

@@ -1,9 +1,12 @@
 """The change feed: what changed for whom, in the order of the commits."""
 
-from typing import TYPE_CHECKING
+import datetime as dt
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection, models
+from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.crypto import get_random_string
 
 from cloudnotes.constraints import ForeignKeyConstraint
@@ -13,9 +16,11 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 # The row lock of the conflict is held until the commit, so commits come in the order of numbers.
+# PostgreSQL takes both steps in one statement, SQLite knows no INSERT within another.
 ADVANCE = """
-INSERT INTO notes_feed (user_id, seq) VALUES (%s, 1)
-ON CONFLICT (user_id) DO UPDATE SET seq = notes_feed.seq + 1
+INSERT INTO notes_feed (user_id, seq, advanced_at) VALUES (%s, 1, %s)
+ON CONFLICT (user_id) DO UPDATE
+SET seq = notes_feed.seq + 1, advanced_at = excluded.advanced_at
 RETURNING seq
 """
 HOLD = """
@@ -26,6 +31,17 @@ MOVE_UP = """
 INSERT INTO notes_change (user_id, note_id, seq) VALUES (%s, %s, %s)
 ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
 """
+
+
+ADVANCE_AND_MOVE_UP = f"""
+WITH advanced AS ({ADVANCE})
+INSERT INTO notes_change (user_id, note_id, seq) SELECT %s, %s, seq FROM advanced
+ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
+"""  # noqa: S608 - of constants
+
+# A number of a feed with its time.
+MARK = ("seq", "advanced_at")
+Mark = tuple[int, dt.datetime]
 
 
 class FeedManager(models.Manager["Feed"]):
@@ -43,12 +59,20 @@ class FeedManager(models.Manager["Feed"]):
         """Return the last number of a user's feed, 0 while nothing has ever changed."""
         return self.filter(pk=user.pk).values_list("seq", flat=True).first() or 0
 
+    def mark(self, user: "User") -> Mark | None:
+        """Return what is never the same again once anything in a user's feed has changed.
+
+        None while nothing has ever changed.
+        """
+        return self.filter(pk=user.pk).values_list(*MARK).first()
+
 
 class Feed(models.Model):
-    """How far a user's feed has come. Dies with the account.
+    """How far a user's feed has come, and when it came there. Dies with the account.
 
     A sequence or a time of day would not do: both are taken in another order than transactions
     commit, and a client that has read number 7 never looks for a 6 that appears later.
+    ``advanced_at`` tells two changes of one number apart, of which a restored backup took one back.
     """
 
     user = models.OneToOneField(
@@ -59,6 +83,7 @@ class Feed(models.Model):
         related_name="feed",
     )
     seq = models.PositiveBigIntegerField()
+    advanced_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     objects = FeedManager()
 
@@ -75,7 +100,10 @@ class ChangeManager(models.Manager["Change"]):
     def move_up(self, user_id: int, note_id: int) -> None:
         """Put a note at the end of a user's feed; to be called inside the writing transaction."""
         with connection.cursor() as cursor:
-            cursor.execute(ADVANCE, [user_id])
+            if connection.vendor == "postgresql":
+                cursor.execute(ADVANCE_AND_MOVE_UP, [user_id, _now(), user_id, note_id])
+                return
+            cursor.execute(ADVANCE, [user_id, _now()])
             (seq,) = cursor.fetchone()
             cursor.execute(MOVE_UP, [user_id, note_id, seq])
 
@@ -122,6 +150,10 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"change {self.seq} of user {self.user_id}"
+
+
+def _now() -> Any:
+    return connection.ops.adapt_datetimefield_value(timezone.now())
 
 
 def new_generation() -> str:

@@ -169,7 +169,8 @@ def test_a_name_cannot_break_its_header(name, header):
     assert diff.split("\n")[:2] == [f"--- {header}", f"+++ {header}"]
 
 
-@given(TEXTS, TEXTS, st.sampled_from([0, 1, 3]))
+# Not without context: there git misses the end of the file, also with diffs of its own.
+@given(TEXTS, TEXTS, st.sampled_from([1, 3]))
 @settings(max_examples=150, deadline=None)
 def test_git_apply_makes_the_new_text_of_the_old(tmp_path_factory, old, new, context):
     git = leg("git")
@@ -181,7 +182,7 @@ def test_git_apply_makes_the_new_text_of_the_old(tmp_path_factory, old, new, con
     folder.mkdir(exist_ok=True)
     (folder / "note").write_bytes(old.encode())
     diff = diff.replace("--- a\n+++ b\n", "--- a/note\n+++ b/note\n", 1)
-    command = [git, "apply", "--unidiff-zero", "--whitespace=nowarn", "-"]
+    command = [git, "apply", "--whitespace=nowarn", "-"]
     # Outside of any repository, also when the temporary folder is inside of one.
     environment = {"GIT_CEILING_DIRECTORIES": str(folder.parent), "GIT_CONFIG_GLOBAL": "/dev/null"}
     subprocess.run(command, input=diff.encode(), cwd=folder, env=environment, check=True)

@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 
 from accounts.categories import is_within
 from notes import markup, merging
+from notes.actions import sync
 from notes.models import Change, Note, Revision
 from tests.conftest import client_of, make_user
 
@@ -825,4 +826,5 @@ def test_the_service_and_the_model_are_always_equal(monkeypatch, settings):
     sessions = [client_of(alice), client_of(alice)]
     clock = Clock()
     monkeypatch.setattr(timezone, "now", clock)  # after the sessions: their tokens are good now
+    monkeypatch.setattr(sync, "MERGING_SECONDS", 3600.0)  # whatever else the machine does
     run_state_machine_as_test(lambda: Machine(sessions, carol, clock), settings=SETTINGS)

@@ -1,4 +1,5 @@
 import datetime as dt
+import io
 import os
 import threading
 import time
@@ -8,8 +9,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from notes.actions import notes as actions
-from notes.models import Attachment, Note, StoredObject
-from tests.conftest import client_of
+from notes.models import Attachment, Change, Feed, Note, StoredObject
+from tests.conftest import PASSWORD, client_of
 
 pytestmark = pytest.mark.django_db
 NOTES = "/api/v1/notes"
@@ -189,12 +190,83 @@ class TestList:
             connection,
         ) as queries:
             as_alice.get(NOTES)
-        # session JOIN user; notes LEFT JOIN attachment LEFT JOIN object; then, once for states of
-        # the last minutes: savepoint of the test; lock; mark as given; notes as they are; release
-        assert len(queries) == 7
+        # The fast road: session JOIN user; notes LEFT JOIN attachment LEFT JOIN object. Then once
+        # for states of the last minutes the plain one: both again; the feed's mark; savepoint of
+        # the test; lock; mark as given; notes as they are; release.
+        assert len(queries) == 10
         with CaptureQueriesContext(connection) as queries:
-            as_alice.get(NOTES)
+            page = as_alice.get(NOTES)
         assert len(queries) == 2
+        with CaptureQueriesContext(connection) as queries:
+            as_alice.get(NOTES, HTTP_IF_NONE_MATCH=page.headers["ETag"])
+        assert len(queries) == 2  # session JOIN user; the feed's mark
+
+
+class TestListETag:
+    def ask(self, client, tag, url=NOTES, **headers):
+        return client.get(url, HTTP_IF_NONE_MATCH=tag, **headers)
+
+    def test_304_until_any_note_changes(self, as_alice):
+        note = create(as_alice)
+        url = f"{NOTES}/{note['id']}"
+        tag = as_alice.get(NOTES).headers["ETag"]
+        for change in (
+            lambda: as_alice.patch(url, {"title": "new"}, format="json"),
+            lambda: as_alice.post(NOTES, {"title": "second"}, format="json"),
+            lambda: as_alice.put(f"{url}/file", {"file": io.BytesIO(b"x")}, format="multipart"),
+            lambda: as_alice.delete(f"{url}/file"),
+            lambda: as_alice.delete(url),
+            lambda: as_alice.post(f"{url}/restore"),
+            lambda: as_alice.delete(f"{url}?permanent=true"),
+        ):
+            known = self.ask(as_alice, tag)
+            assert (known.status_code, known.content) == (304, b"")
+            assert known.headers["ETag"] == tag
+            assert self.ask(as_alice, f'"x", W/{tag}').status_code == 304
+            assert self.ask(as_alice, "*").status_code == 304
+            assert change().status_code < 300
+            news = self.ask(as_alice, tag)
+            assert news.status_code == 200
+            assert news.headers["ETag"] != tag
+            tag = news.headers["ETag"]
+
+    def test_a_tag_is_of_one_list_of_one_reader(self, as_alice, as_carol):
+        for client in (as_alice, as_carol):
+            create(client)
+        tag = as_alice.get(NOTES).headers["ETag"]
+        body = {
+            "name": "x",
+            "scopes": ["notes:read"],
+            "category": "Work",
+            "password": PASSWORD,
+            "expires_in_days": 1,
+        }
+        token = as_alice.post("/api/v1/auth/tokens", body, format="json").json()["token"]
+        limited = client_of(None)
+        limited.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+        assert self.ask(as_carol, tag).status_code == 200
+        assert self.ask(limited, tag).status_code == 200
+        assert self.ask(as_alice, tag, f"{NOTES}?limit=1").status_code == 200
+        assert self.ask(as_alice, tag, f"{NOTES}?trashed=true").status_code == 200
+        assert self.ask(as_alice, tag, HTTP_HOST="127.0.0.1").status_code == 200
+        assert self.ask(as_alice, tag).status_code == 304
+
+    def test_a_restored_backup_takes_no_tag_for_its_own(self, alice, as_alice):
+        create(as_alice)
+        before = Feed.objects.values().get()
+        note = create(as_alice, title="lost with the restored backup")
+        tag = as_alice.get(NOTES).headers["ETag"]
+        Note.objects.filter(pk=note["id"]).delete()
+        Change.objects.filter(note_id=note["id"]).delete()
+        Feed.objects.update(**before)
+        create(as_alice, title="written after that")
+        assert self.ask(as_alice, tag).status_code == 200
+
+    def test_the_past_has_no_tag(self, as_alice):
+        create(as_alice)
+        page = as_alice.get(f"{NOTES}?as_of={dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}")
+        assert page.status_code == 200
+        assert "ETag" not in page.headers
 
 
 def test_queries_of_one_note_and_of_writes(as_alice, django_assert_num_queries):

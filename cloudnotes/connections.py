@@ -1,0 +1,164 @@
+"""Connections to PostgreSQL for an event loop.
+
+Django's own belong to threads. These are for the reads of ``cloudnotes.fast`` alone: every
+statement is a transaction of its own, and each is prepared at its first use.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Generator
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+from psycopg.types.numeric import Int8Dumper
+from psycopg.waiting import READY_R, READY_W, WAIT_W
+
+from cloudnotes.queries import Query, Row
+
+WAIT_SECONDS = 5.0
+# PostgreSQL plans a prepared statement anew each time when it hopes to save by that; planning
+# costs more than these statements do.
+OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_generic_plan"
+
+
+class Connections:
+    """At most ``size`` connections, opened when they are needed and used in turn.
+
+    One that fails is closed, and whoever meets that hears of it as ``psycopg.Error``.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.free = size
+        self.idle: list[_Connection] = []
+        self.waiting: deque[asyncio.Future[None]] = deque()
+
+    async def fetch(self, query: Query, **values: Any) -> list[Row]:
+        """Return the rows of a query. Raises psycopg.Error."""
+        sql, parameters = query.bind(values)
+        used = await self._take()
+        try:
+            cursor = psycopg.AsyncCursor(used)
+            await cursor.execute(sql, parameters)
+            rows: list[Row] = await cursor.fetchall()
+        except BaseException:
+            used.forget()
+            self._give(None)
+            raise
+        self._give(used)
+        return rows
+
+    def close(self) -> None:
+        """Close what is idle; what is in use is closed with the process."""
+        while self.idle:
+            self.idle.pop().forget()
+
+    async def _take(self) -> "_Connection":
+        while not self.idle and not self.free:
+            await self._wait()
+        if self.idle:
+            return self.idle.pop()
+        self.free -= 1
+        try:
+            return await self._connect()
+        except BaseException:
+            self._give(None)
+            raise
+
+    def _give(self, used: "_Connection | None") -> None:
+        """Take back a connection, or the place of one that is no more."""
+        if used:
+            self.idle.append(used)
+        else:
+            self.free += 1
+        self._wake_next()
+
+    async def _wait(self) -> None:
+        """Wait for a turn. Raises psycopg.OperationalError after ``WAIT_SECONDS``."""
+        turn = asyncio.get_running_loop().create_future()
+        self.waiting.append(turn)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._wake_next()  # it was this one's turn, and it does not come
+            if isinstance(error, TimeoutError):
+                raise psycopg.OperationalError("no connection was free in time") from None
+            raise
+
+    def _wake_next(self) -> None:
+        while self.waiting:
+            turn = self.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    async def _connect(self) -> "_Connection":
+        options = connection.get_connection_params()
+        for name in ("context", "cursor_factory"):  # Django's, for its own connections
+            options.pop(name, None)
+        options["options"] = f"{options.get('options', '')} {OPTIONS}"
+        options["prepare_threshold"] = 0 if settings.PREPARED_STATEMENTS else None
+        opened = await _Connection.connect(**options, autocommit=True)
+        # By default an integer's type follows from its size, and each type prepares anew.
+        opened.adapters.register_dumper(int, Int8Dumper)
+        opened.pool = self
+        return opened
+
+
+class _Connection(psycopg.AsyncConnection[Any]):
+    """A connection whose socket the event loop watches from its beginning to its end.
+
+    psycopg's own begins and ends to watch it at every statement, which costs two system calls.
+    So it hears of the server's end while nothing is asked.
+    """
+
+    pool: Connections | None = None
+    turn: "asyncio.Future[int] | None" = None
+    watched = -1
+
+    async def wait(self, gen: Generator[int, int, Any], *_: Any, **__: Any) -> Any:
+        """Carry out a step of libpq's protocol that waits for the socket."""
+        loop = asyncio.get_running_loop()
+        try:
+            wanted = next(gen)
+            if self.watched < 0:
+                self.watched = self.pgconn.socket
+                loop.add_reader(self.watched, self._wake, READY_R)
+            while True:
+                self.turn = loop.create_future()
+                if wanted & WAIT_W:
+                    loop.add_writer(self.watched, self._wake, READY_W)
+                try:
+                    ready = await self.turn
+                finally:
+                    self.turn = None
+                    if wanted & WAIT_W:
+                        loop.remove_writer(self.watched)
+                wanted = gen.send(ready)
+        except StopIteration as done:
+            return done.value
+
+    def _wake(self, ready: int) -> None:
+        if self.turn is None:
+            self._listen()
+        elif not self.turn.done():
+            self.turn.set_result(ready)
+
+    def _listen(self) -> None:
+        """Take in what the server says without being asked; at its end leave the pool."""
+        try:
+            self.pgconn.consume_input()  # nothing, where an answer was taken in meanwhile
+        except psycopg.OperationalError:
+            if self.pool and self in self.pool.idle:
+                self.pool.idle.remove(self)
+                self.pool.free += 1
+            self.forget()
+
+    def forget(self) -> None:
+        """Close, at once and without a word to the server."""
+        if self.watched >= 0:
+            asyncio.get_running_loop().remove_reader(self.watched)
+        self.pgconn.finish()

@@ -1,0 +1,117 @@
+"""Queries that the ORM writes once and that are only bound afterwards.
+
+Building a queryset and its SQL takes the ORM several times as long as the database needs for the
+answer. A hot query is therefore compiled at its first use, with a :class:`Parameter` wherever a
+request has its own value. The queryset stays the one place that says who may see what.
+"""
+
+import datetime as dt
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from django.db import connection
+from django.db.models import Model, QuerySet, Value
+from django.db.models.query import get_related_populators  # type: ignore[attr-defined]  # untyped
+
+Row = Sequence[Any]
+M = TypeVar("M", bound=Model)
+
+
+class Fetch(Protocol):
+    """Returns the rows of a query over whatever connection the caller has."""
+
+    def __call__(self, query: "Query", **values: Any) -> Awaitable[list[Row]]: ...
+
+
+class _Name(str):
+    """Where a value goes; no text that a query compares with."""
+
+    __slots__ = ()
+
+
+class Parameter(Value):
+    """A value that is not known yet, by name, in a condition of a compiled query."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(_Name(name))
+
+    def _resolve_output_field(self) -> None:
+        return None  # whatever it is compared with
+
+
+class Query:
+    """A queryset, compiled once a process.
+
+    ``make`` returns it. It is called once, so it must not depend on a request or on the time.
+    """
+
+    def __init__(self, make: Callable[[], "QuerySet[Any, Any]"]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._compiled: _Compiled | None = None
+
+    def bind(self, values: dict[str, Any]) -> tuple[str, list[Any]]:
+        """Return the statement and its parameters. Raises KeyError for a value that is missing."""
+        compiled = self._compile()
+        return compiled.sql, [
+            _adapt(values[each]) if isinstance(each, _Name) else each
+            for each in compiled.parameters
+        ]
+
+    def fetch(self, **values: Any) -> list[Row]:
+        """Return the rows, read by this thread's connection."""
+        sql, parameters = self.bind(values)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            rows: list[Row] = cursor.fetchall()
+        compiled = self._compile()
+        if compiled.converters:  # SQLite has no times and no booleans
+            rows = list(compiled.compiler.apply_converters(rows, compiled.converters))
+        return rows
+
+    def _compile(self) -> "_Compiled":
+        if self._compiled is None:
+            with self._lock:
+                compiler = self._make().query.get_compiler("default")
+                sql, parameters = compiler.as_sql()
+                converters = compiler.get_converters([column[0] for column in compiler.select])
+                self._compiled = _Compiled(compiler, sql, parameters, converters)
+        return self._compiled
+
+
+class InstanceQuery(Query, Generic[M]):
+    """A compiled query for instances, with those that ``select_related`` loads beside them."""
+
+    def __init__(self, make: Callable[[], "QuerySet[M]"]) -> None:
+        super().__init__(make)
+
+    def first(self, **values: Any) -> M | None:
+        """Return the first instance, None without one."""
+        for row in self.fetch(**values):
+            # As Django's own ModelIterable does it, which works this out for each queryset.
+            compiler = self._compile().compiler
+            select, shape = compiler.select, compiler.klass_info
+            columns = slice(shape["select_fields"][0], shape["select_fields"][-1] + 1)
+            names = [column[0].target.attname for column in select[columns]]
+            instance: M = shape["model"].from_db("default", names, row[columns])
+            for populator in get_related_populators(shape, select, "default"):
+                populator.populate(row, instance)
+            return instance
+        return None
+
+
+class _Compiled(NamedTuple):
+    """What a queryset's compiler has made of it."""
+
+    compiler: Any
+    sql: str
+    parameters: tuple[Any, ...]
+    converters: Any
+
+
+def _adapt(value: Any) -> Any:
+    """Return a value as the driver takes it."""
+    if isinstance(value, dt.datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    return value

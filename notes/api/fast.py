@@ -1,0 +1,337 @@
+"""The hot requests about notes: list, read, create and change, on the fast road.
+
+What they do and how they refuse is in ``notes.api.notes``; see ``cloudnotes.fast`` for why they are
+here once more.
+"""
+
+import datetime as dt
+import functools
+import re
+from types import SimpleNamespace
+from typing import Any, ClassVar, NamedTuple
+
+from django.db import InterfaceError, OperationalError
+from django.db.models import Case, Q, Subquery, When
+from django.db.models.lookups import LessThanOrEqual
+from django.utils import timezone
+from rest_framework.exceptions import ParseError
+
+from accounts.models import User
+from cloudnotes import cursors, fast
+from cloudnotes.expressions import OctetLength
+from cloudnotes.fast import Answer, Asked
+from cloudnotes.queries import Fetch, Parameter, Query
+from notes import access
+from notes.actions import notes as note_actions
+from notes.actions import versions
+from notes.api import preconditions
+from notes.api.permissions import SCOPES
+from notes.api.representation import NoteSerializer
+from notes.models import Feed, Note
+from notes.models.changes import MARK
+from notes.models.notes import MAX_CONTENT_BYTES, MAX_TITLE_LENGTH, NoteQuerySet
+
+NOTES = "/api/v1/notes"
+PAGE = 20
+PAGE_QUERY = re.compile(r"(?:limit=([1-9]|1\d|20))?(?:(?:^|(?<=.)&)cursor=([\w:.-]+))?", re.ASCII)
+# Whoever asks, with all of their notes: a token that is limited to a category takes the plain road.
+READER: Any = SimpleNamespace(pk=Parameter("user"), limited_to_category="")
+
+
+class Shown(NamedTuple):
+    """A note as its readers see it, and what its state is to writers."""
+
+    id: int
+    title: str
+    content: str | None
+    category: str
+    version: int
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    trashed_at: dt.datetime | None
+    file_name: str | None
+    file_size: int | None
+    file_content_type: str | None
+    file_sha256: str | None
+    state_given: bool
+    state_since: dt.datetime
+    state_cause: str
+    state_credential: str
+
+
+# A page of larger notes would hold up the event loop; they are left to the plain road.
+SMALL_BYTES = 64 * 2**10
+SMALL = Case(When(condition=LessThanOrEqual(OctetLength("content"), SMALL_BYTES), then="content"))
+# What Shown says, in its order.
+COLUMNS = (
+    "id",
+    "title",
+    SMALL,
+    "category",
+    "version",
+    "created_at",
+    "updated_at",
+    "trashed_at",
+    "attachment__name",
+    "attachment__object__size",
+    "attachment__object__content_type",
+    "attachment__object__sha256",
+    "state_given",
+    "state_since",
+    "state_cause",
+    "state_credential",
+)
+
+
+def visible() -> NoteQuerySet:
+    """Return the live notes that the caller may see."""
+    return Note.objects.visible_to(READER).live()
+
+
+NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*COLUMNS))
+VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version"))
+OWNED = ("id", "owner_id", "category")  # what access asks of a note
+OWN = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*OWNED))
+FEED = Query(lambda: Feed.objects.filter(pk=Parameter("user")).values_list(*MARK))
+
+
+@functools.cache
+def page(limit: int, *, is_first: bool) -> Query:
+    """Return the query of a page and one note more, each with the feed's mark."""
+
+    def make() -> Any:
+        notes = visible()
+        if not is_first:
+            at, key = Parameter("at"), Parameter("key")
+            notes = notes.filter(Q(updated_at__lte=at), Q(updated_at__lt=at) | Q(pk__lt=key))
+        feed = Feed.objects.filter(pk=Parameter("user"))
+        marks = {f"feed_{name}": Subquery(feed.values(name)) for name in MARK}
+        rows = notes.annotate(**marks).order_by("-updated_at", "-pk")
+        return rows.values_list(*COLUMNS, *marks)[: limit + 1]
+
+    return Query(make)
+
+
+class NoteList(fast.View):
+    """``GET notes``: a page of live notes, the last edited first."""
+
+    path = NOTES
+    allow = "GET, POST, HEAD, OPTIONS"
+    scope = SCOPES["GET"]
+
+    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
+        query = PAGE_QUERY.fullmatch(asked.query)
+        if query is None or user.limited_to_category:
+            return None
+        limit, cursor = int(query[1] or PAGE), query[2]
+        place: dict[str, Any] = {}
+        if cursor:
+            try:
+                place["at"], place["key"] = cursors.read(cursor, "updated_at")
+            except cursors.NotACursor:
+                return None
+        if known := asked.headers.get("if-none-match"):
+            marks = await fetch(FEED, user=user.pk)
+            tag = self.etag(asked, user, *marks)
+            if preconditions.has(known, tag):
+                return Answer(b"", 304, {"ETag": tag})
+        rows = await fetch(page(limit, is_first=not cursor), user=user.pk, **place)
+        end, now = len(COLUMNS), timezone.now()
+        notes = [Shown._make(row[:end]) for row in rows[:limit]]
+        if not notes or not all(is_ready(note, now) for note in notes):
+            return None
+        following = None
+        if len(rows) > limit:
+            following = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id)
+        body = {"results": [note_data(note, asked.root) for note in notes], "next": following}
+        mark = rows[0][end:]
+        tag = self.etag(asked, user, *([mark] if mark[0] is not None else []))
+        return Answer(fast.render(body), headers={"ETag": tag})
+
+    def etag(self, asked: Asked, user: User, mark: Any = None) -> str:
+        """Return the entity tag of the page when the feed is at a mark, if it has one yet."""
+        said = (f"{asked.root}/", asked.address, *NoteSerializer.Meta.fields)
+        return preconditions.list_etag(user, mark, *said)
+
+
+class NoteView(fast.View):
+    """A view of one note."""
+
+    path = NOTES
+    has_number = True
+    allow = "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"
+
+
+class NoteRead(NoteView):
+    """``GET notes/{id}``."""
+
+    scope = SCOPES["GET"]
+
+    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
+        if asked.query or user.limited_to_category:
+            return None
+        asked_for = {"user": user.pk, "note": numbers[0]}
+        if known := asked.headers.get("if-none-match"):
+            for (version,) in await fetch(VERSION, **asked_for):
+                if preconditions.names(known, version):
+                    return Answer(b"", 304, {"ETag": preconditions.etag(version)})
+        for row in await fetch(NOTE, **asked_for):
+            note = Shown._make(row)
+            if is_ready(note, timezone.now()):
+                return note_answer(note, asked)
+        return None
+
+
+class NoteCreate(fast.View):
+    """``POST notes``."""
+
+    method = "POST"
+    path = NOTES
+    allow = NoteList.allow
+    scope = SCOPES["POST"]
+    max_body_bytes = fast.MAX_BODY_BYTES
+
+    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
+        given = read_note(asked)
+        if asked.query or user.limited_to_category or given is None or "title" not in given:
+            return None
+        title, content = given["title"], given.get("content", "")
+        try:
+            note = note_actions.create_note(
+                title=title, content=content, by=user, now=timezone.now()
+            )
+        except (OperationalError, InterfaceError) as error:
+            return fast.unavailable(error)
+        location = {"Location": f"{asked.root}{NOTES}/{note.pk}"}
+        return note_answer(shown(note), asked, status=201, headers=location)
+
+
+class NoteReplace(NoteView):
+    """``PUT notes/{id}``."""
+
+    method = "PUT"
+    scope = SCOPES["PUT"]
+    max_body_bytes = fast.MAX_BODY_BYTES
+    is_partial: ClassVar = False
+
+    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
+        given, if_match = read_note(asked), asked.headers.get("if-match")
+        if asked.query or user.limited_to_category or given is None:
+            return None
+        if not self.is_partial:
+            if "title" not in given:
+                return None
+            given.setdefault("content", "")
+        if "if-none-match" in asked.headers or (user.require_if_match and if_match is None):
+            return None
+        rows = await fetch(OWN, user=user.pk, note=numbers[0])
+        if not rows:
+            return None
+        note = Note.from_db("default", OWNED, rows[0])
+        if not access.can(user, "edit", note):
+            return None
+        expected = None
+        if if_match is not None and if_match.strip() != "*":
+            expected = preconditions.named_versions(if_match)
+        try:
+            note = note_actions.update_note(
+                note=note, changes=given, by=user, now=timezone.now(), expected=expected
+            )
+        except (OperationalError, InterfaceError) as error:
+            return fast.unavailable(error)
+        return note_answer(shown(note), asked)
+
+
+class NoteChange(NoteReplace):
+    """``PATCH notes/{id}``."""
+
+    method = "PATCH"
+    scope = SCOPES["PATCH"]
+    is_partial = True
+
+
+VIEWS = (NoteList(), NoteRead(), NoteCreate(), NoteReplace(), NoteChange())
+
+
+def is_ready(note: Shown, now: dt.datetime) -> bool:
+    """Return whether a note is small and nothing has to be written before a reader is given it."""
+    return note.content is not None and not versions.is_fresh(note, now)
+
+
+def read_note(asked: Asked) -> dict[str, str] | None:
+    """Return the title and content that are sent; None if anything about them needs a look."""
+    try:
+        given = asked.json()
+    except ParseError:
+        return None
+    if not isinstance(given, dict) or not given.keys() <= {"title", "content"}:
+        return None
+    title, content = given.get("title", ""), given.get("content", "")
+    is_right = (
+        isinstance(title, str)
+        and isinstance(content, str)
+        and len(title) <= MAX_TITLE_LENGTH
+        and len(content.encode()) <= MAX_CONTENT_BYTES
+    )
+    return given if is_right else None
+
+
+def shown(note: Note) -> Shown:
+    """Return a note that was loaded ``with_file``, or has none, as its readers see it."""
+    attachment = note.get_attachment()
+    stored = attachment.object if attachment else None
+    return Shown(
+        id=note.pk,
+        title=note.title,
+        content=note.content,
+        category=note.category,
+        version=note.version,
+        created_at=note.created_at,
+        updated_at=note.updated_at,
+        trashed_at=note.trashed_at,
+        file_name=attachment.name if attachment else None,
+        file_size=stored.size if stored else None,
+        file_content_type=stored.content_type if stored else None,
+        file_sha256=stored.sha256 if stored else None,
+        state_given=note.state_given,
+        state_since=note.state_since,
+        state_cause=note.state_cause,
+        state_credential=note.state_credential,
+    )
+
+
+def note_answer(
+    note: Shown, asked: Asked, *, status: int = 200, headers: dict[str, str] | None = None
+) -> Answer:
+    """Return a note as the answer to a request, with its entity tag."""
+    tag = {"ETag": preconditions.etag(note.version)}
+    return Answer(fast.render(note_data(note, asked.root)), status, {**tag, **(headers or {})})
+
+
+def note_data(note: Shown, root: str) -> dict[str, Any]:
+    """Return a note as clients read it; the same as ``NoteSerializer``."""
+    file = None
+    if note.file_name is not None:
+        file = {
+            "name": note.file_name,
+            "size": note.file_size,
+            "content_type": note.file_content_type,
+            "sha256": note.file_sha256,
+            "url": f"{root}{NOTES}/{note.id}/file",
+        }
+    return {
+        "id": note.id,
+        "title": note.title,
+        "content": note.content,
+        "category": note.category,
+        "version": note.version,
+        "file": file,
+        "created_at": _time(note.created_at),
+        "updated_at": _time(note.updated_at),
+        "trashed_at": note.trashed_at and _time(note.trashed_at),
+    }
+
+
+def _time(value: dt.datetime) -> dt.datetime | str:
+    """Return a time in UTC for orjson, which leaves microseconds out where there are none."""
+    return value if value.microsecond else f"{value:%Y-%m-%dT%H:%M:%S}.000000Z"

@@ -1,0 +1,158 @@
+import asyncio
+
+import psycopg
+import pytest
+from django.db import connection
+
+from accounts.models import User
+from cloudnotes import connections
+from cloudnotes.connections import Connections
+from cloudnotes.queries import Parameter, Query
+
+pytestmark = [
+    pytest.mark.skipif("sqlite" in connection.vendor, reason="the PostgreSQL leg: make test-all"),
+    pytest.mark.django_db,
+]
+ONE = Query(lambda: User.objects.filter(pk__gt=Parameter("pk")).values_list("pk"))
+
+
+class Sleep:
+    """A statement that takes its time."""
+
+    def bind(self, values):
+        return "SELECT pg_sleep(%s)", [values["seconds"]]
+
+
+def test_statements_are_prepared_once_whatever_the_size_of_a_number():
+    async def main():
+        pool = Connections(1)
+        for pk in (1, 2**20, 2**40, 2**62):
+            assert await pool.fetch(ONE, pk=pk) == []
+        cursor = psycopg.AsyncCursor(pool.idle[0])
+        await cursor.execute(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
+            " WHERE statement LIKE 'SELECT \"accounts_user%'"
+        )
+        prepared = await cursor.fetchall()
+        pool.close()
+        return prepared
+
+    assert asyncio.run(main()) == [(4, 0)]
+
+
+def test_behind_pgbouncer_nothing_is_prepared(settings):
+    settings.PREPARED_STATEMENTS = False
+
+    async def main():
+        pool = Connections(1)
+        for _ in range(8):
+            await pool.fetch(ONE, pk=1)
+        cursor = psycopg.AsyncCursor(pool.idle[0])
+        await cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+        (row,) = await cursor.fetchall()
+        pool.close()
+        return row
+
+    assert asyncio.run(main()) == (0,)
+
+
+def test_no_more_than_its_size_and_each_in_turn():
+    async def main():
+        pool = Connections(2)
+        answers = await asyncio.gather(*(pool.fetch(ONE, pk=pk) for pk in range(20)))
+        assert answers == [[]] * 20
+        assert (len(pool.idle), pool.free, len(pool.waiting)) == (2, 0, 0)
+        pool.close()
+
+    asyncio.run(main())
+
+
+def test_a_wait_that_is_cancelled_takes_nobodys_turn():
+    async def main():
+        pool = Connections(1)
+        busy, cancelled, last = (
+            asyncio.ensure_future(each)
+            for each in (
+                pool.fetch(Sleep(), seconds=0.2),
+                pool.fetch(ONE, pk=1),
+                pool.fetch(ONE, pk=2),
+            )
+        )
+        await asyncio.sleep(0.05)
+        cancelled.cancel()
+        assert await busy
+        assert await asyncio.wait_for(last, 5) == []
+        assert (len(pool.idle), pool.free, len(pool.waiting)) == (1, 0, 0)
+        pool.close()
+
+    asyncio.run(main())
+
+
+def test_a_wait_ends(monkeypatch):
+    monkeypatch.setattr(connections, "WAIT_SECONDS", 0.05)
+
+    async def main():
+        pool = Connections(1)
+        busy = asyncio.ensure_future(pool.fetch(Sleep(), seconds=0.3))
+        await asyncio.sleep(0.05)
+        with pytest.raises(psycopg.OperationalError):
+            await pool.fetch(ONE, pk=1)
+        await busy
+        assert await pool.fetch(ONE, pk=1) == []
+        assert (len(pool.idle), pool.free) == (1, 0)
+        pool.close()
+
+    asyncio.run(main())
+
+
+def test_a_statement_that_fails_costs_its_connection_alone():
+    class Wrong:
+        def bind(self, values):
+            return "SELECT 1 / 0", []
+
+    async def main():
+        pool = Connections(1)
+        for _ in range(3):
+            with pytest.raises(psycopg.Error):
+                await pool.fetch(Wrong())
+            assert await pool.fetch(ONE, pk=1) == []
+        pool.close()
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_ends_while_idle_is_noticed_before_it_is_used():
+    async def main():
+        pool = Connections(2)
+        await asyncio.gather(*(pool.fetch(Sleep(), seconds=0.05) for _ in range(2)))
+        first = pool.idle[0].info.backend_pid
+        await pool.fetch(Kill(), pid=first)
+        for _ in range(100):
+            if len(pool.idle) == 1:
+                break
+            await asyncio.sleep(0.02)
+        assert (len(pool.idle), pool.free) == (1, 1)
+        assert await asyncio.gather(*(pool.fetch(ONE, pk=1) for _ in range(4))) == [[]] * 4
+        pool.close()
+
+    class Kill:
+        def bind(self, values):
+            return "SELECT pg_terminate_backend(%s::int)", [values["pid"]]
+
+    asyncio.run(main())
+
+
+def test_a_table_that_changes_under_a_prepared_statement():
+    everything = Query(lambda: User.objects.filter(pk=Parameter("pk")).values_list("pk", "email"))
+
+    async def main():
+        pool = Connections(1)
+        await pool.fetch(everything, pk=1)
+        cursor = psycopg.AsyncCursor(pool.idle[0])
+        await cursor.execute("CREATE TEMPORARY TABLE accounts_user (id int, email int)")
+        with pytest.raises(psycopg.Error):  # cached plan must not change result type
+            await pool.fetch(everything, pk=1)
+        assert await pool.fetch(everything, pk=1) == []
+        pool.close()
+
+    asyncio.run(main())
