@@ -9,7 +9,7 @@ WEB := $(shell sed -n 's/^web: //p' Procfile)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help run admin test test-postgresql test-all lint services bench bench-growth clean
+.PHONY: help run admin test test-postgresql test-all lint services bench bench-growth bench-concurrency bench-history profile clean
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -46,8 +46,20 @@ bench: $(BIN)/.dev $(BENCH_VENV)/.baselines services ## Compare CloudNotes with 
 	@sh benchmarks/services.sh
 	@. .services/environment && python -m benchmarks.throughput $(ARGS)
 
-bench-growth: $(BIN)/.dev $(BENCH_VENV)/.baselines services ## Measure what a thousand times the notes cost.
+bench-growth: $(BIN)/.dev services ## Measure what a thousand times the notes cost.
 	@. .services/environment && python -m benchmarks.growth $(ARGS)
+
+bench-concurrency: $(BIN)/.dev services ## Measure many connections at once.
+	@sh benchmarks/services.sh
+	@. .services/environment && python -m benchmarks.concurrency $(ARGS)
+
+bench-history: $(BIN)/.dev services ## Measure what history and feed cost a write.
+	@sh benchmarks/services.sh
+	@. .services/environment && python -m benchmarks.history $(ARGS)
+
+profile: $(BIN)/.dev $(BENCH_VENV)/.baselines services ## Draw where the list spends its time.
+	@sh benchmarks/services.sh
+	@. .services/environment && python -m benchmarks.profiling $(ARGS)
 
 clean: ## Forget the virtual environments and the test servers. Notes and files stay.
 	-@sh tests/services.sh stop

@@ -43,7 +43,7 @@ class Contender:
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.database_url = database_url
-        self.port = 0
+        self.port, self.log = 0, folder.with_suffix(".log")
         self._tokens: dict[int, str] = {}
 
     def start(self) -> None:
@@ -109,7 +109,7 @@ class CloudNotes(Contender):
         super().__init__(folder, database_url)
         folder.mkdir()
         self.server = Server(folder, DATABASE_URL=database_url, **SETTINGS)
-        self.port = self.server.port
+        self.port, self.log = self.server.port, self.server.log
 
     def start(self) -> None:
         self.server.start()
@@ -158,7 +158,6 @@ class Baseline(Contender):
 
     def __init__(self, folder: Path, database_url: str) -> None:
         super().__init__(folder, database_url)
-        self.log = folder.with_suffix(".log")
         self.process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self.environment = {**os.environ, "DATABASE_URL": database_url, "PYTHONWARNINGS": ""}

@@ -55,8 +55,9 @@ class Connection(asyncio.Protocol):
                 raise NotImplementedError("an answer in chunks")
         if len(body) >= length:
             is_error = not (200 <= status < 300 or status == 304)
-            if is_error:
-                print(self.received.decode(errors="replace"), file=sys.stderr)
+            if is_error and not self.load.errors:
+                first = (head.partition(b"\r\n")[0] + b" " + body).decode(errors="replace")
+                print(f"the first error: {first}", file=sys.stderr)
             self.load.bytes += len(self.received)
             self.received, self.is_asking = b"", False
             self.load.answered(self, is_error=is_error)

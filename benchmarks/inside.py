@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from accounts.actions import users
-from benchmarks import filling
+from benchmarks import filling, without_history
 from notes.actions.notes import create_note
 
 EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
@@ -96,6 +96,18 @@ def explain(requests: str) -> None:
     print(json.dumps(told))
 
 
+def statements(request: str, what: str) -> None:
+    """Print the statements of one HTTP request but for BEGIN and COMMIT, each in one line.
+
+    ``what`` is ``whole``, or ``bare`` for a service without history and feed.
+    """
+    logging.disable(logging.INFO)
+    if what == "bare":
+        without_history.leave_out()
+    ran = _statements(request)
+    print(json.dumps([" ".join(sql.replace('"', "").split()) for sql, _ in ran]))
+
+
 def _statements(request: str) -> list[tuple[str, Any]]:
     """Return the statements of one request, but for those that begin and end transactions."""
     ran = []
@@ -125,5 +137,5 @@ def _plan(sql: str, parameters: Any) -> str:
 
 def main() -> None:
     """Do what the command line names."""
-    known = (fill, hash_passwords, hashed_password, explain)
+    known = (fill, hash_passwords, hashed_password, explain, statements)
     {each.__name__: each for each in known}[sys.argv[1]](*sys.argv[2:])

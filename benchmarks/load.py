@@ -35,9 +35,14 @@ class Load:
     max_ms: float
 
     @property
+    def answered(self) -> int:
+        """Good answers; wrk's errors may be of requests that it does not count."""
+        return max(0, self.requests - self.errors)
+
+    @property
     def rate(self) -> float:
-        """Requests a second."""
-        return self.requests / self.seconds
+        """Good answers a second."""
+        return self.answered / self.seconds
 
 
 @functools.cache

@@ -43,10 +43,16 @@ class Plan:
 
     def row(self) -> str:
         """Return it as a row of a table; the selected columns are left out."""
-        told = re.sub(r"^SELECT .*? FROM ", "SELECT ... FROM ", self.statement).replace('"', "")
-        told = told if len(told) <= LONGEST_TOLD else told[:LONGEST_TOLD] + " ..."
+        told = shortened(self.statement)
         cells = [self.request, f"`{told}`", ", ".join(self.indexes()), ", ".join(self.walked())]
         return f"| {' | '.join([*cells, self.milliseconds()])} |"
+
+
+def shortened(statement: str) -> str:
+    """Return a statement without its columns and what is too long for a table."""
+    told = re.sub(r"^SELECT .*? FROM ", "SELECT ... FROM ", statement.replace('"', ""))
+    told = re.sub(r" RETURNING .*", "", told)
+    return told if len(told) <= LONGEST_TOLD else told[:LONGEST_TOLD] + " ..."
 
 
 def explain(server: CloudNotes, requests: Mapping[str, bytes], whose: str) -> list[Plan]:

@@ -20,6 +20,7 @@ RATIOS = [
     ("update", "tutorial", 1.5),
 ]
 RATIO_CONNECTIONS = (32, 100)
+LOGIN_CONNECTIONS = (1, 32, 100)
 MOST_LOGIN_EXCESS = 0.05
 MOST_P99_OVER_P50 = 4.0
 WORDS = {True: "yes", False: "**no**", None: "not measured"}
@@ -53,12 +54,12 @@ class Sample:
         return told if self.is_right else f"{told}  {self.load.errors} ERRORS OR WRONG ANSWERS"
 
     def server_cost(self) -> float:
-        """Processor seconds of the contender for 1,000 requests."""
-        return 1000 * self.server_seconds / max(1, self.load.requests)
+        """Processor seconds of the contender for 1,000 good answers."""
+        return 1000 * self.server_seconds / max(1, self.load.answered)
 
     def database_cost(self) -> float:
-        """Processor seconds of the database for 1,000 requests."""
-        return 1000 * self.database_seconds / max(1, self.load.requests)
+        """Processor seconds of the database for 1,000 good answers."""
+        return 1000 * self.database_seconds / max(1, self.load.answered)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,32 +176,53 @@ class Report:
         return self.of("login", "CloudNotes", connections), hashes
 
     def targets(self) -> list[Target]:
-        """Return every target with what was measured."""
+        """Return every target with what was measured. What rests on errors meets none."""
         found = []
         for operation, baseline, least in RATIOS:
             for connections in RATIO_CONNECTIONS:
                 ratio = self.ratio(operation, baseline, connections)
                 claim = f"{operation} at {connections}: at least {least:g} x {baseline}"
-                found.append(_target(claim, ratio, lambda value, least=least: value >= least, " x"))
-        for connections in sorted({each.connections for each in self.hashes} | {1, 32, 100}):
+                is_enough = ratio is not None and ratio.median >= least
+                found.append(self._target(claim, ratio, " x", is_enough, operation, connections))
+        for connections in LOGIN_CONNECTIONS:
             excess = self.login_excess(connections)
-            claim = f"login at {connections}: at most 5 % above its hash"
+            claim = f"login at {connections}: at most {MOST_LOGIN_EXCESS:.0%} above its hash"
+            is_enough = excess is not None and excess.median <= MOST_LOGIN_EXCESS
             percent = excess and Spread(*(100 * each for each in dataclasses.astuple(excess)))
-            found.append(
-                _target(claim, percent, lambda value: value <= 100 * MOST_LOGIN_EXCESS, " %")
-            )
-        latencies = self.of("list", "CloudNotes", 32)
-        tail = None
-        if latencies:
-            paired = [sample.load.p99_ms / sample.load.p50_ms for sample in latencies]
-            p99 = statistics.median(sample.load.p99_ms for sample in latencies)
-            p50 = statistics.median(sample.load.p50_ms for sample in latencies)
-            tail = Spread(p99 / p50, min(paired), max(paired))
+            found.append(self._target(claim, percent, " %", is_enough, "login", connections))
+        tail = self._tail("list", 32)
         claim = f"list at 32: p99 at most {MOST_P99_OVER_P50:g} x p50"
-        found.append(_target(claim, tail, lambda value: value <= MOST_P99_OVER_P50, " x"))
+        is_enough = tail is not None and tail.median <= MOST_P99_OVER_P50
+        found.append(self._target(claim, tail, " x", is_enough, "list", 32))
         wrong = sum(not sample.is_right for sample in self.samples)
         found.append(Target("no errors", f"{wrong} runs with errors", wrong == 0))
         return found
+
+    def _tail(self, operation: str, connections: int) -> Spread | None:
+        """Return how many times the median latency the 99th percentile is."""
+        samples = self.of(operation, "CloudNotes", connections)
+        if not samples:
+            return None
+        paired = [sample.load.p99_ms / sample.load.p50_ms for sample in samples]
+        p99 = statistics.median(sample.load.p99_ms for sample in samples)
+        p50 = statistics.median(sample.load.p50_ms for sample in samples)
+        return Spread(p99 / p50, min(paired), max(paired))
+
+    def _target(
+        self,
+        claim: str,
+        measured: Spread | None,
+        unit: str,
+        is_enough: bool,
+        operation: str,
+        connections: int,
+    ) -> Target:
+        if measured is None:
+            return Target(claim, "", None)
+        samples = self.of(operation, "CloudNotes", connections)
+        if all(sample.is_right for sample in samples):
+            return Target(claim, measured.told(unit), is_enough)
+        return Target(claim, f"{measured.told(unit)}, with errors", is_met=False)
 
     def is_met(self) -> bool:
         """Return whether no target was missed."""
@@ -305,11 +327,3 @@ def _percent(share: Spread | None) -> str:
     if share is None:
         return ""
     return f"{share.median:.1%} ({share.least:.1%} to {share.most:.1%})"
-
-
-def _target(
-    claim: str, measured: Spread | None, is_enough: Callable[[float], bool], unit: str
-) -> Target:
-    if measured is None:
-        return Target(claim, "", None)
-    return Target(claim, measured.told(unit), is_enough(measured.median))

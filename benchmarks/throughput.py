@@ -140,17 +140,21 @@ def tell(line: str) -> None:
 
 
 @contextlib.contextmanager
-def running(names: Sequence[str]) -> Iterator[list[Contender]]:
+def running(kinds: Sequence[type[Contender]]) -> Iterator[list[Contender]]:
     """Yield the contenders, started and filled; their databases are dropped in the end."""
     with contextlib.ExitStack() as stack:
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="cloudnotes-throughput-"))
         )
         contenders = []
-        for name in names:
+        for kind in kinds:
             where = stack.enter_context(database(folder))
-            contender = CONTENDERS[name](folder / name, where["DATABASE_URL"])
-            contender.start()
+            contender = kind(folder / kind.name, where["DATABASE_URL"])
+            try:
+                contender.start()
+            except RuntimeError:
+                tell(contender.log.read_text())  # which is gone with the folder
+                raise
             stack.callback(contender.stop)
             contender.fill()
             contender.analyze()
@@ -196,8 +200,8 @@ def main() -> int:
         print("Say where PostgreSQL is: make services, then . .services/environment")
         return 2
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # its children too
-    about = machine.describe(os.environ["DATABASE_URL"])
-    with running(asked.contenders) as contenders:
+    about = machine.describe(os.environ["DATABASE_URL"], with_baselines=True)
+    with running([CONTENDERS[name] for name in asked.contenders]) as contenders:
         bench = Bench(
             contenders,
             processes.postmaster(os.environ["DATABASE_URL"]),
