@@ -214,8 +214,7 @@ class Bridge:
             if name in environ:
                 value = environ[name] + ("; " if name == "HTTP_COOKIE" else ",") + value
             environ[name] = value
-        if errors.COUNTED in scope:
-            environ[errors.COUNTED] = scope[errors.COUNTED]
+        environ.update({name: scope[name] for name in scope if name.startswith("cloudnotes.")})
         environ["HTTP_X_REQUEST_ID"] = request_id.current.get()
         environ["CONTENT_LENGTH"] = str(length or 0)
         environ["REMOTE_ADDR"] = self._client_address(scope, environ)

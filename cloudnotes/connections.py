@@ -17,7 +17,9 @@ from psycopg.waiting import READY_R, READY_W, WAIT_W
 
 from cloudnotes.queries import Query, Row
 
-WAIT_SECONDS = 5.0
+# A request waits twice for each at most, and is to be answered within ten seconds.
+WAIT_SECONDS = 2.0
+STATEMENT_SECONDS = 3.0
 # PostgreSQL plans a prepared statement anew each time when it hopes to save by that; planning
 # costs more than these statements do.
 OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_generic_plan"
@@ -38,14 +40,16 @@ class Connections:
         """Return the rows of a query. Raises psycopg.Error."""
         sql, parameters = query.bind(values)
         used = await self._take()
+        alarm = asyncio.get_running_loop().call_later(STATEMENT_SECONDS, used.give_up)
         try:
-            cursor = psycopg.AsyncCursor(used)
-            await cursor.execute(sql, parameters)
-            rows: list[Row] = await cursor.fetchall()
+            await used.statement.execute(sql, parameters)
+            rows: list[Row] = await used.statement.fetchall()
         except BaseException:
             used.forget()
             self._give(None)
             raise
+        finally:
+            alarm.cancel()
         self._give(used)
         return rows
 
@@ -104,7 +108,7 @@ class Connections:
         opened = await _Connection.connect(**options, autocommit=True)
         # By default an integer's type follows from its size, and each type prepares anew.
         opened.adapters.register_dumper(int, Int8Dumper)
-        opened.pool = self
+        opened.pool, opened.statement = self, opened.cursor(binary=True)
         return opened
 
 
@@ -116,6 +120,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
     """
 
     pool: Connections | None = None
+    statement: psycopg.AsyncCursor[Any]
     turn: "asyncio.Future[int] | None" = None
     watched = -1
 
@@ -140,6 +145,11 @@ class _Connection(psycopg.AsyncConnection[Any]):
                 wanted = gen.send(ready)
         except StopIteration as done:
             return done.value
+
+    def give_up(self) -> None:
+        """Have whoever waits for an answer hear of psycopg.OperationalError instead."""
+        if self.turn and not self.turn.done():
+            self.turn.set_exception(psycopg.OperationalError("no answer in time"))
 
     def _wake(self, ready: int) -> None:
         if self.turn is None:

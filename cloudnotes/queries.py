@@ -85,20 +85,28 @@ class InstanceQuery(Query, Generic[M]):
 
     def __init__(self, make: Callable[[], "QuerySet[M]"]) -> None:
         super().__init__(make)
+        self._shape: tuple[type[M], slice, list[str], list[Any]] | None = None
 
     def first(self, **values: Any) -> M | None:
         """Return the first instance, None without one."""
-        for row in self.fetch(**values):
-            # As Django's own ModelIterable does it, which works this out for each queryset.
+        rows = self.fetch(**values)
+        return self.make(rows[0]) if rows else None
+
+    def make(self, row: Row) -> M:
+        """Return the instance of a row."""
+        if self._shape is None:
+            # What Django's own ModelIterable works out for each queryset.
             compiler = self._compile().compiler
-            select, shape = compiler.select, compiler.klass_info
-            columns = slice(shape["select_fields"][0], shape["select_fields"][-1] + 1)
+            select, told = compiler.select, compiler.klass_info
+            columns = slice(told["select_fields"][0], told["select_fields"][-1] + 1)
             names = [column[0].target.attname for column in select[columns]]
-            instance: M = shape["model"].from_db("default", names, row[columns])
-            for populator in get_related_populators(shape, select, "default"):
-                populator.populate(row, instance)
-            return instance
-        return None
+            populators = get_related_populators(told, select, "default")
+            self._shape = told["model"], columns, names, populators
+        model, columns, names, populators = self._shape
+        instance: M = model.from_db("default", names, row[columns])
+        for populator in populators:
+            populator.populate(row, instance)
+        return instance
 
 
 class _Compiled(NamedTuple):

@@ -281,10 +281,10 @@ def test_queries_of_one_note_and_of_writes(as_alice, django_assert_num_queries):
     feed = 1 if connection.vendor == "postgresql" else 2
     with django_assert_num_queries(4 + feed):
         create(as_alice)
-    # session; note; savepoint; lock; note as it is now; revision; update; feed; release
-    with django_assert_num_queries(8 + feed):
+    # session; note with file; savepoint; lock; revision; update; feed; release
+    with django_assert_num_queries(7 + feed):
         as_alice.patch(url, {"title": "x"}, format="json")
-    with django_assert_num_queries(7 + feed):  # the same without a revision: the writer goes on
+    with django_assert_num_queries(6 + feed):  # the same without a revision: the writer goes on
         as_alice.patch(url, {"title": "xy"}, format="json")
 
 
