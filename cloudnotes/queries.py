@@ -54,10 +54,10 @@ class Query:
     def bind(self, values: dict[str, Any]) -> tuple[str, list[Any]]:
         """Return the statement and its parameters. Raises KeyError for a value that is missing."""
         compiled = self._compile()
-        return compiled.sql, [
-            _adapt(values[each]) if isinstance(each, _Name) else each
-            for each in compiled.parameters
-        ]
+        given = [values[each] if isinstance(each, _Name) else each for each in compiled.parameters]
+        if compiled.adapt:
+            given = [compiled.adapt(v) if isinstance(v, dt.datetime) else v for v in given]
+        return compiled.sql, given
 
     def fetch(self, **values: Any) -> list[Row]:
         """Return the rows, read by this thread's connection."""
@@ -76,7 +76,10 @@ class Query:
                 compiler = self._make().query.get_compiler("default")
                 sql, parameters = compiler.as_sql()
                 converters = compiler.get_converters([column[0] for column in compiler.select])
-                self._compiled = _Compiled(compiler, sql, parameters, converters)
+                # PostgreSQL's driver takes times as they are.
+                is_sqlite = connection.vendor == "sqlite"
+                adapt = connection.ops.adapt_datetimefield_value if is_sqlite else None
+                self._compiled = _Compiled(compiler, sql, parameters, converters, adapt)
         return self._compiled
 
 
@@ -116,10 +119,4 @@ class _Compiled(NamedTuple):
     sql: str
     parameters: tuple[Any, ...]
     converters: Any
-
-
-def _adapt(value: Any) -> Any:
-    """Return a value as the driver takes it."""
-    if isinstance(value, dt.datetime):
-        return connection.ops.adapt_datetimefield_value(value)
-    return value
+    adapt: Callable[[dt.datetime], Any] | None
