@@ -34,7 +34,7 @@ class Connections:
     def __init__(self, size: int) -> None:
         self.free = size
         self.idle: list[_Connection] = []
-        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.waiting: deque[asyncio.Future[_Connection | None]] = deque()
 
     async def fetch(self, query: Query, **values: Any) -> list[Row]:
         """Return the rows of a query. Raises psycopg.Error."""
@@ -59,11 +59,16 @@ class Connections:
             self.idle.pop().forget()
 
     async def _take(self) -> "_Connection":
-        while not self.idle and not self.free:
-            await self._wait()
+        """Return a connection for the caller alone. Raises psycopg.Error."""
+        used: _Connection | None = None
         if self.idle:
             return self.idle.pop()
-        self.free -= 1
+        if self.free:
+            self.free -= 1
+        else:
+            used = await self._wait()
+        if used:
+            return used
         try:
             return await self._connect()
         except BaseException:
@@ -71,33 +76,31 @@ class Connections:
             raise
 
     def _give(self, used: "_Connection | None") -> None:
-        """Take back a connection, or the place of one that is no more."""
+        """Hand a connection, or the place of one that is no more, to who waits longest."""
+        while self.waiting:
+            turn = self.waiting.popleft()
+            if not turn.done():
+                turn.set_result(used)
+                return
         if used:
             self.idle.append(used)
         else:
             self.free += 1
-        self._wake_next()
 
-    async def _wait(self) -> None:
-        """Wait for a turn. Raises psycopg.OperationalError after ``WAIT_SECONDS``."""
+    async def _wait(self) -> "_Connection | None":
+        """Return what is handed over. Raises psycopg.OperationalError after ``WAIT_SECONDS``."""
         turn = asyncio.get_running_loop().create_future()
         self.waiting.append(turn)
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                await turn
+                used: _Connection | None = await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self._wake_next()  # it was this one's turn, and it does not come
+                self._give(turn.result())  # it came in the same moment
             if isinstance(error, TimeoutError):
                 raise psycopg.OperationalError("no connection was free in time") from None
             raise
-
-    def _wake_next(self) -> None:
-        while self.waiting:
-            turn = self.waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
+        return used
 
     async def _connect(self) -> "_Connection":
         options = connection.get_connection_params()
