@@ -13,10 +13,10 @@ same answers.
 
 There are two ways to travel it, and a view does not know which:
 
-- :class:`LoopRoad`, on the event loop: views that read, on PostgreSQL. No thread is needed, which
-  cost more than the rest of such a request.
-- :class:`ThreadRoad`, in a thread: views that write, and on SQLite all. A write calls the same
-  action as on the plain road, and Django's connection stays with its thread in between.
+- :class:`LoopRoad`, on the event loop, on PostgreSQL: reads, and what a write reads first. No
+  thread is needed, which cost more than the rest of a read.
+- :class:`ThreadRoad`, in a thread: writes, and on SQLite all. A write calls the same action as on
+  the plain road, and Django's connection stays with its thread in between.
 
 What a request may do is decided where it always is: queries begin with ``visible_to``, the token's
 scopes are asked for, and a session that was revoked is refused by the very next request.
@@ -213,9 +213,8 @@ class LoopRoad:
         fields = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        if len(fields) < len(scope["headers"]):
-            return False
-        if not view.max_body_bytes and fields.get("content-length", "0") != "0":
+        length = fields.get("content-length", "0")
+        if len(fields) < len(scope["headers"]) or int(length) > view.max_body_bytes:
             return False
         query = scope["query_string"].decode("latin-1")
         asked = Asked(scope["method"], scope["path"], query, fields, scope["scheme"])
@@ -246,6 +245,9 @@ class LoopRoad:
             user = await self.road.admit(asked, view, fetch)
             found = None if user is None else await view.read(asked, user, fetch, *numbers)
         except (psycopg.Error, OSError):
+            user = found = None
+        except Exception:
+            logger.exception("The fast road failed on %s %s", asked.method, asked.path)
             user = found = None
         if user is None or found is None:
             return {errors.COUNTED: asked.counted}

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import socket
 import time
 
 import pytest
@@ -269,6 +270,18 @@ def test_a_remembered_token_expires(alice, monkeypatch):
         jwt.read_access_token(header)
 
 
+def test_a_body_that_lies_on_disk_is_for_the_plain_road_and_counts_once(
+    as_alice, notes, settings, fast_road
+):
+    settings.RATE_LIMITS = True
+    settings.LIMITS = {**settings.LIMITS, "api": [("account", 10_000, 60)]}
+    before = int(as_alice.get(NOTES).headers["RateLimit-Remaining"])
+    fast_road.clear()
+    answer = as_alice.post(NOTES, {"title": "x", "content": "y" * 2**20}, format="json")
+    assert (answer.status_code, fast_road) == (201, [])
+    assert int(answer.headers["RateLimit-Remaining"]) == before - 1
+
+
 def test_requests_count_once_on_either_road(as_alice, alice, notes, settings):
     settings.RATE_LIMITS = True
     settings.LIMITS = {**settings.LIMITS, "api": [("account", 10_000, 60)]}
@@ -487,6 +500,45 @@ class TestLive:
                     assert fields.pop("content-length")
                 told.append((answer.status_code, fields, body))
             assert told[0] == told[1], url
+
+    def test_writes_on_both_roads(self, server, asked):
+        notes = f"{server.api}/notes"
+        pk = asked.post(notes, json={"title": "x"}).json()["id"]
+        for method, url, body, headers, status in [
+            ("POST", notes, {"title": ODD, "content": ODD}, {}, 201),
+            ("POST", notes, {"title": "x", "content": "y" * 2**20}, {}, 201),
+            ("POST", notes, {"title": 1}, {}, 400),
+            ("PUT", f"{notes}/{pk}", {"title": ODD}, {}, 200),
+            ("PATCH", f"{notes}/{pk}", {"content": ODD}, {"If-Match": "*"}, 200),
+            ("PATCH", f"{notes}/{pk}", {"content": ODD}, {"If-Match": '"999"'}, 412),
+            ("PATCH", f"{notes}/{2**62}", {"content": ODD}, {}, 404),
+        ]:
+            told = []
+            for rare in ({}, {"Cookie": "a=b"}):
+                answer = asked.request(method, url, json=body, headers={**headers, **rare})
+                assert answer.status_code == status, (method, url, answer.text)
+                names = {name.lower() for name in answer.headers}
+                note = answer.json()
+                shown = {name: note.get(name) for name in ("title", "content", "category", "file")}
+                told.append((names, note.keys(), shown))
+            assert told[0] == told[1], (method, url)
+
+    def test_a_session_that_ends_while_a_body_arrives_writes_nothing(self, server, asked):
+        body = b'{"title":"after the log-out"}'
+        head = [
+            "POST /api/v1/notes HTTP/1.1",
+            f"Host: 127.0.0.1:{server.port}",
+            f"Authorization: {asked.headers['Authorization']}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+        ]
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connected:
+            connected.sendall("\r\n".join([*head, "", ""]).encode() + body[:5])
+            time.sleep(0.1)
+            assert asked.post(f"{server.api}/auth/logout").status_code == 204
+            time.sleep(fast.ADMITTED_SECONDS)
+            connected.sendall(body[5:])
+            assert connected.recv(1000).startswith(b"HTTP/1.1 401 ")
 
     def test_connections_that_broke_are_noticed_by_nobody(self, server, asked):
         if connection.vendor != "postgresql":
