@@ -73,16 +73,15 @@ class Lane:
         work = asyncio.get_running_loop().run_in_executor(self.pool, call)
         work.add_done_callback(lambda _: self.places.release())
         try:
-            async with asyncio.timeout(self.answer_seconds):
-                return await asyncio.shield(work)
-        except TimeoutError:
-            work.add_done_callback(self._drop)
-            raise Refused(
-                503, "unavailable", "The answer takes too long. Please try again."
-            ) from None
+            # Unlike a timeout around it, this leaves the work alone, and needs no shield.
+            done, _ = await asyncio.wait((work,), timeout=self.answer_seconds)
         except asyncio.CancelledError:
             work.add_done_callback(self._drop)
             raise
+        if not done:
+            work.add_done_callback(self._drop)
+            raise Refused(503, "unavailable", "The answer takes too long. Please try again.")
+        return work.result()
 
     def _drop(self, work: "asyncio.Future[Answer]") -> None:
         if not work.cancelled() and work.exception() is None and work.result().rest is not None:
@@ -215,8 +214,7 @@ class Bridge:
             if name in environ:
                 value = environ[name] + ("; " if name == "HTTP_COOKIE" else ",") + value
             environ[name] = value
-        if errors.COUNTED in scope:
-            environ[errors.COUNTED] = scope[errors.COUNTED]
+        environ.update({name: scope[name] for name in scope if name.startswith("cloudnotes.")})
         environ["HTTP_X_REQUEST_ID"] = request_id.current.get()
         environ["CONTENT_LENGTH"] = str(length or 0)
         environ["REMOTE_ADDR"] = self._client_address(scope, environ)

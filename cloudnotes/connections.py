@@ -17,7 +17,9 @@ from psycopg.waiting import READY_R, READY_W, WAIT_W
 
 from cloudnotes.queries import Query, Row
 
-WAIT_SECONDS = 5.0
+# A request waits twice for each at most, and is to be answered within ten seconds.
+WAIT_SECONDS = 2.0
+STATEMENT_SECONDS = 3.0
 # PostgreSQL plans a prepared statement anew each time when it hopes to save by that; planning
 # costs more than these statements do.
 OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_generic_plan"
@@ -32,20 +34,22 @@ class Connections:
     def __init__(self, size: int) -> None:
         self.free = size
         self.idle: list[_Connection] = []
-        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.waiting: deque[asyncio.Future[_Connection | None]] = deque()
 
     async def fetch(self, query: Query, **values: Any) -> list[Row]:
         """Return the rows of a query. Raises psycopg.Error."""
         sql, parameters = query.bind(values)
         used = await self._take()
+        alarm = asyncio.get_running_loop().call_later(STATEMENT_SECONDS, used.give_up)
         try:
-            cursor = psycopg.AsyncCursor(used)
-            await cursor.execute(sql, parameters)
-            rows: list[Row] = await cursor.fetchall()
+            await used.statement.execute(sql, parameters)
+            rows: list[Row] = await used.statement.fetchall()
         except BaseException:
             used.forget()
             self._give(None)
             raise
+        finally:
+            alarm.cancel()
         self._give(used)
         return rows
 
@@ -55,11 +59,16 @@ class Connections:
             self.idle.pop().forget()
 
     async def _take(self) -> "_Connection":
-        while not self.idle and not self.free:
-            await self._wait()
+        """Return a connection for the caller alone. Raises psycopg.Error."""
+        used: _Connection | None = None
         if self.idle:
             return self.idle.pop()
-        self.free -= 1
+        if self.free:
+            self.free -= 1
+        else:
+            used = await self._wait()
+        if used:
+            return used
         try:
             return await self._connect()
         except BaseException:
@@ -67,33 +76,31 @@ class Connections:
             raise
 
     def _give(self, used: "_Connection | None") -> None:
-        """Take back a connection, or the place of one that is no more."""
+        """Hand a connection, or the place of one that is no more, to who waits longest."""
+        while self.waiting:
+            turn = self.waiting.popleft()
+            if not turn.done():
+                turn.set_result(used)
+                return
         if used:
             self.idle.append(used)
         else:
             self.free += 1
-        self._wake_next()
 
-    async def _wait(self) -> None:
-        """Wait for a turn. Raises psycopg.OperationalError after ``WAIT_SECONDS``."""
+    async def _wait(self) -> "_Connection | None":
+        """Return what is handed over. Raises psycopg.OperationalError after ``WAIT_SECONDS``."""
         turn = asyncio.get_running_loop().create_future()
         self.waiting.append(turn)
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                await turn
+                used: _Connection | None = await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self._wake_next()  # it was this one's turn, and it does not come
+                self._give(turn.result())  # it came in the same moment
             if isinstance(error, TimeoutError):
                 raise psycopg.OperationalError("no connection was free in time") from None
             raise
-
-    def _wake_next(self) -> None:
-        while self.waiting:
-            turn = self.waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
+        return used
 
     async def _connect(self) -> "_Connection":
         options = connection.get_connection_params()
@@ -104,7 +111,7 @@ class Connections:
         opened = await _Connection.connect(**options, autocommit=True)
         # By default an integer's type follows from its size, and each type prepares anew.
         opened.adapters.register_dumper(int, Int8Dumper)
-        opened.pool = self
+        opened.pool, opened.statement = self, opened.cursor(binary=True)
         return opened
 
 
@@ -116,6 +123,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
     """
 
     pool: Connections | None = None
+    statement: psycopg.AsyncCursor[Any]
     turn: "asyncio.Future[int] | None" = None
     watched = -1
 
@@ -140,6 +148,11 @@ class _Connection(psycopg.AsyncConnection[Any]):
                 wanted = gen.send(ready)
         except StopIteration as done:
             return done.value
+
+    def give_up(self) -> None:
+        """Have whoever waits for an answer hear of psycopg.OperationalError instead."""
+        if self.turn and not self.turn.done():
+            self.turn.set_exception(psycopg.OperationalError("no answer in time"))
 
     def _wake(self, ready: int) -> None:
         if self.turn is None:

@@ -49,12 +49,13 @@ from cloudnotes.queries import Fetch, Query, Row
 
 Message = dict[str, Any]
 Fields = list[tuple[str, str]]
-# After so long a client is told that the service is unavailable, and the database's answer is
-# dropped; after a failure that came sooner, the plain road may try in what is left of ten seconds.
-ANSWER_SECONDS = 8.0
+# Where the database fails sooner, the plain road may try in what is left of ten seconds.
 RETRY_SECONDS = 2.0
 # Where a request has one of these, the plain road knows what to do.
 RARE = ("cookie", "expect", "idempotency-key", "prefer", "transfer-encoding", "upgrade")
+# What the event loop knows of a write, and for how long: a revoked session ends within a second.
+ADMITTED = "cloudnotes.admitted"
+ADMITTED_SECONDS = 0.5
 MAX_HOST_LENGTH = 255
 MAX_BODY_BYTES = MEMORY_BYTES  # a larger one lies on disk
 JSON = re.compile(r"application/json(; ?charset=utf-8)?", re.IGNORECASE)
@@ -123,6 +124,38 @@ class View:
         raise NotImplementedError
 
 
+class WriteView(View):
+    """A view that writes: what it reads before may run on an event loop, the rest in a thread.
+
+    ``max_body_bytes`` is at most :data:`MAX_BODY_BYTES`.
+    """
+
+    max_body_bytes = MAX_BODY_BYTES
+
+    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
+        found = await self.read(asked, user, fetch, *numbers)
+        return None if found is None else self.write(asked, user, found)
+
+    async def read(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Any:
+        """Return what is to be written to, None for the plain road; the body is not there yet."""
+        raise NotImplementedError
+
+    def write(self, asked: Asked, user: User, found: Any) -> Answer | None:
+        """Carry out the write to what :meth:`read` has found."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A write that has come as far as an event loop takes it; ``at`` is when, by perf_counter."""
+
+    user: User
+    found: Any
+    root: str
+    counted: errors.RateLimit | None
+    at: float
+
+
 class Road:
     """The views, and what is the same for all of them."""
 
@@ -143,6 +176,11 @@ class Road:
         self, asked: Asked, view: View, numbers: tuple[int, ...], fetch: Fetch
     ) -> Answer | None:
         """Return the answer to a request, None if it is for the plain road."""
+        user = await self.admit(asked, view, fetch)
+        return None if user is None else await view.answer(asked, user, fetch, *numbers)
+
+    async def admit(self, asked: Asked, view: View, fetch: Fetch) -> User | None:
+        """Return who asks, if they may and nothing about the request is for the plain road."""
         if not _is_ordinary(asked, view):
             return None
         known = await authentication.recognize(asked.headers.get("authorization", ""), fetch)
@@ -151,36 +189,41 @@ class Road:
         user, scopes = known
         if scopes is not None and not permissions.grants(scopes, view.scope):
             return None
-        if settings.RATE_LIMITS:
+        if settings.RATE_LIMITS and not asked.counted:
             is_allowed, status = await _count(user)
             if not is_allowed:
                 return None
             asked.counted = status
-        return await view.answer(asked, user, fetch, *numbers)
+        return user
 
 
 class LoopRoad:
-    """The road on an event loop, for views that only read."""
+    """The road on an event loop: all of it for views that read, the first part of a write."""
 
     def __init__(self, road: Road, connections: Connections) -> None:
         self.road, self.connections = road, connections
 
     async def __call__(self, scope: Message, send: Callable[[Message], Awaitable[None]]) -> bool:
-        """Answer an HTTP scope and return True, or return False for the plain road to take it."""
+        """Answer an HTTP scope and return True, or return False for a thread to take it."""
         found = self.road.find(scope["method"], scope["raw_path"].decode("latin-1"))
-        if found is None or found[0].max_body_bytes or scope.get("root_path"):
+        if found is None or scope.get("root_path"):
             return False
         started = time.perf_counter()
         view, numbers = found
         fields = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        if len(fields) < len(scope["headers"]) or fields.get("content-length", "0") != "0":
+        if len(fields) < len(scope["headers"]):
+            return False
+        if not view.max_body_bytes and fields.get("content-length", "0") != "0":
             return False
         query = scope["query_string"].decode("latin-1")
         asked = Asked(scope["method"], scope["path"], query, fields, scope["scheme"])
         name = scope[request_id.HEADER] = request_id.choose(fields.get("x-request-id"))
         request_id.current.set(name)
+        if isinstance(view, WriteView):
+            scope.update(await self._admit(asked, view, numbers))
+            return False
         answer = await self._answer(asked, view, numbers)
         if answer is None:
             scope[errors.COUNTED] = asked.counted
@@ -194,18 +237,27 @@ class LoopRoad:
         request_id.log(asked.method, asked.path, answer.status, started)
         return True
 
+    async def _admit(
+        self, asked: Asked, view: WriteView, numbers: tuple[int, ...]
+    ) -> dict[str, Any]:
+        """Return what the thread that carries out a write is to know."""
+        fetch = self.connections.fetch
+        try:
+            user = await self.road.admit(asked, view, fetch)
+            found = None if user is None else await view.read(asked, user, fetch, *numbers)
+        except (psycopg.Error, OSError):
+            user = found = None
+        if user is None or found is None:
+            return {errors.COUNTED: asked.counted}
+        now = time.perf_counter()
+        return {ADMITTED: Admitted(user, found, asked.root, asked.counted, now)}
+
     async def _answer(self, asked: Asked, view: View, numbers: tuple[int, ...]) -> Answer | None:
         started = time.perf_counter()
-        # A task of its own, which can be left behind: nothing interrupts a database that hangs.
-        task = asyncio.ensure_future(self.road.take(asked, view, numbers, self.connections.fetch))
-        done, _ = await asyncio.wait((task,), timeout=ANSWER_SECONDS)
-        if not done:
-            task.add_done_callback(lambda late: late.cancelled() or late.exception())
-            return unavailable()
         try:
-            return task.result()
+            return await self.road.take(asked, view, numbers, self.connections.fetch)
         except (psycopg.Error, OSError):
-            # A connection that broke while it was idle, or the database has gone.
+            # A connection that broke, or the database has gone.
             return None if time.perf_counter() - started < RETRY_SECONDS else unavailable()
         except Exception:
             logger.exception("The fast road failed on %s %s", asked.method, asked.path)
@@ -246,7 +298,7 @@ class ThreadRoad:
         asked = _read(environ, length)
         token = request_id.current.set(request_id.choose(asked.headers.get("x-request-id")))
         try:
-            answer = self._answer(asked, view, numbers)
+            answer = self._answer(asked, view, numbers, environ.get(ADMITTED))
             if answer is None:
                 environ[errors.COUNTED] = asked.counted
                 return None
@@ -255,9 +307,15 @@ class ThreadRoad:
         finally:
             request_id.current.reset(token)
 
-    def _answer(self, asked: Asked, view: View, numbers: tuple[int, ...]) -> Answer | None:
+    def _answer(
+        self, asked: Asked, view: View, numbers: tuple[int, ...], admitted: Admitted | None
+    ) -> Answer | None:
         started = time.perf_counter()
         try:
+            if admitted and isinstance(view, WriteView):
+                asked.root, asked.counted = admitted.root, admitted.counted
+                if started - admitted.at < ADMITTED_SECONDS:
+                    return view.write(asked, admitted.user, admitted.found)
             return drive(self.road.take(asked, view, numbers, _fetch))
         except (OperationalError, InterfaceError) as error:
             return None if time.perf_counter() - started < RETRY_SECONDS else unavailable(error)
@@ -372,6 +430,8 @@ def _headers(asked: Asked, answer: Answer, view: View) -> Fields:
 def render(value: Any) -> bytes:
     """Return a value as JSON, to the byte as DRF's renderer writes it."""
     body = orjson.dumps(value, option=orjson.OPT_UTC_Z)
+    if body.isascii():
+        return body
     return body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
 
 

@@ -54,10 +54,10 @@ class Query:
     def bind(self, values: dict[str, Any]) -> tuple[str, list[Any]]:
         """Return the statement and its parameters. Raises KeyError for a value that is missing."""
         compiled = self._compile()
-        return compiled.sql, [
-            _adapt(values[each]) if isinstance(each, _Name) else each
-            for each in compiled.parameters
-        ]
+        given = [values[each] if isinstance(each, _Name) else each for each in compiled.parameters]
+        if compiled.adapt:
+            given = [compiled.adapt(v) if isinstance(v, dt.datetime) else v for v in given]
+        return compiled.sql, given
 
     def fetch(self, **values: Any) -> list[Row]:
         """Return the rows, read by this thread's connection."""
@@ -76,7 +76,10 @@ class Query:
                 compiler = self._make().query.get_compiler("default")
                 sql, parameters = compiler.as_sql()
                 converters = compiler.get_converters([column[0] for column in compiler.select])
-                self._compiled = _Compiled(compiler, sql, parameters, converters)
+                # PostgreSQL's driver takes times as they are.
+                is_sqlite = connection.vendor == "sqlite"
+                adapt = connection.ops.adapt_datetimefield_value if is_sqlite else None
+                self._compiled = _Compiled(compiler, sql, parameters, converters, adapt)
         return self._compiled
 
 
@@ -85,20 +88,28 @@ class InstanceQuery(Query, Generic[M]):
 
     def __init__(self, make: Callable[[], "QuerySet[M]"]) -> None:
         super().__init__(make)
+        self._shape: tuple[type[M], slice, list[str], list[Any]] | None = None
 
     def first(self, **values: Any) -> M | None:
         """Return the first instance, None without one."""
-        for row in self.fetch(**values):
-            # As Django's own ModelIterable does it, which works this out for each queryset.
+        rows = self.fetch(**values)
+        return self.make(rows[0]) if rows else None
+
+    def make(self, row: Row) -> M:
+        """Return the instance of a row."""
+        if self._shape is None:
+            # What Django's own ModelIterable works out for each queryset.
             compiler = self._compile().compiler
-            select, shape = compiler.select, compiler.klass_info
-            columns = slice(shape["select_fields"][0], shape["select_fields"][-1] + 1)
+            select, told = compiler.select, compiler.klass_info
+            columns = slice(told["select_fields"][0], told["select_fields"][-1] + 1)
             names = [column[0].target.attname for column in select[columns]]
-            instance: M = shape["model"].from_db("default", names, row[columns])
-            for populator in get_related_populators(shape, select, "default"):
-                populator.populate(row, instance)
-            return instance
-        return None
+            populators = get_related_populators(told, select, "default")
+            self._shape = told["model"], columns, names, populators
+        model, columns, names, populators = self._shape
+        instance: M = model.from_db("default", names, row[columns])
+        for populator in populators:
+            populator.populate(row, instance)
+        return instance
 
 
 class _Compiled(NamedTuple):
@@ -108,10 +119,4 @@ class _Compiled(NamedTuple):
     sql: str
     parameters: tuple[Any, ...]
     converters: Any
-
-
-def _adapt(value: Any) -> Any:
-    """Return a value as the driver takes it."""
-    if isinstance(value, dt.datetime):
-        return connection.ops.adapt_datetimefield_value(value)
-    return value
+    adapt: Callable[[dt.datetime], Any] | None

@@ -94,6 +94,8 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 10
 
 DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR}/cloudnotes.sqlite3"
 DATABASE = env.db_url_config(DATABASE_URL)
+# Off behind PgBouncer, which gives a statement to whatever connection is free.
+PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", default=True)
 DATABASES = {"default": DATABASE}
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     # Deferred transactions fail at once when two of them want to write; an immediate one waits.
@@ -110,6 +112,9 @@ else:
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
         **DATABASE.get("OPTIONS", {}),
+        # A statement that a connection has seen a few times is parsed and planned no more.
+        "server_side_binding": PREPARED_STATEMENTS,
+        "prepare_threshold": 5 if PREPARED_STATEMENTS else None,
         # A dead network is noticed as soon as a dead server is.
         "connect_timeout": 3,
         "tcp_user_timeout": 8000,
@@ -126,8 +131,6 @@ else:
             "reconnect_timeout": 4,
         },
     }
-# Off behind PgBouncer, which gives a statement to whatever connection is free.
-PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", default=True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Redis: optional; whatever uses it has a fallback, so a dead Redis costs at most these 0.2 s.

@@ -125,7 +125,6 @@ class Server:
             "PYTHONWARNINGS": "default",
             **environment,
         }
-        self.environment.pop("DJANGO_SETTINGS_MODULE", None)  # a deploy does not set it
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, patience: float = PATIENCE_SECONDS) -> None:
@@ -134,9 +133,11 @@ class Server:
             for line in (ROOT / "Procfile").read_text().splitlines()
             if line.startswith("web: ")
         )
+        environment = dict(self.environment)
+        environment.pop("DJANGO_SETTINGS_MODULE", None)  # a deploy does not set it
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["/bin/sh", "-c", web], cwd=ROOT, env=self.environment, stdout=log, stderr=log
+                ["/bin/sh", "-c", web], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
         wait_for(self.is_ready, self.process, f"CloudNotes (see {self.log})", patience)
 

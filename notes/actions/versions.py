@@ -11,8 +11,8 @@ from django.db import transaction
 
 from accounts.models import User
 from cloudnotes.errors import DomainError
-from cloudnotes.queries import InstanceQuery, Parameter, Query
-from notes.models import Note, Revision
+from cloudnotes.queries import InstanceQuery, Parameter
+from notes.models import Attachment, Note, Revision
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
 
 # A client that saves every few seconds makes one revision in this time, not a hundred.
@@ -71,27 +71,30 @@ class ContentTooLong(DomainError):
     field = "content"
 
 
-LOCKED = Query(
-    lambda: Note.objects.select_for_update().filter(pk=Parameter("note")).values_list("pk")
+LOCKED = InstanceQuery(lambda: Note.objects.select_for_update().filter(pk=Parameter("note")))
+FILE = InstanceQuery(
+    lambda: Attachment.objects.select_related("object").filter(note=Parameter("note"))
 )
-WITH_FILE = InstanceQuery(lambda: Note.objects.with_file().filter(pk=Parameter("note")))
 
 
 def lock(note: Note, *, expected: Expected = None, even_trashed: bool = False) -> Note:
     """Return the note as it is now with its file, its row locked until the transaction ends.
 
-    Locked first and read by a second statement: PostgreSQL reads the locked row anew when it has
-    waited, but rows that are joined to it as they were before. ``expected`` are the versions that
+    The file is read by a second statement: PostgreSQL reads the locked row anew when it has waited,
+    but rows that are joined to it as they were before. The one that ``note`` was loaded with is as
+    good if the version is the same: a new file is a new version. ``expected`` are the versions that
     the caller knows of, None for whatever it is. Raises :class:`NoteGone` and
     :class:`StaleVersion`.
     """
-    if not LOCKED.fetch(note=note.pk):
-        raise NoteGone
-    locked = WITH_FILE.first(note=note.pk)
-    assert locked
-    if locked.trashed_at is not None and not even_trashed:
+    locked = LOCKED.first(note=note.pk)
+    if locked is None or (locked.trashed_at is not None and not even_trashed):
         raise NoteGone
     check(locked, expected)
+    file = Note.attachment.related
+    if file.is_cached(note) and note.version == locked.version:
+        file.set_cached_value(locked, file.get_cached_value(note))
+    else:
+        file.set_cached_value(locked, FILE.first(note=note.pk))
     return locked
 
 

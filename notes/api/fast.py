@@ -20,7 +20,7 @@ from accounts.models import User
 from cloudnotes import cursors, fast
 from cloudnotes.expressions import OctetLength
 from cloudnotes.fast import Answer, Asked
-from cloudnotes.queries import Fetch, Parameter, Query
+from cloudnotes.queries import Fetch, InstanceQuery, Parameter, Query
 from notes import access
 from notes.actions import notes as note_actions
 from notes.actions import versions
@@ -90,8 +90,10 @@ def visible() -> NoteQuerySet:
 
 NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*COLUMNS))
 VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version"))
-OWNED = ("id", "owner_id", "category")  # what access asks of a note
-OWN = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*OWNED))
+# All but its text, which is read again under the lock.
+WITH_FILE = InstanceQuery(
+    lambda: visible().with_file().filter(pk=Parameter("note")).defer("content")
+)
 FEED = Query(lambda: Feed.objects.filter(pk=Parameter("user")).values_list(*MARK))
 
 
@@ -154,17 +156,12 @@ class NoteList(fast.View):
         return preconditions.list_etag(user, mark, *said)
 
 
-class NoteView(fast.View):
-    """A view of one note."""
+class NoteRead(fast.View):
+    """``GET notes/{id}``."""
 
     path = NOTES
     has_number = True
     allow = "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"
-
-
-class NoteRead(NoteView):
-    """``GET notes/{id}``."""
-
     scope = SCOPES["GET"]
 
     async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
@@ -182,18 +179,20 @@ class NoteRead(NoteView):
         return None
 
 
-class NoteCreate(fast.View):
+class NoteCreate(fast.WriteView):
     """``POST notes``."""
 
     method = "POST"
     path = NOTES
     allow = NoteList.allow
     scope = SCOPES["POST"]
-    max_body_bytes = fast.MAX_BODY_BYTES
 
-    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
+    async def read(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> bool | None:
+        return None if asked.query or user.limited_to_category else True
+
+    def write(self, asked: Asked, user: User, found: bool) -> Answer | None:
         given = read_note(asked)
-        if asked.query or user.limited_to_category or given is None or "title" not in given:
+        if given is None or "title" not in given:
             return None
         title, content = given["title"], given.get("content", "")
         try:
@@ -206,36 +205,38 @@ class NoteCreate(fast.View):
         return note_answer(shown(note), asked, status=201, headers=location)
 
 
-class NoteReplace(NoteView):
+class NoteReplace(fast.WriteView):
     """``PUT notes/{id}``."""
 
     method = "PUT"
+    path = NOTES
+    has_number = True
+    allow = NoteRead.allow
     scope = SCOPES["PUT"]
-    max_body_bytes = fast.MAX_BODY_BYTES
     is_partial: ClassVar = False
 
-    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
-        given, if_match = read_note(asked), asked.headers.get("if-match")
-        if asked.query or user.limited_to_category or given is None:
+    async def read(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Note | None:
+        is_named = "if-match" in asked.headers or not user.require_if_match
+        if asked.query or user.limited_to_category or not is_named:
+            return None
+        if "if-none-match" in asked.headers:
+            return None
+        rows = await fetch(WITH_FILE, user=user.pk, note=numbers[0])
+        note = WITH_FILE.make(rows[0]) if rows else None
+        return note if note and access.can(user, "edit", note) else None
+
+    def write(self, asked: Asked, user: User, found: Note) -> Answer | None:
+        given, if_match = read_note(asked), asked.headers.get("if-match", "*")
+        if given is None or ("title" not in given and not self.is_partial):
             return None
         if not self.is_partial:
-            if "title" not in given:
-                return None
             given.setdefault("content", "")
-        if "if-none-match" in asked.headers or (user.require_if_match and if_match is None):
-            return None
-        rows = await fetch(OWN, user=user.pk, note=numbers[0])
-        if not rows:
-            return None
-        note = Note.from_db("default", OWNED, rows[0])
-        if not access.can(user, "edit", note):
-            return None
         expected = None
-        if if_match is not None and if_match.strip() != "*":
+        if if_match.strip() != "*":
             expected = preconditions.named_versions(if_match)
         try:
             note = note_actions.update_note(
-                note=note, changes=given, by=user, now=timezone.now(), expected=expected
+                note=found, changes=given, by=user, now=timezone.now(), expected=expected
             )
         except (OperationalError, InterfaceError) as error:
             return fast.unavailable(error)

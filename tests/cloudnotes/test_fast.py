@@ -277,6 +277,7 @@ def test_requests_count_once_on_either_road(as_alice, alice, notes, settings):
         left.append(int(as_alice.get(url).headers["RateLimit-Remaining"]))
     assert left == list(range(left[0], left[0] - 4, -1))
     settings.LIMITS = {**settings.LIMITS, "api": [("account", 1, 60)]}
+    as_alice.get(NOTES)
     refused = as_alice.post(NOTES, {"title": "too many"}, format="json")
     assert refused.status_code == 429
     assert not Note.objects.filter(title="too many").exists()
