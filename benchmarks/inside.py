@@ -4,6 +4,7 @@ Started by :meth:`benchmarks.contenders.CloudNotes.inside` with the name of a fu
 takes; each prints its answer in JSON.
 """
 
+import io
 import itertools
 import json
 import logging
@@ -17,11 +18,12 @@ from typing import Any
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import connection, transaction
-from django.test import Client
+from django.test import RequestFactory
 
 from accounts.actions import users
 from benchmarks import filling, without_history
 from cloudnotes.queries import Query
+from cloudnotes.wsgi import application
 from notes.actions.notes import create_note
 
 EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
@@ -142,9 +144,14 @@ def _statements(request: str) -> list[tuple[str, Any]]:
     first, *fields = head.split("\r\n")
     method, path, _ = first.split(" ")
     headers = dict(field.split(": ", 1) for field in fields)
+    asked = RequestFactory().generic(method, path, body, "application/json", headers=headers)
+    environ = {**asked.environ, "wsgi.input": io.BytesIO(body.encode())}  # to be read twice
+    del environ["HTTP_COOKIE"]  # there is none, and Django's tests send it all the same
+    answered = []
     with connection.execute_wrapper(note):
-        answer = Client().generic(method, path, body, "application/json", headers=headers)
-    assert answer.status_code < 400, answer.content
+        answer = application(environ, lambda status, fields: answered.append(status))
+        content = b"".join(answer)
+    assert answered[0][0] in "23", content
     return ran
 
 
