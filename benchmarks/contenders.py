@@ -18,7 +18,6 @@ WORKERS = 2
 LONGER_THAN_ANY_RUN = str(24 * 60)  # minutes
 # All of CloudNotes is as in a deploy but for what would disturb a measurement.
 SETTINGS = {
-    "DJANGO_SETTINGS_MODULE": "cloudnotes.settings",
     "ENV_FILE": os.devnull,
     "PYTHONWARNINGS": "",
     "WEB_CONCURRENCY": str(WORKERS),
@@ -32,6 +31,7 @@ SETTINGS = {
 INSIDE = "\n".join(
     ["import django", "django.setup()", "from benchmarks import inside", "inside.main()"]
 )
+SETTINGS_MODULE = {"DJANGO_SETTINGS_MODULE": "cloudnotes.settings"}  # which a deploy does not set
 
 
 class Contender:
@@ -130,7 +130,7 @@ class CloudNotes(Contender):
         output = subprocess.run(
             [sys.executable, "-c", INSIDE, function, *arguments],
             cwd=ROOT,
-            env=self.server.environment,
+            env={**self.server.environment, **SETTINGS_MODULE},
             stdout=subprocess.PIPE,
             check=True,
             timeout=600,

@@ -244,7 +244,6 @@ def service(folder: Path, kind: str) -> Iterator[tuple[Server, Callable[[], None
             RATE_LIMITS="off",
             REQUEST_LOG="off",
             ACCESS_TOKEN_EXPIRE_MINUTES="600",
-            DJANGO_SETTINGS_MODULE="cloudnotes.settings",
         )
 
         def restart() -> None:
@@ -295,7 +294,7 @@ def run(
             subprocess.Popen(
                 [sys.executable, "-c", WRITERS, json.dumps({**load, "number": number})],
                 cwd=ROOT,
-                env=server.environment,
+                env={**server.environment, "DJANGO_SETTINGS_MODULE": "cloudnotes.settings"},
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

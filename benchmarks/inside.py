@@ -4,9 +4,12 @@ Started by :meth:`benchmarks.contenders.CloudNotes.inside` with the name of a fu
 takes; each prints its answer in JSON.
 """
 
+import io
+import itertools
 import json
 import logging
 import os
+import re
 import statistics
 import sys
 import time
@@ -15,10 +18,12 @@ from typing import Any
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import connection, transaction
-from django.test import Client
+from django.test import RequestFactory
 
 from accounts.actions import users
 from benchmarks import filling, without_history
+from cloudnotes.queries import Query
+from cloudnotes.wsgi import application
 from notes.actions.notes import create_note
 
 EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
@@ -84,16 +89,34 @@ def explain(requests: str) -> None:
     """Make requests and print of each the statements that it runs, with their plans.
 
     ``requests`` are HTTP requests by their names, in JSON. A request is made for good; what its
-    statements do when they are explained is rolled back.
+    statements do when they are explained is rolled back. A statement that the service prepares has
+    two plans: the one for these values and the one for any, which is what it runs by.
     """
     logging.disable(logging.INFO)
-    told = {}
+    prepared = _note_prepared()
+    told: dict[str, list[tuple[str, str]]] = {}
     for name, request in json.loads(requests).items():
-        told[name] = [
-            (" ".join(connection.ops.compose_sql(sql, parameters).split()), _plan(sql, parameters))
-            for sql, parameters in _statements(request)
-        ]
+        told[name] = []
+        for sql, parameters in _statements(request):
+            statement = " ".join(connection.ops.compose_sql(sql, parameters).split())
+            told[name].append((statement, _plan(sql, parameters)))
+            if sql in prepared:
+                told[name].append((f"{statement} (prepared)", _plan_for_any(sql, parameters)))
     print(json.dumps(told))
+
+
+def _note_prepared() -> set[str]:
+    """Return a set that from now on gets every statement that is written once and then bound."""
+    prepared = set()
+    bind = Query.bind
+
+    def note(query: Query, values: dict[str, Any]) -> tuple[str, list[Any]]:
+        sql, parameters = bind(query, values)
+        prepared.add(sql)
+        return sql, parameters
+
+    Query.bind = note
+    return prepared
 
 
 def statements(request: str, what: str) -> None:
@@ -121,9 +144,14 @@ def _statements(request: str) -> list[tuple[str, Any]]:
     first, *fields = head.split("\r\n")
     method, path, _ = first.split(" ")
     headers = dict(field.split(": ", 1) for field in fields)
+    asked = RequestFactory().generic(method, path, body, "application/json", headers=headers)
+    environ = {**asked.environ, "wsgi.input": io.BytesIO(body.encode())}  # to be read twice
+    del environ["HTTP_COOKIE"]  # there is none, and Django's tests send it all the same
+    answered = []
     with connection.execute_wrapper(note):
-        answer = Client().generic(method, path, body, "application/json", headers=headers)
-    assert answer.status_code < 400, answer.content
+        answer = application(environ, lambda status, fields: answered.append(status))
+        content = b"".join(answer)
+    assert answered[0][0] in "23", content
     return ran
 
 
@@ -131,6 +159,21 @@ def _plan(sql: str, parameters: Any) -> str:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {sql}", parameters)
         plan = "\n".join(line for (line,) in cursor.fetchall())
+        transaction.set_rollback(True)
+    return plan
+
+
+def _plan_for_any(sql: str, parameters: Any) -> str:
+    """Return the plan that PostgreSQL makes when it does not know the values (a generic plan)."""
+    numbers = itertools.count(1)
+    text = re.sub("%s", lambda _: f"${next(numbers)}", sql)
+    places = f"({', '.join(['%s'] * len(parameters))})" if parameters else ""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        cursor.execute(f"PREPARE explained AS {text}")
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) EXECUTE explained {places}", parameters)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("DEALLOCATE explained")
         transaction.set_rollback(True)
     return plan
 
