@@ -19,7 +19,7 @@ from cloudnotes.worker import Worker
 from cloudnotes.wsgi import application as wsgi_application
 
 if TYPE_CHECKING:
-    from cloudnotes.fast import LoopRoad
+    from cloudnotes.roads import LoopRoad
 
 WORKER_SECONDS = 4.0  # of the 25 that gunicorn gives, requests in flight may take 20
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -92,5 +92,5 @@ application = Entrance(
     websocket=refuse_socket,
     worker=Worker() if settings.RUN_WORKER else None,
     # By name: it knows models, which can be imported only now.
-    fast=import_string("cloudnotes.fast.loop_road")(),
+    fast=import_string("cloudnotes.roads.loop_road")(),
 )

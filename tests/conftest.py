@@ -21,7 +21,7 @@ from rest_framework.test import APIClient
 from accounts import jwt
 from accounts.actions import mails, sessions
 from accounts.models import User
-from cloudnotes import fast
+from cloudnotes import roads
 from cloudnotes.errors import COUNTED
 from tests import environment
 from tests.mailserver import MailServer
@@ -44,7 +44,7 @@ def fast_road(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     Returns the requests that it has answered. ``settings.FAST_ROAD = False`` closes it.
     """
-    road, taken = fast.thread_road(lambda *_: ()), []
+    road, taken = roads.thread_road(lambda *_: ()), []
     plain = ClientHandler.get_response
 
     def get_response(handler: ClientHandler, request: WSGIRequest) -> HttpResponseBase:

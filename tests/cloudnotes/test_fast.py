@@ -8,7 +8,7 @@ import time
 
 import pytest
 import requests
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from accounts import jwt
 from accounts.models import Session
-from cloudnotes import fast
+from cloudnotes import fast, roads
 from cloudnotes.queries import Parameter, Query
 from notes.models import Note
 from tests.conftest import PASSWORD, client_of, make_user
@@ -313,7 +313,7 @@ def test_a_write_that_the_database_refuses_is_not_tried_again(
 
     def fail(**_):
         tried.append(1)
-        raise fast.OperationalError("the connection was lost at the commit")
+        raise OperationalError("the connection was lost at the commit")
 
     monkeypatch.setattr("notes.actions.notes.create_note", fail)
     fast_road.clear()
@@ -348,10 +348,10 @@ def test_the_plain_road_tries_again_where_there_is_time(
     as_alice, notes, monkeypatch, patience, status
 ):
     def fail(*_):
-        raise fast.OperationalError("the database has gone")
+        raise OperationalError("the database has gone")
 
     monkeypatch.setattr("accounts.authentication.recognize", fail)
-    monkeypatch.setattr(fast, "RETRY_SECONDS", patience)
+    monkeypatch.setattr(roads, "RETRY_SECONDS", patience)
     assert as_alice.get(NOTES).status_code == status
 
 
@@ -536,7 +536,7 @@ class TestLive:
             connected.sendall("\r\n".join([*head, "", ""]).encode() + body[:5])
             time.sleep(0.1)
             assert asked.post(f"{server.api}/auth/logout").status_code == 204
-            time.sleep(fast.ADMITTED_SECONDS)
+            time.sleep(roads.ADMITTED_SECONDS)
             connected.sendall(body[5:])
             assert connected.recv(1000).startswith(b"HTTP/1.1 401 ")
 
