@@ -7,7 +7,6 @@ this bridge's throughput. Realtime brings the first consumer; until then every s
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -17,9 +16,6 @@ from cloudnotes.bodies import Receive
 from cloudnotes.bridge import Bridge, Scope, Send
 from cloudnotes.worker import Worker
 from cloudnotes.wsgi import application as wsgi_application
-
-if TYPE_CHECKING:
-    from cloudnotes.roads import LoopRoad
 
 WORKER_SECONDS = 4.0  # of the 25 that gunicorn gives, requests in flight may take 20
 ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -48,16 +44,14 @@ class Entrance:
         http: Bridge,
         websocket: ASGIApplication,
         worker: Worker | None = None,
-        fast: "LoopRoad | None" = None,
     ) -> None:
-        self.http, self.websocket, self.worker, self.fast = http, websocket, worker, fast
+        self.http, self.websocket, self.worker = http, websocket, worker
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/health/live":
             await live(send)
         elif scope["type"] == "http":
-            if self.fast is None or not await self.fast(scope, send):
-                await self.http(scope, receive, send)
+            await self.http(scope, receive, send)
         elif scope["type"] == "websocket":
             await self.websocket(scope, receive, send)
         else:
@@ -70,8 +64,6 @@ class Entrance:
                 self.worker.start()
             if message["type"] == "lifespan.shutdown":
                 self.http.close()
-                if self.fast:
-                    self.fast.close()
                 if self.worker:
                     await asyncio.to_thread(self.worker.stop, WORKER_SECONDS)
             await send({"type": f"{message['type']}.complete"})
@@ -88,9 +80,9 @@ application = Entrance(
         threads=settings.WEB_THREADS,
         max_body_bytes=settings.MAX_BODY_BYTES,
         trusted_proxy=settings.TRUSTED_PROXY,
+        # By name: it knows models, which can be imported only now.
+        fast=import_string("cloudnotes.roads.loop_road")(),
     ),
     websocket=refuse_socket,
     worker=Worker() if settings.RUN_WORKER else None,
-    # By name: it knows models, which can be imported only now.
-    fast=import_string("cloudnotes.roads.loop_road")(),
 )

@@ -15,11 +15,9 @@ from django.db import connection
 from psycopg.types.numeric import Int8Dumper
 from psycopg.waiting import READY_R, READY_W, WAIT_W
 
-from cloudnotes.queries import Query, Row
+from cloudnotes.queries import Bound, Row
 
-# A request waits twice for each at most, and is to be answered within ten seconds.
 WAIT_SECONDS = 2.0
-STATEMENT_SECONDS = 3.0
 # PostgreSQL plans a prepared statement anew each time when it hopes to save by that; planning
 # costs more than these statements do.
 OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_generic_plan"
@@ -36,11 +34,11 @@ class Connections:
         self.idle: list[_Connection] = []
         self.waiting: deque[asyncio.Future[_Connection | None]] = deque()
 
-    async def fetch(self, query: Query, **values: Any) -> list[Row]:
+    async def fetch(self, query: Bound, **values: Any) -> list[Row]:
         """Return the rows of a query. Raises psycopg.Error."""
         sql, parameters = query.bind(values)
         used = await self._take()
-        alarm = asyncio.get_running_loop().call_later(STATEMENT_SECONDS, used.give_up)
+        alarm = asyncio.get_running_loop().call_later(query.patience, used.give_up)
         try:
             await used.statement.execute(sql, parameters)
             rows: list[Row] = await used.statement.fetchall()

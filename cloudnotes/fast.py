@@ -13,10 +13,10 @@ same answers.
 
 There are two ways to travel it, and a view does not know which:
 
-- ``cloudnotes.roads.LoopRoad``, on the event loop, on PostgreSQL: reads, and what a write reads
-  first. No thread is needed, which cost more than the rest of a read.
-- ``cloudnotes.roads.ThreadRoad``, in a thread: writes, and on SQLite all. A write calls the same
-  action as on the plain road, and Django's connection stays with its thread in between.
+- ``cloudnotes.roads.LoopRoad``, on the event loop, on PostgreSQL. No thread is needed, which cost
+  more than the rest of a request.
+- ``cloudnotes.roads.ThreadRoad``, in a thread, on SQLite. Django's connection stays with its thread
+  in between. Tests of views take this one on both databases.
 
 What a request may do is decided where it always is: queries begin with ``visible_to``, the token's
 scopes are asked for, and a session that was revoked is refused by the very next request.
@@ -30,8 +30,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import orjson
+import psycopg
 from django.conf import settings
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http.request import split_domain_port, validate_host
 
 from accounts import authentication, permissions
@@ -43,6 +44,14 @@ from cloudnotes.queries import Fetch
 Fields = list[tuple[str, str]]
 # Where a request has one of these, the plain road knows what to do.
 RARE = ("cookie", "expect", "idempotency-key", "prefer", "transfer-encoding", "upgrade")
+# After these nobody knows whether a write was made.
+UNKNOWN = (
+    OperationalError,
+    InterfaceError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    OSError,
+)
 MAX_HOST_LENGTH = 255
 MAX_BODY_BYTES = MEMORY_BYTES  # a larger one lies on disk
 JSON = re.compile(r"application/json(; ?charset=utf-8)?", re.IGNORECASE)
@@ -103,42 +112,10 @@ class View:
         """Return the answer, or None, with nothing changed, for the plain road to give it.
 
         Exceptions of the database, and refusals by an action, are for the plain road too, which
-        asks again. So a view that writes answers :func:`unavailable` where it cannot know whether
-        it has written, and asks nothing after that.
+        asks again. So a view that writes answers :func:`unavailable` to ``UNKNOWN``, which leaves
+        open whether it has written, and asks nothing after that.
         """
         raise NotImplementedError
-
-
-class WriteView(View):
-    """A view that writes: what it reads before may run on an event loop, the rest in a thread.
-
-    ``max_body_bytes`` is at most :data:`MAX_BODY_BYTES`.
-    """
-
-    max_body_bytes = MAX_BODY_BYTES
-
-    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
-        found = await self.read(asked, user, fetch, *numbers)
-        return None if found is None else self.write(asked, user, found)
-
-    async def read(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Any:
-        """Return what is to be written to, None for the plain road; the body is not there yet."""
-        raise NotImplementedError
-
-    def write(self, asked: Asked, user: User, found: Any) -> Answer | None:
-        """Carry out the write to what :meth:`read` has found."""
-        raise NotImplementedError
-
-
-@dataclass(slots=True)
-class Admitted:
-    """A write that has come as far as an event loop takes it; ``at`` is when, by perf_counter."""
-
-    user: User
-    found: Any
-    root: str
-    counted: errors.RateLimit | None
-    at: float
 
 
 class Road:
@@ -174,7 +151,7 @@ class Road:
         user, scopes = known
         if scopes is not None and not permissions.grants(scopes, view.scope):
             return None
-        if settings.RATE_LIMITS and not asked.counted:
+        if settings.RATE_LIMITS:
             is_allowed, status = await _count(user)
             if not is_allowed:
                 return None
@@ -184,7 +161,9 @@ class Road:
 
 def unavailable(error: Exception | None = None) -> Answer:
     """Return the problem of a database that cannot be used: 503."""
-    told = errors.describe(error or OperationalError("no answer in time"))
+    if not isinstance(error, OperationalError | InterfaceError):
+        error = OperationalError(str(error or "no answer in time"))
+    told = errors.describe(error)
     more = {"Retry-After": str(errors.RETRY_SECONDS)}
     return Answer(render(told), 503, more, errors.CONTENT_TYPE)
 

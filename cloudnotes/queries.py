@@ -18,10 +18,48 @@ Row = Sequence[Any]
 M = TypeVar("M", bound=Model)
 
 
+class Bound(Protocol):
+    """What can be sent to a database once its values are known.
+
+    ``patience`` is for how many seconds an event loop waits for the answer: a request asks twice or
+    three times and is to be answered within ten.
+    """
+
+    patience: float
+
+    def bind(self, values: dict[str, Any]) -> tuple[str, Any]:
+        """Return the statement and its parameters."""
+        ...
+
+    def fetch(self, **values: Any) -> list[Row]:
+        """Return the rows, asked by this thread's connection."""
+        ...
+
+
 class Fetch(Protocol):
     """Returns the rows of a query over whatever connection the caller has."""
 
-    def __call__(self, query: "Query", **values: Any) -> Awaitable[list[Row]]: ...
+    def __call__(self, query: Bound, **values: Any) -> Awaitable[list[Row]]: ...
+
+
+class Statement:
+    """A statement of our own for PostgreSQL, with ``%(names)s`` for its values."""
+
+    patience = 6.0  # longer than it waits for a lock
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+
+    def bind(self, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the statement and its parameters."""
+        return self.sql, values
+
+    def fetch(self, **values: Any) -> list[Row]:
+        """Return the rows, asked by this thread's connection."""
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, values)
+            rows: list[Row] = cursor.fetchall()
+        return rows
 
 
 class _Name(str):
@@ -45,6 +83,8 @@ class Query:
 
     ``make`` returns it. It is called once, so it must not depend on a request or on the time.
     """
+
+    patience = 3.0
 
     def __init__(self, make: Callable[[], "QuerySet[Any, Any]"]) -> None:
         self._make = make

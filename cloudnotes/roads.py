@@ -4,8 +4,8 @@ import functools
 import http
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import IO, Any
 
 import psycopg
 from django.conf import settings
@@ -13,103 +13,89 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 from django.utils.module_loading import import_string
 
-from cloudnotes import errors, request_id
+from cloudnotes import bridge, errors, request_id
+from cloudnotes.bridge import Scope
 from cloudnotes.connections import Connections
 from cloudnotes.fast import (
-    Admitted,
     Answer,
     Asked,
     Fields,
     Road,
     View,
-    WriteView,
     all_headers,
     render,
     unavailable,
 )
-from cloudnotes.queries import Query, Row
+from cloudnotes.queries import Bound, Row, Statement
 
-Message = dict[str, Any]
 # Where the database fails sooner, the plain road may try in what is left of ten seconds.
 RETRY_SECONDS = 2.0
-# What the event loop knows of a write, and for how long: a revoked session ends within a second.
-ADMITTED = "cloudnotes.admitted"
-ADMITTED_SECONDS = 0.5
-
 logger = logging.getLogger(__name__)
 
 
 class LoopRoad:
-    """The road on an event loop: all of it for views that read, the first part of a write."""
+    """The road on an event loop; see ``cloudnotes.bridge.Bridge``, which asks it first.
 
-    def __init__(self, road: Road, connections: Connections) -> None:
-        self.road, self.connections = road, connections
+    Writes have connections of their own: they may wait for a lock, and reads never do.
+    """
 
-    async def __call__(self, scope: Message, send: Callable[[Message], Awaitable[None]]) -> bool:
-        """Answer an HTTP scope and return True, or return False for a thread to take it."""
+    def __init__(self, road: Road, *, reads: Connections, writes: Connections) -> None:
+        self.road, self.reads, self.writes = road, reads, writes
+
+    async def __call__(self, scope: Scope, body: IO[bytes], size: int) -> bridge.Answer | None:
+        """Return the answer to an HTTP scope, None to leave it, with its body, to a thread."""
         found = self.road.find(scope["method"], scope["raw_path"].decode("latin-1"))
         if found is None or scope.get("root_path"):
-            return False
+            return None
         started = time.perf_counter()
         view, numbers = found
         fields = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        length = fields.get("content-length", "0")
-        if len(fields) < len(scope["headers"]) or int(length) > view.max_body_bytes:
-            return False
-        query = scope["query_string"].decode("latin-1")
-        asked = Asked(scope["method"], scope["path"], query, fields, scope["scheme"])
-        name = scope[request_id.HEADER] = request_id.choose(fields.get("x-request-id"))
-        request_id.current.set(name)
-        if isinstance(view, WriteView):
-            scope.update(await self._admit(asked, view, numbers))
-            return False
+        if len(fields) < len(scope["headers"]) or size > view.max_body_bytes:
+            return None
+        asked = Asked(
+            scope["method"],
+            scope["path"],
+            scope["query_string"].decode("latin-1"),
+            fields,
+            scope["scheme"],
+            body.read(),
+        )
+        body.seek(0)
         answer = await self._answer(asked, view, numbers)
         if answer is None:
             scope[errors.COUNTED] = asked.counted
-            return False
+            return None
+        body.close()
         raw = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
             for name, value in all_headers(asked, answer, view)
         ]
-        await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-        await send({"type": "http.response.body", "body": answer.body})
         request_id.log(asked.method, asked.path, answer.status, started)
-        return True
-
-    async def _admit(
-        self, asked: Asked, view: WriteView, numbers: tuple[int, ...]
-    ) -> dict[str, Any]:
-        """Return what the thread that carries out a write is to know."""
-        fetch = self.connections.fetch
-        try:
-            user = await self.road.admit(asked, view, fetch)
-            found = None if user is None else await view.read(asked, user, fetch, *numbers)
-        except (psycopg.Error, OSError):
-            user = found = None
-        except Exception:
-            logger.exception("The fast road failed on %s %s", asked.method, asked.path)
-            user = found = None
-        if user is None or found is None:
-            return {errors.COUNTED: asked.counted}
-        now = time.perf_counter()
-        return {ADMITTED: Admitted(user, found, asked.root, asked.counted, now)}
+        return bridge.Answer(answer.status, raw, answer.body)
 
     async def _answer(self, asked: Asked, view: View, numbers: tuple[int, ...]) -> Answer | None:
         started = time.perf_counter()
         try:
-            return await self.road.take(asked, view, numbers, self.connections.fetch)
-        except (psycopg.Error, OSError):
+            return await self.road.take(asked, view, numbers, self._fetch)
+        except errors.DomainError:
+            return None
+        except (psycopg.Error, OSError) as error:
             # A connection that broke, or the database has gone.
-            return None if time.perf_counter() - started < RETRY_SECONDS else unavailable()
+            return None if time.perf_counter() - started < RETRY_SECONDS else unavailable(error)
         except Exception:
             logger.exception("The fast road failed on %s %s", asked.method, asked.path)
-            return None
+            return failed(view)
+
+    async def _fetch(self, query: Bound, **values: Any) -> list[Row]:
+        connections = self.writes if isinstance(query, Statement) else self.reads
+        return await connections.fetch(query, **values)
 
     def close(self) -> None:
         """Close the connections that are idle."""
-        self.connections.close()
+        self.reads.close()
+        self.writes.close()
 
 
 class ThreadRoad:
@@ -142,7 +128,7 @@ class ThreadRoad:
         asked = _read(environ, length)
         token = request_id.current.set(request_id.choose(asked.headers.get("x-request-id")))
         try:
-            answer = self._answer(asked, view, numbers, environ.get(ADMITTED))
+            answer = self._answer(asked, view, numbers)
             if answer is None:
                 environ[errors.COUNTED] = asked.counted
                 return None
@@ -151,15 +137,9 @@ class ThreadRoad:
         finally:
             request_id.current.reset(token)
 
-    def _answer(
-        self, asked: Asked, view: View, numbers: tuple[int, ...], admitted: Admitted | None
-    ) -> Answer | None:
+    def _answer(self, asked: Asked, view: View, numbers: tuple[int, ...]) -> Answer | None:
         started = time.perf_counter()
         try:
-            if admitted and isinstance(view, WriteView):
-                asked.root, asked.counted = admitted.root, admitted.counted
-                if started - admitted.at < ADMITTED_SECONDS:
-                    return view.write(asked, admitted.user, admitted.found)
             return drive(self.road.take(asked, view, numbers, _fetch))
         except (OperationalError, InterfaceError) as error:
             return None if time.perf_counter() - started < RETRY_SECONDS else unavailable(error)
@@ -167,10 +147,15 @@ class ThreadRoad:
             return None
         except Exception:
             logger.exception("The fast road failed on %s %s", asked.method, asked.path)
-            if not view.max_body_bytes:
-                return None
-            told = errors.problem(500, *errors.INTERNAL_ERROR)
-            return Answer(render(told), 500, {}, errors.CONTENT_TYPE)
+            return failed(view)
+
+
+def failed(view: View) -> Answer | None:
+    """Return what comes of a bug of ours: 500 for a write, which nobody may try again."""
+    if not view.max_body_bytes:
+        return None
+    told = errors.problem(500, *errors.INTERNAL_ERROR)
+    return Answer(render(told), 500, {}, errors.CONTENT_TYPE)
 
 
 def drive(coroutine: Coroutine[Any, Any, Answer | None]) -> Answer | None:
@@ -183,7 +168,7 @@ def drive(coroutine: Coroutine[Any, Any, Answer | None]) -> Answer | None:
     raise RuntimeError("In a thread nothing may wait on an event loop.")
 
 
-async def _fetch(query: Query, **values: Any) -> list[Row]:
+async def _fetch(query: Bound, **values: Any) -> list[Row]:
     return query.fetch(**values)
 
 
@@ -223,4 +208,5 @@ def loop_road() -> LoopRoad | None:
     """Return the road of this process's event loop, None where the database needs threads."""
     if connection.vendor != "postgresql":
         return None
-    return LoopRoad(_road(), Connections(settings.WEB_THREADS))
+    reads, writes = (Connections(settings.WEB_THREADS) for _ in range(2))
+    return LoopRoad(_road(), reads=reads, writes=writes)

@@ -79,7 +79,7 @@ WORKER_JOBS = {
 
 # Processes. One worker process has WEB_THREADS threads for requests whose body has arrived and as
 # many for bodies that are still arriving; the database pool is exactly as large. On PostgreSQL the
-# event loop opens WEB_THREADS connections more for what takes the fast road.
+# event loop opens up to twice WEB_THREADS connections more for what takes the fast road.
 
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=2)
 WEB_THREADS = env.int("WEB_THREADS", default=4)

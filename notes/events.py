@@ -35,13 +35,21 @@ def record(kind: Kind, *, note: Note, by: User | None) -> None:
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("An event belongs into the transaction of the change it records.")
-    for user_id in access.audience(note):
-        Change.objects.move_up(user_id, note.pk)
-    about = {
+    Change.objects.move_up(note.pk, audience=access.audience(note))
+    about = _describe(kind, note, by)
+    transaction.on_commit(lambda: logger.info(kind, extra=about))
+
+
+def tell(kind: Kind, *, note: Note, by: User) -> None:
+    """Tell of an event that a statement of ``notes.actions.at_once`` has recorded and committed."""
+    logger.info(kind, extra=_describe(kind, note, by))
+
+
+def _describe(kind: Kind, note: Note, by: User | None) -> dict[str, object]:
+    return {
         "event": kind,
         "note": note.pk,
         "owner": note.owner_id,
         "version": note.version,
         "by": by.pk if by else None,
     }
-    transaction.on_commit(lambda: logger.info(kind, extra=about))

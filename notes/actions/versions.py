@@ -113,25 +113,49 @@ def write(
     the write goes on with what its author has just begun (see :func:`_goes_on`). A write that
     changes nothing leaves the version alone. Raises :class:`ContentTooLong`.
     """
-    changed = [name for name, value in changes.items() if getattr(note, name) != value]
+    changed, keeps, now = plan(note, changes, by=by, cause=cause, now=now)
     if not changed:
         _give_locked(note, by)
         return False
-    if len(changes.get("content", "").encode()) > MAX_CONTENT_BYTES:
-        raise ContentTooLong
-    now = max(now, note.updated_at)  # the clock of another host may be ahead
-    credential = by.credential if by else ""
-    if not _goes_on(note, changes, changed, by=by, cause=cause, now=now):
+    if keeps:
         Revision.of(note, replaced_at=now).save(force_insert=True)
-        note.state_since = now
-    for name in changed:
-        setattr(note, name, changes[name])
-    note.state_version = note.version + 1
-    note.state_by, note.state_cause, note.state_credential = by, cause, credential
-    note.state_given = False
+    step(note, changes, keeps=keeps, by=by, cause=cause, now=now)
     state = ("version", "since", "by", "cause", "credential", "given")
     touch(note, fields=[*changed, *(f"state_{name}" for name in state)], now=now)
     return True
+
+
+def plan(
+    note: Note, changes: dict[str, Any], *, by: User | None, cause: Note.Cause, now: dt.datetime
+) -> tuple[list[str], bool, dt.datetime]:
+    """Return which fields a write changes, whether it keeps what it replaces, and when it is.
+
+    Raises :class:`ContentTooLong`.
+    """
+    changed = [name for name, value in changes.items() if getattr(note, name) != value]
+    if len(changes.get("content", "").encode()) > MAX_CONTENT_BYTES:
+        raise ContentTooLong
+    now = max(now, note.updated_at)  # the clock of another host may be ahead
+    return changed, not _goes_on(note, changes, changed, by=by, cause=cause, now=now), now
+
+
+def step(
+    note: Note,
+    changes: dict[str, Any],
+    *,
+    keeps: bool,
+    by: User | None,
+    cause: Note.Cause,
+    now: dt.datetime,
+) -> None:
+    """Give a note, in memory, the state that a write makes of it; the version comes after that."""
+    for name, value in changes.items():
+        setattr(note, name, value)
+    if keeps:
+        note.state_since = now
+    note.state_version = note.version + 1
+    note.state_by, note.state_cause = by, cause
+    note.state_credential, note.state_given = by.credential if by else "", False
 
 
 def touch(note: Note, *, fields: Sequence[str] = (), now: dt.datetime) -> None:

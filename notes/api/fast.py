@@ -10,7 +10,7 @@ import re
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
-from django.db import InterfaceError, OperationalError
+from django.db import connection
 from django.db.models import Case, Q, Subquery, When
 from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
@@ -22,8 +22,8 @@ from cloudnotes.expressions import OctetLength
 from cloudnotes.fast import Answer, Asked
 from cloudnotes.queries import Fetch, InstanceQuery, Parameter, Query
 from notes import access
+from notes.actions import at_once, versions
 from notes.actions import notes as note_actions
-from notes.actions import versions
 from notes.api import preconditions
 from notes.api.permissions import SCOPES
 from notes.api.representation import NoteSerializer
@@ -33,6 +33,7 @@ from notes.models.notes import MAX_CONTENT_BYTES, MAX_TITLE_LENGTH, NoteQuerySet
 
 NOTES = "/api/v1/notes"
 PAGE = 20
+TRIES = 3  # with a note that others write to at the same time
 PAGE_QUERY = re.compile(r"(?:limit=([1-9]|1\d|20))?(?:(?:^|(?<=.)&)cursor=([\w:.-]+))?", re.ASCII)
 # Whoever asks, with all of their notes: a token that is limited to a category takes the plain road.
 READER: Any = SimpleNamespace(pk=Parameter("user"), limited_to_category="")
@@ -90,9 +91,12 @@ def visible() -> NoteQuerySet:
 
 NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*COLUMNS))
 VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version"))
-# All but its text, which is read again under the lock.
 WITH_FILE = InstanceQuery(
-    lambda: visible().with_file().filter(pk=Parameter("note")).defer("content")
+    lambda: (
+        visible()
+        .with_file()
+        .filter(LessThanOrEqual(OctetLength("content"), SMALL_BYTES), pk=Parameter("note"))
+    )
 )
 FEED = Query(lambda: Feed.objects.filter(pk=Parameter("user")).values_list(*MARK))
 
@@ -179,33 +183,34 @@ class NoteRead(fast.View):
         return None
 
 
-class NoteCreate(fast.WriteView):
+class NoteCreate(fast.View):
     """``POST notes``."""
 
     method = "POST"
     path = NOTES
     allow = NoteList.allow
     scope = SCOPES["POST"]
+    max_body_bytes = fast.MAX_BODY_BYTES
 
-    async def read(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> bool | None:
-        return None if asked.query or user.limited_to_category else True
-
-    def write(self, asked: Asked, user: User, found: bool) -> Answer | None:
+    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
         given = read_note(asked)
-        if given is None or "title" not in given:
+        if asked.query or user.limited_to_category or given is None or "title" not in given:
             return None
-        title, content = given["title"], given.get("content", "")
+        title, content, now = given["title"], given.get("content", ""), timezone.now()
         try:
-            note = note_actions.create_note(
-                title=title, content=content, by=user, now=timezone.now()
-            )
-        except (OperationalError, InterfaceError) as error:
+            if connection.vendor == "postgresql":
+                note = await at_once.create_note(
+                    title=title, content=content, by=user, now=now, fetch=fetch
+                )
+            else:
+                note = note_actions.create_note(title=title, content=content, by=user, now=now)
+        except fast.UNKNOWN as error:
             return fast.unavailable(error)
         location = {"Location": f"{asked.root}{NOTES}/{note.pk}"}
         return note_answer(shown(note), asked, status=201, headers=location)
 
 
-class NoteReplace(fast.WriteView):
+class NoteReplace(fast.View):
     """``PUT notes/{id}``."""
 
     method = "PUT"
@@ -213,34 +218,40 @@ class NoteReplace(fast.WriteView):
     has_number = True
     allow = NoteRead.allow
     scope = SCOPES["PUT"]
+    max_body_bytes = fast.MAX_BODY_BYTES
     is_partial: ClassVar = False
 
-    async def read(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Note | None:
-        is_named = "if-match" in asked.headers or not user.require_if_match
-        if asked.query or user.limited_to_category or not is_named:
+    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
+        given, if_match = read_note(asked), asked.headers.get("if-match")
+        if asked.query or user.limited_to_category or given is None:
             return None
-        if "if-none-match" in asked.headers:
-            return None
-        rows = await fetch(WITH_FILE, user=user.pk, note=numbers[0])
-        note = WITH_FILE.make(rows[0]) if rows else None
-        return note if note and access.can(user, "edit", note) else None
-
-    def write(self, asked: Asked, user: User, found: Note) -> Answer | None:
-        given, if_match = read_note(asked), asked.headers.get("if-match", "*")
-        if given is None or ("title" not in given and not self.is_partial):
+        if "title" not in given and not self.is_partial:
             return None
         if not self.is_partial:
             given.setdefault("content", "")
+        if "if-none-match" in asked.headers or (user.require_if_match and if_match is None):
+            return None
         expected = None
-        if if_match.strip() != "*":
+        if if_match is not None and if_match.strip() != "*":
             expected = preconditions.named_versions(if_match)
-        try:
-            note = note_actions.update_note(
-                note=found, changes=given, by=user, now=timezone.now(), expected=expected
-            )
-        except (OperationalError, InterfaceError) as error:
-            return fast.unavailable(error)
-        return note_answer(shown(note), asked)
+        for _ in range(TRIES):
+            rows = await fetch(WITH_FILE, user=user.pk, note=numbers[0])
+            note: Note | None = WITH_FILE.make(rows[0]) if rows else None
+            if note is None or not access.can(user, "edit", note):
+                return None
+            if all(getattr(note, name) == value for name, value in given.items()):
+                return None  # nothing to write, and perhaps something to mark
+            write: Any = {"note": note, "changes": given, "by": user, "expected": expected}
+            try:
+                if connection.vendor == "postgresql":
+                    note = await at_once.update_note(**write, now=timezone.now(), fetch=fetch)
+                else:
+                    note = note_actions.update_note(**write, now=timezone.now())
+            except fast.UNKNOWN as error:
+                return fast.unavailable(error)
+            if note:
+                return note_answer(shown(note), asked)
+        return None
 
 
 class NoteChange(NoteReplace):

@@ -1,7 +1,8 @@
 """The change feed: what changed for whom, in the order of the commits."""
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection, models
@@ -10,6 +11,7 @@ from django.utils import timezone
 from django.utils.crypto import get_random_string
 
 from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.queries import Statement
 from notes.models.notes import Note
 
 if TYPE_CHECKING:
@@ -33,11 +35,22 @@ ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
 """
 
 
-ADVANCE_AND_MOVE_UP = f"""
-WITH advanced AS ({ADVANCE})
-INSERT INTO notes_change (user_id, note_id, seq) SELECT %s, %s, seq FROM advanced
+# The end of a statement that has `changed`, with the note's id, among its parts.
+ADVANCE_AND_MOVE_UP = """
+advanced AS (
+    INSERT INTO notes_feed (user_id, seq, advanced_at)
+    SELECT reader, 1, %(now)s
+    FROM changed, unnest(%(audience)s::bigint[]) AS reader ORDER BY reader
+    ON CONFLICT (user_id) DO UPDATE
+    SET seq = notes_feed.seq + 1, advanced_at = excluded.advanced_at
+    RETURNING user_id, seq
+)
+INSERT INTO notes_change (user_id, note_id, seq)
+SELECT advanced.user_id, changed.id, advanced.seq FROM changed, advanced
 ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
-"""  # noqa: S608 - of constants
+RETURNING note_id
+"""
+RECORD = Statement(f"WITH changed AS (SELECT %(note)s::bigint AS id), {ADVANCE_AND_MOVE_UP}")
 
 # A number of a feed with its time.
 MARK = ("seq", "advanced_at")
@@ -97,15 +110,20 @@ class Feed(models.Model):
 class ChangeManager(models.Manager["Change"]):
     """The places of notes in feeds."""
 
-    def move_up(self, user_id: int, note_id: int) -> None:
-        """Put a note at the end of a user's feed; to be called inside the writing transaction."""
+    def move_up(self, note_id: int, *, audience: Sequence[int]) -> None:
+        """Put a note at the end of some users' feeds; to be called in the writing transaction.
+
+        The users are in the order of their ids, so that two writers never wait for each other.
+        """
+        if connection.vendor == "postgresql":
+            RECORD.fetch(note=note_id, audience=[*audience], now=timezone.now())
+            return
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
         with connection.cursor() as cursor:
-            if connection.vendor == "postgresql":
-                cursor.execute(ADVANCE_AND_MOVE_UP, [user_id, _now(), user_id, note_id])
-                return
-            cursor.execute(ADVANCE, [user_id, _now()])
-            (seq,) = cursor.fetchone()
-            cursor.execute(MOVE_UP, [user_id, note_id, seq])
+            for user_id in audience:
+                cursor.execute(ADVANCE, [user_id, now])
+                (seq,) = cursor.fetchone()
+                cursor.execute(MOVE_UP, [user_id, note_id, seq])
 
 
 class Change(models.Model):
@@ -150,10 +168,6 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"change {self.seq} of user {self.user_id}"
-
-
-def _now() -> Any:
-    return connection.ops.adapt_datetimefield_value(timezone.now())
 
 
 def new_generation() -> str:

@@ -7,7 +7,7 @@ from django.db import connection
 from accounts.models import User
 from cloudnotes import connections
 from cloudnotes.connections import Connections
-from cloudnotes.queries import Parameter, Query
+from cloudnotes.queries import Parameter, Query, Statement
 
 pytestmark = [
     pytest.mark.skipif("sqlite" in connection.vendor, reason="the PostgreSQL leg: make test-all"),
@@ -16,11 +16,9 @@ pytestmark = [
 ONE = Query(lambda: User.objects.filter(pk__gt=Parameter("pk")).values_list("pk"))
 
 
-class Sleep:
-    """A statement that takes its time."""
-
-    def bind(self, values):
-        return "SELECT pg_sleep(%s)", [values["seconds"]]
+SLEEP = Statement("SELECT pg_sleep(%(seconds)s)")
+WRONG = Statement("SELECT 1 / 0")
+KILL = Statement("SELECT pg_terminate_backend(%(pid)s::int)")
 
 
 def test_statements_are_prepared_once_whatever_the_size_of_a_number():
@@ -73,7 +71,7 @@ def test_a_wait_that_is_cancelled_takes_nobodys_turn():
         busy, cancelled, last = (
             asyncio.ensure_future(each)
             for each in (
-                pool.fetch(Sleep(), seconds=0.2),
+                pool.fetch(SLEEP, seconds=0.2),
                 pool.fetch(ONE, pk=1),
                 pool.fetch(ONE, pk=2),
             )
@@ -93,7 +91,7 @@ def test_a_wait_ends(monkeypatch):
 
     async def main():
         pool = Connections(1)
-        busy = asyncio.ensure_future(pool.fetch(Sleep(), seconds=0.3))
+        busy = asyncio.ensure_future(pool.fetch(SLEEP, seconds=0.3))
         await asyncio.sleep(0.05)
         with pytest.raises(psycopg.OperationalError):
             await pool.fetch(ONE, pk=1)
@@ -106,15 +104,11 @@ def test_a_wait_ends(monkeypatch):
 
 
 def test_a_statement_that_fails_costs_its_connection_alone():
-    class Wrong:
-        def bind(self, values):
-            return "SELECT 1 / 0", []
-
     async def main():
         pool = Connections(1)
         for _ in range(3):
             with pytest.raises(psycopg.Error):
-                await pool.fetch(Wrong())
+                await pool.fetch(WRONG)
             assert await pool.fetch(ONE, pk=1) == []
         pool.close()
 
@@ -124,9 +118,9 @@ def test_a_statement_that_fails_costs_its_connection_alone():
 def test_a_connection_that_ends_while_idle_is_noticed_before_it_is_used():
     async def main():
         pool = Connections(2)
-        await asyncio.gather(*(pool.fetch(Sleep(), seconds=0.05) for _ in range(2)))
+        await asyncio.gather(*(pool.fetch(SLEEP, seconds=0.05) for _ in range(2)))
         first = pool.idle[0].info.backend_pid
-        await pool.fetch(Kill(), pid=first)
+        await pool.fetch(KILL, pid=first)
         for _ in range(100):
             if len(pool.idle) == 1:
                 break
@@ -134,10 +128,6 @@ def test_a_connection_that_ends_while_idle_is_noticed_before_it_is_used():
         assert (len(pool.idle), pool.free) == (1, 1)
         assert await asyncio.gather(*(pool.fetch(ONE, pk=1) for _ in range(4))) == [[]] * 4
         pool.close()
-
-    class Kill:
-        def bind(self, values):
-            return "SELECT pg_terminate_backend(%s::int)", [values["pid"]]
 
     asyncio.run(main())
 

@@ -1,0 +1,131 @@
+"""Writes that are a single statement: the same road, taken in one step.
+
+What ``notes.actions.notes`` does in a transaction of some statements (lock, keep what is replaced,
+write, record) PostgreSQL can do in one that is a transaction by itself. Nobody has to wait on a
+connection in between, and the feed is locked no longer than the commit takes. Everything that is to
+be decided is decided before, from the note as it was read, by what decides it for the others; the
+statement holds only if the note is still as it was read, and does nothing otherwise.
+
+``fetch`` sends a statement over whatever connection the caller has. Its exceptions leave open
+whether the write was made.
+"""
+
+import datetime as dt
+from typing import Any
+
+from accounts.models import User
+from cloudnotes.queries import Fetch, Statement
+from notes import access, events
+from notes.actions import versions
+from notes.actions.versions import Expected
+from notes.models import Note
+from notes.models.changes import ADVANCE_AND_MOVE_UP
+
+CREATE = Statement(
+    f"""
+WITH changed AS (
+    INSERT INTO notes_note (
+        owner_id, title, content, category, version, created_at, updated_at, state_version,
+        state_since, state_by_id, state_cause, state_credential, state_given
+    ) VALUES (
+        %(by)s, %(title)s, %(content)s, %(category)s, 1, %(now)s, %(now)s, 1,
+        %(now)s, %(by)s, %(cause)s, %(credential)s, FALSE
+    ) RETURNING id
+),
+{ADVANCE_AND_MOVE_UP}"""  # noqa: S608 - of constants
+)
+UPDATE = Statement(
+    f"""
+WITH replaced AS (
+    SELECT * FROM notes_note
+    WHERE id = %(note)s AND version = %(version)s AND state_given = %(given)s
+    AND trashed_at IS NULL FOR UPDATE
+),
+kept AS (
+    INSERT INTO notes_revision (
+        note_id, first_version, version, title, content, category, trashed_at,
+        since, replaced_at, by_id, cause, credential, is_pinned, thinned
+    ) SELECT id, state_version, version, title, content, category, trashed_at,
+        state_since, %(now)s, state_by_id, state_cause, state_credential, FALSE, 0
+    FROM replaced WHERE %(keeps)s
+),
+changed AS (
+    UPDATE notes_note SET title = %(title)s, content = %(content)s,
+        version = replaced.version + 1, updated_at = %(now)s,
+        state_version = replaced.version + 1, state_since = %(since)s, state_by_id = %(by)s,
+        state_cause = %(cause)s, state_credential = %(credential)s, state_given = FALSE
+    FROM replaced WHERE notes_note.id = replaced.id RETURNING notes_note.id
+),
+{ADVANCE_AND_MOVE_UP}"""  # noqa: S608 - of constants
+)
+
+
+async def create_note(
+    *, title: str, content: str, category: str = "", by: User, now: dt.datetime, fetch: Fetch
+) -> Note:
+    """As :func:`notes.actions.notes.create_note`."""
+    note = Note(
+        owner=by,
+        title=title,
+        content=content,
+        category=category,
+        created_at=now,
+        updated_at=now,
+        state_since=now,
+        state_by=by,
+        state_credential=by.credential,
+    )
+    ((note.pk,), *_) = await fetch(
+        CREATE,
+        title=title,
+        content=content,
+        category=category,
+        cause=note.state_cause,
+        credential=by.credential,
+        by=by.pk,
+        audience=access.audience(note),
+        now=now,
+    )
+    Note.attachment.related.set_cached_value(note, None)
+    events.tell("note_created", note=note, by=by)
+    return note
+
+
+async def update_note(
+    *,
+    note: Note,
+    changes: dict[str, Any],
+    by: User,
+    now: dt.datetime,
+    expected: Expected = None,
+    fetch: Fetch,
+) -> Note | None:
+    """As :func:`notes.actions.notes.update_note`, for a ``title`` and ``content`` that differ.
+
+    Returns None, with nothing written, if the note has changed since it was read. Raises
+    :class:`notes.actions.versions.StaleVersion` and
+    :class:`notes.actions.versions.ContentTooLong`.
+    """
+    versions.check(note, expected)
+    cause, read = Note.Cause.EDIT, {"version": note.version, "given": note.state_given}
+    _, keeps, now = versions.plan(note, changes, by=by, cause=cause, now=now)
+    versions.step(note, changes, keeps=keeps, by=by, cause=cause, now=now)
+    rows = await fetch(
+        UPDATE,
+        note=note.pk,
+        **read,
+        keeps=keeps,
+        title=note.title,
+        content=note.content,
+        since=note.state_since,
+        cause=cause,
+        credential=by.credential,
+        by=by.pk,
+        audience=access.audience(note),
+        now=now,
+    )
+    if not rows:
+        return None
+    note.version, note.updated_at = note.version + 1, now
+    events.tell("note_updated", note=note, by=by)
+    return note
