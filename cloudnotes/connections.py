@@ -17,6 +17,7 @@ from psycopg.waiting import READY_R, READY_W, WAIT_W
 
 from cloudnotes.queries import Query, Row
 
+LATE = "no answer in time"
 # A request waits twice for each at most, and is to be answered within ten seconds.
 WAIT_SECONDS = 2.0
 STATEMENT_SECONDS = 3.0
@@ -40,6 +41,7 @@ class Connections:
         """Return the rows of a query. Raises psycopg.Error."""
         sql, parameters = query.bind(values)
         used = await self._take()
+        used.is_late = False
         alarm = asyncio.get_running_loop().call_later(STATEMENT_SECONDS, used.give_up)
         try:
             await used.statement.execute(sql, parameters)
@@ -126,6 +128,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
     statement: psycopg.AsyncCursor[Any]
     turn: "asyncio.Future[int] | None" = None
     watched = -1
+    is_late = False
 
     async def wait(self, gen: Generator[int, int, Any], *_: Any, **__: Any) -> Any:
         """Carry out a step of libpq's protocol that waits for the socket."""
@@ -136,6 +139,8 @@ class _Connection(psycopg.AsyncConnection[Any]):
                 self.watched = self.pgconn.socket
                 loop.add_reader(self.watched, self._wake, READY_R)
             while True:
+                if self.is_late:
+                    raise psycopg.OperationalError(LATE)
                 self.turn = loop.create_future()
                 if wanted & WAIT_W:
                     loop.add_writer(self.watched, self._wake, READY_W)
@@ -150,9 +155,10 @@ class _Connection(psycopg.AsyncConnection[Any]):
             return done.value
 
     def give_up(self) -> None:
-        """Have whoever waits for an answer hear of psycopg.OperationalError instead."""
+        """Have whoever waits for an answer, now or next, hear of psycopg.OperationalError."""
+        self.is_late = True
         if self.turn and not self.turn.done():
-            self.turn.set_exception(psycopg.OperationalError("no answer in time"))
+            self.turn.set_exception(psycopg.OperationalError(LATE))
 
     def _wake(self, ready: int) -> None:
         if self.turn is None:

@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import psycopg
 import pytest
@@ -153,6 +154,23 @@ def test_a_table_that_changes_under_a_prepared_statement():
         with pytest.raises(psycopg.Error):  # cached plan must not change result type
             await pool.fetch(everything, pk=1)
         assert await pool.fetch(everything, pk=1) == []
+        pool.close()
+
+    asyncio.run(main())
+
+
+def test_an_alarm_that_rings_between_two_waits_is_heard(monkeypatch):
+    monkeypatch.setattr(connections, "STATEMENT_SECONDS", 0.1)
+
+    async def main():
+        pool = Connections(1)
+        late = asyncio.ensure_future(pool.fetch(Sleep(), seconds=3))
+        await asyncio.sleep(0.05)
+        time.sleep(0.2)  # the loop is held up: answer to the first step and alarm come together
+        with pytest.raises(psycopg.OperationalError):
+            await asyncio.wait_for(late, 2)
+        assert (len(pool.idle), pool.free) == (0, 1)
+        assert await pool.fetch(ONE, pk=1) == []
         pool.close()
 
     asyncio.run(main())
