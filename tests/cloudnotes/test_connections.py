@@ -164,9 +164,10 @@ def test_an_alarm_that_rings_between_two_waits_is_heard(monkeypatch):
 
     async def main():
         pool = Connections(1)
+        await pool.fetch(ONE, pk=1)
         late = asyncio.ensure_future(pool.fetch(Sleep(), seconds=3))
-        await asyncio.sleep(0.05)
-        time.sleep(0.2)  # the loop is held up: answer to the first step and alarm come together
+        await asyncio.sleep(0)
+        time.sleep(0.2)  # the loop is held up: the answer to PREPARE and the alarm come together
         with pytest.raises(psycopg.OperationalError):
             await asyncio.wait_for(late, 2)
         assert (len(pool.idle), pool.free) == (0, 1)
