@@ -1,7 +1,7 @@
 """Connections to PostgreSQL for an event loop.
 
-Django's own belong to threads. These are for the reads of ``cloudnotes.fast`` alone: every
-statement is a transaction of its own, and each is prepared at its first use.
+Django's own belong to threads. These are for ``cloudnotes.fast`` alone: every statement is a
+transaction of its own, and each is prepared at its first use.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from psycopg.waiting import READY_R, READY_W, WAIT_W
 
 from cloudnotes.queries import Bound, Row
 
-WAIT_SECONDS = 2.0
+LATE = "no answer in time"
 # PostgreSQL plans a prepared statement anew each time when it hopes to save by that; planning
 # costs more than these statements do.
 OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_generic_plan"
@@ -26,18 +26,26 @@ OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_generic_plan"
 class Connections:
     """At most ``size`` connections, opened when they are needed and used in turn.
 
-    One that fails is closed, and whoever meets that hears of it as ``psycopg.Error``.
+    One that fails is closed, and whoever meets that hears of it as ``psycopg.Error``. ``options``
+    are of the server, such as ``-c statement_timeout=3000``.
     """
 
-    def __init__(self, size: int) -> None:
-        self.free = size
+    def __init__(self, size: int, options: str = "") -> None:
+        self.free, self.options = size, f"{OPTIONS} {options}"
         self.idle: list[_Connection] = []
         self.waiting: deque[asyncio.Future[_Connection | None]] = deque()
 
-    async def fetch(self, query: Bound, **values: Any) -> list[Row]:
-        """Return the rows of a query. Raises psycopg.Error."""
+    async def fetch(
+        self, query: Bound, values: dict[str, Any], deadline: float | None = None
+    ) -> list[Row]:
+        """Return the rows of a query, at the latest at ``deadline`` on the loop's clock.
+
+        Raises psycopg.Error or TimeoutError, which says that nothing was sent.
+        """
         sql, parameters = query.bind(values)
-        used = await self._take()
+        async with asyncio.timeout_at(deadline and deadline - query.patience):
+            used = await self._take()
+        used.is_late = False
         alarm = asyncio.get_running_loop().call_later(query.patience, used.give_up)
         try:
             await used.statement.execute(sql, parameters)
@@ -86,17 +94,14 @@ class Connections:
             self.free += 1
 
     async def _wait(self) -> "_Connection | None":
-        """Return what is handed over. Raises psycopg.OperationalError after ``WAIT_SECONDS``."""
+        """Return what is handed over."""
         turn = asyncio.get_running_loop().create_future()
         self.waiting.append(turn)
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                used: _Connection | None = await turn
-        except BaseException as error:
+            used: _Connection | None = await turn
+        except BaseException:
             if turn.done() and not turn.cancelled():
                 self._give(turn.result())  # it came in the same moment
-            if isinstance(error, TimeoutError):
-                raise psycopg.OperationalError("no connection was free in time") from None
             raise
         return used
 
@@ -104,7 +109,7 @@ class Connections:
         options = connection.get_connection_params()
         for name in ("context", "cursor_factory"):  # Django's, for its own connections
             options.pop(name, None)
-        options["options"] = f"{options.get('options', '')} {OPTIONS}"
+        options["options"] = f"{options.get('options', '')} {self.options}"
         options["prepare_threshold"] = 0 if settings.PREPARED_STATEMENTS else None
         opened = await _Connection.connect(**options, autocommit=True)
         # By default an integer's type follows from its size, and each type prepares anew.
@@ -124,6 +129,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
     statement: psycopg.AsyncCursor[Any]
     turn: "asyncio.Future[int] | None" = None
     watched = -1
+    is_late = False
 
     async def wait(self, gen: Generator[int, int, Any], *_: Any, **__: Any) -> Any:
         """Carry out a step of libpq's protocol that waits for the socket."""
@@ -134,6 +140,8 @@ class _Connection(psycopg.AsyncConnection[Any]):
                 self.watched = self.pgconn.socket
                 loop.add_reader(self.watched, self._wake, READY_R)
             while True:
+                if self.is_late:
+                    raise psycopg.OperationalError(LATE)
                 self.turn = loop.create_future()
                 if wanted & WAIT_W:
                     loop.add_writer(self.watched, self._wake, READY_W)
@@ -148,9 +156,10 @@ class _Connection(psycopg.AsyncConnection[Any]):
             return done.value
 
     def give_up(self) -> None:
-        """Have whoever waits for an answer hear of psycopg.OperationalError instead."""
+        """Have whoever waits for an answer, now or next, hear of psycopg.OperationalError."""
+        self.is_late = True
         if self.turn and not self.turn.done():
-            self.turn.set_exception(psycopg.OperationalError("no answer in time"))
+            self.turn.set_exception(psycopg.OperationalError(LATE))
 
     def _wake(self, ready: int) -> None:
         if self.turn is None:

@@ -38,7 +38,6 @@ from django.http.request import split_domain_port, validate_host
 from accounts import authentication, permissions
 from accounts.models import User
 from cloudnotes import errors, headers, parsers, request_id, throttling
-from cloudnotes.bodies import MEMORY_BYTES
 from cloudnotes.queries import Fetch
 
 Fields = list[tuple[str, str]]
@@ -53,7 +52,7 @@ UNKNOWN = (
     OSError,
 )
 MAX_HOST_LENGTH = 255
-MAX_BODY_BYTES = MEMORY_BYTES  # a larger one lies on disk
+MAX_BODY_BYTES = 64 * 2**10  # a larger one would hold up the event loop
 JSON = re.compile(r"application/json(; ?charset=utf-8)?", re.IGNORECASE)
 ANY_TYPE = re.compile(r"[\w/+.; =-]*", re.ASCII)  # of a body that is not there
 

@@ -21,8 +21,7 @@ M = TypeVar("M", bound=Model)
 class Bound(Protocol):
     """What can be sent to a database once its values are known.
 
-    ``patience`` is for how many seconds an event loop waits for the answer: a request asks twice or
-    three times and is to be answered within ten.
+    ``patience`` is for how many seconds an event loop waits for the answer.
     """
 
     patience: float
@@ -45,7 +44,7 @@ class Fetch(Protocol):
 class Statement:
     """A statement of our own for PostgreSQL, with ``%(names)s`` for its values."""
 
-    patience = 6.0  # longer than it waits for a lock
+    patience = 3.5  # longer than the server's own, or it could be carried out without our knowing
 
     def __init__(self, sql: str) -> None:
         self.sql = sql

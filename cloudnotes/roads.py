@@ -1,11 +1,13 @@
 """The two ways to travel the fast road (``cloudnotes.fast``): on an event loop and in a thread."""
 
+import asyncio
 import functools
 import http
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import IO, Any
+from weakref import WeakValueDictionary
 
 import psycopg
 from django.conf import settings
@@ -30,6 +32,8 @@ from cloudnotes.queries import Bound, Row, Statement
 
 # Where the database fails sooner, the plain road may try in what is left of ten seconds.
 RETRY_SECONDS = 2.0
+ANSWER_SECONDS = 9.0
+WRITE_MILLISECONDS = 3000
 logger = logging.getLogger(__name__)
 
 
@@ -41,6 +45,7 @@ class LoopRoad:
 
     def __init__(self, road: Road, *, reads: Connections, writes: Connections) -> None:
         self.road, self.reads, self.writes = road, reads, writes
+        self.turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, body: IO[bytes], size: int) -> bridge.Answer | None:
         """Return the answer to an HTTP scope, None to leave it, with its body, to a thread."""
@@ -77,20 +82,41 @@ class LoopRoad:
 
     async def _answer(self, asked: Asked, view: View, numbers: tuple[int, ...]) -> Answer | None:
         started = time.perf_counter()
+        answer, error = None, None
         try:
-            return await self.road.take(asked, view, numbers, self._fetch)
+            answer = await self._take(asked, view, numbers)
         except errors.DomainError:
-            return None
-        except (psycopg.Error, OSError) as error:
-            # A connection that broke, or the database has gone.
-            return None if time.perf_counter() - started < RETRY_SECONDS else unavailable(error)
+            pass
+        except (psycopg.Error, OSError) as met:
+            error = met  # a connection that broke, the database has gone, or all is busy
         except Exception:
             logger.exception("The fast road failed on %s %s", asked.method, asked.path)
             return failed(view)
+        if answer is None and time.perf_counter() - started >= RETRY_SECONDS:
+            return unavailable(error)
+        return answer
 
-    async def _fetch(self, query: Bound, **values: Any) -> list[Row]:
-        connections = self.writes if isinstance(query, Statement) else self.reads
-        return await connections.fetch(query, **values)
+    async def _take(self, asked: Asked, view: View, numbers: tuple[int, ...]) -> Answer | None:
+        deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+
+        async def fetch(query: Bound, **values: Any) -> list[Row]:
+            connections = self.writes if isinstance(query, Statement) else self.reads
+            return await connections.fetch(query, values, deadline)
+
+        user = await self.road.admit(asked, view, fetch)
+        if user is None:
+            return None
+        if not view.max_body_bytes:
+            return await view.answer(asked, user, fetch, *numbers)
+        # A user's writes follow each other in any case, by the lock of the feed: here they wait
+        # without a connection, of which nobody then takes all.
+        turn = self.turns.setdefault(user.pk, asyncio.Lock())
+        async with asyncio.timeout_at(deadline - Statement.patience):
+            await turn.acquire()
+        try:
+            return await view.answer(asked, user, fetch, *numbers)
+        finally:
+            turn.release()
 
     def close(self) -> None:
         """Close the connections that are idle."""
@@ -208,5 +234,6 @@ def loop_road() -> LoopRoad | None:
     """Return the road of this process's event loop, None where the database needs threads."""
     if connection.vendor != "postgresql":
         return None
-    reads, writes = (Connections(settings.WEB_THREADS) for _ in range(2))
+    reads = Connections(settings.WEB_THREADS)
+    writes = Connections(settings.WEB_THREADS, f"-c statement_timeout={WRITE_MILLISECONDS}")
     return LoopRoad(_road(), reads=reads, writes=writes)

@@ -54,7 +54,9 @@ changed AS (
         version = replaced.version + 1, updated_at = %(now)s,
         state_version = replaced.version + 1, state_since = %(since)s, state_by_id = %(by)s,
         state_cause = %(cause)s, state_credential = %(credential)s, state_given = FALSE
-    FROM replaced WHERE notes_note.id = replaced.id RETURNING notes_note.id
+    FROM replaced WHERE notes_note.id = replaced.id
+    AND (SELECT COUNT(*) FROM kept) >= 0 -- so that the feed, which follows, is locked last
+    RETURNING notes_note.id
 ),
 {ADVANCE_AND_MOVE_UP}"""  # noqa: S608 - of constants
 )

@@ -1,6 +1,7 @@
 """From one version of a note to the next: lock, check, keep what is replaced, write.
 
-Every action that changes a note goes through :func:`lock` and :func:`write` or :func:`touch`.
+Every action that changes a note goes through :func:`lock` and :func:`write` or :func:`touch`, or
+through :func:`plan` and a statement of ``notes.actions.at_once``.
 """
 
 import datetime as dt

@@ -39,10 +39,10 @@ ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
 ADVANCE_AND_MOVE_UP = """
 advanced AS (
     INSERT INTO notes_feed (user_id, seq, advanced_at)
-    SELECT reader, 1, %(now)s
+    SELECT reader, 1, clock_timestamp()
     FROM changed, unnest(%(audience)s::bigint[]) AS reader ORDER BY reader
     ON CONFLICT (user_id) DO UPDATE
-    SET seq = notes_feed.seq + 1, advanced_at = excluded.advanced_at
+    SET seq = notes_feed.seq + 1, advanced_at = clock_timestamp()
     RETURNING user_id, seq
 )
 INSERT INTO notes_change (user_id, note_id, seq)
@@ -116,7 +116,7 @@ class ChangeManager(models.Manager["Change"]):
         The users are in the order of their ids, so that two writers never wait for each other.
         """
         if connection.vendor == "postgresql":
-            RECORD.fetch(note=note_id, audience=[*audience], now=timezone.now())
+            RECORD.fetch(note=note_id, audience=[*audience])
             return
         now = connection.ops.adapt_datetimefield_value(timezone.now())
         with connection.cursor() as cursor:

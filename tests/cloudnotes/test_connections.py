@@ -1,11 +1,11 @@
 import asyncio
+import time
 
 import psycopg
 import pytest
 from django.db import connection
 
 from accounts.models import User
-from cloudnotes import connections
 from cloudnotes.connections import Connections
 from cloudnotes.queries import Parameter, Query, Statement
 
@@ -25,7 +25,7 @@ def test_statements_are_prepared_once_whatever_the_size_of_a_number():
     async def main():
         pool = Connections(1)
         for pk in (1, 2**20, 2**40, 2**62):
-            assert await pool.fetch(ONE, pk=pk) == []
+            assert await pool.fetch(ONE, {"pk": pk}) == []
         cursor = psycopg.AsyncCursor(pool.idle[0])
         await cursor.execute(
             "SELECT generic_plans, custom_plans FROM pg_prepared_statements"
@@ -44,7 +44,7 @@ def test_behind_pgbouncer_nothing_is_prepared(settings):
     async def main():
         pool = Connections(1)
         for _ in range(8):
-            await pool.fetch(ONE, pk=1)
+            await pool.fetch(ONE, {"pk": 1})
         cursor = psycopg.AsyncCursor(pool.idle[0])
         await cursor.execute("SELECT count(*) FROM pg_prepared_statements")
         (row,) = await cursor.fetchall()
@@ -57,7 +57,7 @@ def test_behind_pgbouncer_nothing_is_prepared(settings):
 def test_no_more_than_its_size_and_each_in_turn():
     async def main():
         pool = Connections(2)
-        answers = await asyncio.gather(*(pool.fetch(ONE, pk=pk) for pk in range(20)))
+        answers = await asyncio.gather(*(pool.fetch(ONE, {"pk": pk}) for pk in range(20)))
         assert answers == [[]] * 20
         assert (len(pool.idle), pool.free, len(pool.waiting)) == (2, 0, 0)
         pool.close()
@@ -71,9 +71,9 @@ def test_a_wait_that_is_cancelled_takes_nobodys_turn():
         busy, cancelled, last = (
             asyncio.ensure_future(each)
             for each in (
-                pool.fetch(SLEEP, seconds=0.2),
-                pool.fetch(ONE, pk=1),
-                pool.fetch(ONE, pk=2),
+                pool.fetch(SLEEP, {"seconds": 0.2}),
+                pool.fetch(ONE, {"pk": 1}),
+                pool.fetch(ONE, {"pk": 2}),
             )
         )
         await asyncio.sleep(0.05)
@@ -86,17 +86,16 @@ def test_a_wait_that_is_cancelled_takes_nobodys_turn():
     asyncio.run(main())
 
 
-def test_a_wait_ends(monkeypatch):
-    monkeypatch.setattr(connections, "WAIT_SECONDS", 0.05)
-
+def test_a_wait_ends():
     async def main():
         pool = Connections(1)
-        busy = asyncio.ensure_future(pool.fetch(SLEEP, seconds=0.3))
+        busy = asyncio.ensure_future(pool.fetch(SLEEP, {"seconds": 0.3}))
         await asyncio.sleep(0.05)
-        with pytest.raises(psycopg.OperationalError):
-            await pool.fetch(ONE, pk=1)
+        soon = asyncio.get_running_loop().time() + ONE.patience + 0.05
+        with pytest.raises(TimeoutError):
+            await pool.fetch(ONE, {"pk": 1}, soon)
         await busy
-        assert await pool.fetch(ONE, pk=1) == []
+        assert await pool.fetch(ONE, {"pk": 1}) == []
         assert (len(pool.idle), pool.free) == (1, 0)
         pool.close()
 
@@ -108,8 +107,8 @@ def test_a_statement_that_fails_costs_its_connection_alone():
         pool = Connections(1)
         for _ in range(3):
             with pytest.raises(psycopg.Error):
-                await pool.fetch(WRONG)
-            assert await pool.fetch(ONE, pk=1) == []
+                await pool.fetch(WRONG, {})
+            assert await pool.fetch(ONE, {"pk": 1}) == []
         pool.close()
 
     asyncio.run(main())
@@ -118,15 +117,15 @@ def test_a_statement_that_fails_costs_its_connection_alone():
 def test_a_connection_that_ends_while_idle_is_noticed_before_it_is_used():
     async def main():
         pool = Connections(2)
-        await asyncio.gather(*(pool.fetch(SLEEP, seconds=0.05) for _ in range(2)))
+        await asyncio.gather(*(pool.fetch(SLEEP, {"seconds": 0.05}) for _ in range(2)))
         first = pool.idle[0].info.backend_pid
-        await pool.fetch(KILL, pid=first)
+        await pool.fetch(KILL, {"pid": first})
         for _ in range(100):
             if len(pool.idle) == 1:
                 break
             await asyncio.sleep(0.02)
         assert (len(pool.idle), pool.free) == (1, 1)
-        assert await asyncio.gather(*(pool.fetch(ONE, pk=1) for _ in range(4))) == [[]] * 4
+        assert await asyncio.gather(*(pool.fetch(ONE, {"pk": 1}) for _ in range(4))) == [[]] * 4
         pool.close()
 
     asyncio.run(main())
@@ -137,12 +136,30 @@ def test_a_table_that_changes_under_a_prepared_statement():
 
     async def main():
         pool = Connections(1)
-        await pool.fetch(everything, pk=1)
+        await pool.fetch(everything, {"pk": 1})
         cursor = psycopg.AsyncCursor(pool.idle[0])
         await cursor.execute("CREATE TEMPORARY TABLE accounts_user (id int, email int)")
         with pytest.raises(psycopg.Error):  # cached plan must not change result type
-            await pool.fetch(everything, pk=1)
-        assert await pool.fetch(everything, pk=1) == []
+            await pool.fetch(everything, {"pk": 1})
+        assert await pool.fetch(everything, {"pk": 1}) == []
+        pool.close()
+
+    asyncio.run(main())
+
+
+def test_an_alarm_that_rings_between_two_waits_is_heard(monkeypatch):
+    monkeypatch.setattr(Statement, "patience", 0.1)
+
+    async def main():
+        pool = Connections(1)
+        await pool.fetch(ONE, {"pk": 1})
+        late = asyncio.ensure_future(pool.fetch(SLEEP, {"seconds": 3}))
+        await asyncio.sleep(0)
+        time.sleep(0.2)  # the loop is held up: the answer to PREPARE and the alarm come together
+        with pytest.raises(psycopg.OperationalError):
+            await asyncio.wait_for(late, 2)
+        assert (len(pool.idle), pool.free) == (0, 1)
+        assert await pool.fetch(ONE, {"pk": 1}) == []
         pool.close()
 
     asyncio.run(main())
