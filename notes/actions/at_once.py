@@ -47,7 +47,7 @@ kept AS (
         since, replaced_at, by_id, cause, credential, is_pinned, thinned
     ) SELECT id, state_version, version, title, content, category, trashed_at,
         state_since, %(now)s, state_by_id, state_cause, state_credential, FALSE, 0
-    FROM replaced WHERE %(keeps)s
+    FROM replaced WHERE %(keeps)s RETURNING id
 ),
 changed AS (
     UPDATE notes_note SET title = %(title)s, content = %(content)s,
