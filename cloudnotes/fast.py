@@ -106,7 +106,7 @@ class View:
         asks again. So a view that writes answers :func:`unavailable` where it cannot know whether
         it has written, and asks nothing after that.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # each view has its own
 
 
 class WriteView(View):
@@ -123,11 +123,11 @@ class WriteView(View):
 
     async def read(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Any:
         """Return what is to be written to, None for the plain road; the body is not there yet."""
-        raise NotImplementedError
+        raise NotImplementedError  # each view has its own
 
     def write(self, asked: Asked, user: User, found: Any) -> Answer | None:
         """Carry out the write to what :meth:`read` has found."""
-        raise NotImplementedError
+        raise NotImplementedError  # each view has its own
 
 
 @dataclass(slots=True)
