@@ -48,20 +48,20 @@ class Contender:
 
     def start(self) -> None:
         """Start with an empty database, and return when it answers."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of service has its own
 
     def fill(self) -> None:
         """Write the notes that all contenders start with."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of service has its own
 
     def stop(self) -> None:
         """End it."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of service has its own
 
     @property
     def pid(self) -> int:
         """The process that all its processes are below."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of service has its own
 
     def memory_mb(self) -> float:
         """Return the resident memory of its largest worker in MB."""
@@ -91,11 +91,11 @@ class Contender:
 
     def note_ids(self, user: int) -> list[int]:
         """Return the ids of a user's notes."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of service has its own
 
     def listed(self, answer: Any) -> list[dict[str, Any]]:
         """Return the notes in the answer to a list."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of service has its own
 
 
 class CloudNotes(Contender):

@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
             if name.lower() == b"content-length" and status != 304:
                 length = int(value)
             elif name.lower() == b"transfer-encoding":
-                raise NotImplementedError("an answer in chunks")
+                raise NotImplementedError("an answer in chunks")  # none of the services sends one
         if len(body) >= length:
             is_error = not (200 <= status < 300 or status == 304)
             if is_error and not self.load.errors:

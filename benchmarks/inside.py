@@ -13,6 +13,7 @@ import re
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,7 +23,7 @@ from django.test import RequestFactory
 
 from accounts.actions import users
 from benchmarks import filling, without_history
-from cloudnotes.queries import Query
+from cloudnotes.queries import Bound, Query, Statement
 from cloudnotes.wsgi import application
 from notes.actions.notes import create_note
 
@@ -108,14 +109,16 @@ def explain(requests: str) -> None:
 def _note_prepared() -> set[str]:
     """Return a set that from now on gets every statement that is written once and then bound."""
     prepared = set()
-    bind = Query.bind
 
-    def note(query: Query, values: dict[str, Any]) -> tuple[str, list[Any]]:
-        sql, parameters = bind(query, values)
-        prepared.add(sql)
-        return sql, parameters
+    def noting(bind: Callable[..., tuple[str, Any]]) -> Callable[..., tuple[str, Any]]:
+        def note(query: Bound, values: dict[str, Any]) -> tuple[str, Any]:
+            sql, parameters = bind(query, values)
+            prepared.add(sql)
+            return sql, parameters
 
-    Query.bind = note
+        return note
+
+    Query.bind, Statement.bind = noting(Query.bind), noting(Statement.bind)
     return prepared
 
 
@@ -165,8 +168,13 @@ def _plan(sql: str, parameters: Any) -> str:
 
 def _plan_for_any(sql: str, parameters: Any) -> str:
     """Return the plan that PostgreSQL makes when it does not know the values (a generic plan)."""
-    numbers = itertools.count(1)
-    text = re.sub("%s", lambda _: f"${next(numbers)}", sql)
+    if isinstance(parameters, dict):
+        numbers = {f"%({name})s": number for number, name in enumerate(parameters, 1)}
+        text = re.sub(r"%\(\w+\)s", lambda found: f"${numbers[found[0]]}", sql)
+        parameters = list(parameters.values())
+    else:
+        count = itertools.count(1)
+        text = re.sub("%s", lambda _: f"${next(count)}", sql)
     places = f"({', '.join(['%s'] * len(parameters))})" if parameters else ""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")

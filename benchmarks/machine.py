@@ -23,7 +23,7 @@ VERSIONS = (
 def describe(database_url: str, *, with_baselines: bool = False) -> dict[str, str | int]:
     """Return the date, versions and size of the machine, and how busy it was before."""
     with psycopg.connect(database_url) as connection:
-        version = str(connection.execute("SHOW server_version").fetchone()[0])  # type: ignore[index]
+        version = str(connection.execute("SHOW server_version").fetchone()[0])
     memory = _field("/proc/meminfo", "MemTotal").split()[0]
     about: dict[str, str | int] = {
         "Date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),

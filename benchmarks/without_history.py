@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from cloudnotes.queries import Statement
 from notes import events
+from notes.actions import at_once
 from notes.models import Revision
+from notes.models.changes import ADVANCE_AND_MOVE_UP
 
 
 def leave_out() -> None:
@@ -14,3 +17,12 @@ def leave_out() -> None:
 
     events.record = nothing
     Revision.save = nothing
+    for statement in (at_once.CREATE, at_once.UPDATE):
+        statement.sql = _bare(statement)
+
+
+def _bare(statement: Statement) -> str:
+    """Return a write at once that keeps nothing and moves nothing up."""
+    assert ADVANCE_AND_MOVE_UP in statement.sql
+    sql = statement.sql.replace(ADVANCE_AND_MOVE_UP, "no_feed AS (SELECT) SELECT id FROM changed")
+    return sql.replace("%(keeps)s", "FALSE")

@@ -9,6 +9,8 @@ helped:
   lane: neither slow clients nor a slow file storage can hold up notes.
 - A response that streams is pulled chunk by chunk as the client takes it; between two chunks no
   thread belongs to it.
+- The fast road (``cloudnotes.fast``) is asked first, once the body is there. What it answers on the
+  event loop needs no thread at all.
 
 A request that finds no free thread within ``QUEUE_SECONDS``, or to which the ready lane has no
 answer within ``ANSWER_SECONDS``, is answered 503: whatever hangs behind us, the client hears of it.

@@ -114,7 +114,7 @@ class View:
         asks again. So a view that writes answers :func:`unavailable` to ``UNKNOWN``, which leaves
         open whether it has written, and asks nothing after that.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # each view has its own
 
 
 class Road:

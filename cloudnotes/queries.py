@@ -56,7 +56,7 @@ class Statement:
     def fetch(self, **values: Any) -> list[Row]:
         """Return the rows, asked by this thread's connection."""
         with connection.cursor() as cursor:
-            cursor.execute(self.sql, values)
+            cursor.execute(*self.bind(values))
             rows: list[Row] = cursor.fetchall()
         return rows
 

@@ -1,4 +1,7 @@
-"""Writing notes. The one road by which a note changes."""
+"""Writing notes. The one road by which a note changes.
+
+What PostgreSQL can do of it in one statement ``notes.actions.at_once`` does, by the same plan.
+"""
 
 import datetime as dt
 from typing import Any
