@@ -15,7 +15,7 @@ def derive(purpose: str, *parts: object, key: str | None = None) -> bytes:
     ``purpose`` keeps the secrets of different uses apart; ``parts`` say whose it is.
     """
     message = "\0".join([purpose, *map(str, parts)]).encode()
-    return hmac.new((key or settings.SECRET_KEY).encode(), message, hashlib.sha256).digest()
+    return hmac.digest((key or settings.SECRET_KEY).encode(), message, hashlib.sha256)
 
 
 def derive_all(purpose: str, *parts: object) -> list[bytes]:

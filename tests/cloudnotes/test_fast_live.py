@@ -50,11 +50,7 @@ class TestLive:
                 assert ("content-length" in fields) == (answer.status_code != 304)
                 for name in ("date", "ratelimit-remaining", "ratelimit-reset"):
                     fields.pop(name, None)
-                body = answer.json() if answer.content else None
-                if body and body.get("next"):
-                    body["next"] = body["next"].partition(":")[0]  # then follows a time
-                    assert fields.pop("content-length")
-                told.append((answer.status_code, fields, body))
+                told.append((answer.status_code, fields, answer.content))
             assert told[0] == told[1], url
 
     def test_writes_on_both_roads(self, server, asked):
@@ -101,7 +97,7 @@ class TestLive:
         for _ in range(3):
             with connection.cursor() as cursor:
                 cursor.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
                     " WHERE datname = %s AND pid <> pg_backend_pid()",
                     [server.environment["DATABASE_URL"].rsplit("/", 1)[1]],
                 )
