@@ -6,9 +6,10 @@ through :func:`plan` and a statement of ``notes.actions.at_once``.
 
 import datetime as dt
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from accounts.models import User
 from cloudnotes.errors import DomainError
@@ -21,20 +22,10 @@ COALESCED_WITHIN = dt.timedelta(minutes=5)
 # Longer by what the clocks of two hosts may differ.
 GIVEN_WITHIN = COALESCED_WITHIN + dt.timedelta(minutes=1)
 
+# What its writer may go on with.
+WRITTEN_ON = (Note.Cause.CREATE, Note.Cause.EDIT)
+
 Expected = Collection[int] | None
-
-
-class State(Protocol):
-    """What is known of a note's state; a :class:`Note` is one."""
-
-    @property
-    def state_given(self) -> bool: ...
-    @property
-    def state_since(self) -> dt.datetime: ...
-    @property
-    def state_cause(self) -> str: ...
-    @property
-    def state_credential(self) -> str: ...
 
 
 class NoteGone(DomainError):
@@ -186,18 +177,20 @@ def give(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> li
     ]
 
 
-def is_fresh(note: State, now: dt.datetime) -> bool:
+def is_fresh(note: Note, now: dt.datetime) -> bool:
     """Return whether a note's state has to be marked before a reader is given it."""
     return _may_go_on(note) and now - note.state_since <= GIVEN_WITHIN
 
 
-def _may_go_on(note: State) -> bool:
+def fresh(since: Any) -> Q:
+    """Return :func:`is_fresh` as a condition; ``since`` is ``now - GIVEN_WITHIN``."""
+    going_on = Q(state_given=False, state_cause__in=WRITTEN_ON, state_since__gte=since)
+    return going_on & ~Q(state_credential="")
+
+
+def _may_go_on(note: Note) -> bool:
     """Return whether the writer of a state could still go on with it."""
-    return (
-        not note.state_given
-        and note.state_credential != ""
-        and note.state_cause in (Note.Cause.CREATE, Note.Cause.EDIT)
-    )
+    return not note.state_given and note.state_credential != "" and note.state_cause in WRITTEN_ON
 
 
 def _give_locked(note: Note, by: User | None) -> None:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 from django.db import connection
-from django.db.models import Case, Q, Subquery, When
+from django.db.models import Case, Q, Subquery, Value, When
 from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 from rest_framework.exceptions import ParseError
@@ -40,7 +40,7 @@ READER: Any = SimpleNamespace(pk=Parameter("user"), limited_to_category="")
 
 
 class Shown(NamedTuple):
-    """A note as its readers see it, and what its state is to writers."""
+    """A live note as its readers see it; without ``content`` it is one for the plain road."""
 
     id: int
     title: str
@@ -49,38 +49,33 @@ class Shown(NamedTuple):
     version: int
     created_at: dt.datetime
     updated_at: dt.datetime
-    trashed_at: dt.datetime | None
     file_name: str | None
     file_size: int | None
     file_content_type: str | None
     file_sha256: str | None
-    state_given: bool
-    state_since: dt.datetime
-    state_cause: str
-    state_credential: str
 
 
-# A page of larger notes would hold up the event loop; they are left to the plain road.
+# A page of larger notes would hold up the event loop.
 SMALL_BYTES = 64 * 2**10
-SMALL = Case(When(condition=LessThanOrEqual(OctetLength("content"), SMALL_BYTES), then="content"))
+SMALL: Any = LessThanOrEqual(OctetLength("content"), SMALL_BYTES)
+# Where nothing has to be written before a reader is given it.
+READY = Case(
+    When(versions.fresh(since=Parameter("since")), then=Value(None)),
+    When(condition=SMALL, then="content"),
+)
 # What Shown says, in its order.
 COLUMNS = (
     "id",
     "title",
-    SMALL,
+    READY,
     "category",
     "version",
     "created_at",
     "updated_at",
-    "trashed_at",
     "attachment__name",
     "attachment__object__size",
     "attachment__object__content_type",
     "attachment__object__sha256",
-    "state_given",
-    "state_since",
-    "state_cause",
-    "state_credential",
 )
 
 
@@ -91,13 +86,7 @@ def visible() -> NoteQuerySet:
 
 NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*COLUMNS))
 VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version"))
-WITH_FILE = InstanceQuery(
-    lambda: (
-        visible()
-        .with_file()
-        .filter(LessThanOrEqual(OctetLength("content"), SMALL_BYTES), pk=Parameter("note"))
-    )
-)
+WITH_FILE = InstanceQuery(lambda: visible().with_file().filter(SMALL, pk=Parameter("note")))
 FEED = Query(lambda: Feed.objects.filter(pk=Parameter("user")).values_list(*MARK))
 
 
@@ -141,10 +130,11 @@ class NoteList(fast.View):
             tag = self.etag(asked, user, *marks)
             if preconditions.has(known, tag):
                 return Answer(b"", 304, {"ETag": tag})
-        rows = await fetch(page(limit, is_first=not cursor), user=user.pk, **place)
-        end, now = len(COLUMNS), timezone.now()
+        since = timezone.now() - versions.GIVEN_WITHIN
+        rows = await fetch(page(limit, is_first=not cursor), user=user.pk, since=since, **place)
+        end = len(COLUMNS)
         notes = [Shown._make(row[:end]) for row in rows[:limit]]
-        if not notes or not all(is_ready(note, now) for note in notes):
+        if not notes or any(note.content is None for note in notes):
             return None
         following = None
         if len(rows) > limit:
@@ -176,10 +166,10 @@ class NoteRead(fast.View):
             for (version,) in await fetch(VERSION, **asked_for):
                 if preconditions.names(known, version):
                     return Answer(b"", 304, {"ETag": preconditions.etag(version)})
-        for row in await fetch(NOTE, **asked_for):
+        since = timezone.now() - versions.GIVEN_WITHIN
+        for row in await fetch(NOTE, since=since, **asked_for):
             note = Shown._make(row)
-            if is_ready(note, timezone.now()):
-                return note_answer(note, asked)
+            return None if note.content is None else note_answer(note, asked)
         return None
 
 
@@ -265,11 +255,6 @@ class NoteChange(NoteReplace):
 VIEWS = (NoteList(), NoteRead(), NoteCreate(), NoteReplace(), NoteChange())
 
 
-def is_ready(note: Shown, now: dt.datetime) -> bool:
-    """Return whether a note is small and nothing has to be written before a reader is given it."""
-    return note.content is not None and not versions.is_fresh(note, now)
-
-
 def read_note(asked: Asked) -> dict[str, str] | None:
     """Return the title and content that are sent; None if anything about them needs a look."""
     try:
@@ -289,7 +274,7 @@ def read_note(asked: Asked) -> dict[str, str] | None:
 
 
 def shown(note: Note) -> Shown:
-    """Return a note that was loaded ``with_file``, or has none, as its readers see it."""
+    """Return a live note that was loaded ``with_file``, or has none, as its readers see it."""
     attachment = note.get_attachment()
     stored = attachment.object if attachment else None
     return Shown(
@@ -300,15 +285,10 @@ def shown(note: Note) -> Shown:
         version=note.version,
         created_at=note.created_at,
         updated_at=note.updated_at,
-        trashed_at=note.trashed_at,
         file_name=attachment.name if attachment else None,
         file_size=stored.size if stored else None,
         file_content_type=stored.content_type if stored else None,
         file_sha256=stored.sha256 if stored else None,
-        state_given=note.state_given,
-        state_since=note.state_since,
-        state_cause=note.state_cause,
-        state_credential=note.state_credential,
     )
 
 
@@ -340,7 +320,7 @@ def note_data(note: Shown, root: str) -> dict[str, Any]:
         "file": file,
         "created_at": _time(note.created_at),
         "updated_at": _time(note.updated_at),
-        "trashed_at": note.trashed_at and _time(note.trashed_at),
+        "trashed_at": None,
     }
 
 

@@ -1,10 +1,13 @@
 """Conditional requests: entity tags, 304, 412 and 428 on every verb of a note."""
 
+import datetime as dt
 import io
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
+from notes.actions import versions
 from notes.models import Note, Revision
 from tests.conftest import client_of
 
@@ -160,3 +163,21 @@ def test_what_a_412_shows_stays_in_the_history(alice, as_alice, url):
     as_alice.patch(url, {"content": "one\ntwo\nthree\n"}, format="json")
     kept = as_alice.get(f"{url}/revisions/{told['version']}").json()
     assert kept["content"] == told["content"] == "one\ntwo\n"
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("cause", Note.Cause.values)
+@pytest.mark.parametrize("credential", ["", "s:1"])
+@pytest.mark.parametrize("seconds", [-1, 0, 1])
+def test_a_state_is_fresh_to_a_query_and_to_python_alike(
+    alice, note, given, cause, credential, seconds
+):
+    now = timezone.now()
+    Note.objects.update(
+        state_given=given,
+        state_cause=cause,
+        state_credential=credential,
+        state_since=now - versions.GIVEN_WITHIN + dt.timedelta(seconds=seconds),
+    )
+    found = Note.objects.filter(versions.fresh(since=now - versions.GIVEN_WITHIN))
+    assert found.exists() == versions.is_fresh(Note.objects.get(), now)
