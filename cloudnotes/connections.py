@@ -43,13 +43,17 @@ class Connections:
         Raises psycopg.Error or TimeoutError, which says that nothing was sent.
         """
         sql, parameters = query.bind(values)
-        async with asyncio.timeout_at(deadline and deadline - query.patience):
-            used = await self._take()
+        if self.idle:
+            used = self.idle.pop()
+        else:
+            async with asyncio.timeout_at(deadline and deadline - query.patience):
+                used = await self._take()
         used.is_late = False
         alarm = asyncio.get_running_loop().call_later(query.patience, used.give_up)
         try:
-            await used.statement.execute(sql, parameters)
-            rows: list[Row] = await used.statement.fetchall()
+            cursor = used.cursor_of(query)
+            await cursor.execute(sql, parameters)
+            rows: list[Row] = await cursor.fetchall()
         except BaseException:
             used.forget()
             self._give(None)
@@ -67,8 +71,6 @@ class Connections:
     async def _take(self) -> "_Connection":
         """Return a connection for the caller alone. Raises psycopg.Error."""
         used: _Connection | None = None
-        if self.idle:
-            return self.idle.pop()
         if self.free:
             self.free -= 1
         else:
@@ -114,7 +116,7 @@ class Connections:
         opened = await _Connection.connect(**options, autocommit=True)
         # By default an integer's type follows from its size, and each type prepares anew.
         opened.adapters.register_dumper(int, Int8Dumper)
-        opened.pool, opened.statement = self, opened.cursor(binary=True)
+        opened.pool, opened.cursors = self, {}
         return opened
 
 
@@ -126,7 +128,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
     """
 
     pool: Connections | None = None
-    statement: psycopg.AsyncCursor[Any]
+    cursors: dict[Bound, psycopg.AsyncCursor[Any]]
     turn: "asyncio.Future[int] | None" = None
     watched = -1
     is_late = False
@@ -154,6 +156,12 @@ class _Connection(psycopg.AsyncConnection[Any]):
                 wanted = gen.send(ready)
         except StopIteration as done:
             return done.value
+
+    def cursor_of(self, query: Bound) -> psycopg.AsyncCursor[Any]:
+        """Return the cursor of a query, which remembers how to send it and to read its rows."""
+        if query not in self.cursors:
+            self.cursors[query] = self.cursor(binary=True)
+        return self.cursors[query]
 
     def give_up(self) -> None:
         """Have whoever waits for an answer, now or next, hear of psycopg.OperationalError."""
