@@ -179,7 +179,8 @@ def _plan_for_any(sql: str, parameters: Any) -> str:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         cursor.execute(f"PREPARE explained AS {text}")
-        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) EXECUTE explained {places}", parameters)
+        execute = f"EXPLAIN (ANALYZE, BUFFERS) EXECUTE explained {places}"
+        cursor.execute(connection.ops.compose_sql(execute, parameters))  # it takes no parameters
         plan = "\n".join(line for (line,) in cursor.fetchall())
         cursor.execute("DEALLOCATE explained")
         transaction.set_rollback(True)
