@@ -100,7 +100,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=3, help="of each run")
     parser.add_argument("--runs", type=int, default=6, help="of each service")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 32])
-    parser.add_argument("--accounts", type=int, default=1, help="that ask, 25 at most")
+    parser.add_argument("--accounts", type=int, default=25, help="that ask, 25 at most")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the report")
     asked = parser.parse_args()
     if not os.environ.get("DATABASE_URL"):

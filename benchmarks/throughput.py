@@ -185,7 +185,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--operations", type=names(list(OPERATIONS)), default=list(OPERATIONS))
     parser.add_argument("--connections", type=numbers, default=[1, 32, 100])
     parser.add_argument("--contenders", type=names(list(CONTENDERS)), default=list(CONTENDERS))
-    parser.add_argument("--accounts", type=int, default=1, help="that ask, 25 at most")
+    parser.add_argument("--accounts", type=int, default=25, help="that ask, 25 at most")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the report")
     asked = parser.parse_args()
     if "cloudnotes" not in asked.contenders:
