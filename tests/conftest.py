@@ -21,7 +21,7 @@ from rest_framework.test import APIClient
 from accounts import jwt
 from accounts.actions import mails, sessions
 from accounts.models import User
-from cloudnotes import roads
+from cloudnotes import roads, throttling
 from cloudnotes.errors import COUNTED
 from tests import environment
 from tests.mailserver import MailServer
@@ -31,11 +31,21 @@ PASSWORD = " correct horse battery "
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A build fails for what was changed and not for what was drawn; a developer's run draws anew.
-    hypothesis.settings.register_profile("ci", derandomize=True, database=None)
-    if os.environ.get("CI"):
-        hypothesis.settings.load_profile("ci")
+    # Tests assert no times. A build fails for what was changed and not for what was drawn; a
+    # developer's run draws anew.
+    hypothesis.settings.register_profile(
+        "anew", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    anew = hypothesis.settings.get_profile("anew")
+    hypothesis.settings.register_profile("ci", anew, derandomize=True, database=None)
+    hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "anew")
     settings.PASSWORD_HASHERS[0] = "tests.hashers.QuickBCryptSHA256"
+
+
+@pytest.fixture(autouse=True)
+def counter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count a test's requests anew: on SQLite the next test's user has the same number."""
+    monkeypatch.setattr(throttling, "counter", throttling.SharedCounter())
 
 
 @pytest.fixture(autouse=True)

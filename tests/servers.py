@@ -23,12 +23,22 @@ from psycopg import sql
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PATIENCE_SECONDS = 40
+# For a service whose limits of time are not what is tested.
+PATIENT = {"GUNICORN_CMD_ARGS": f"--config {ROOT / 'tests/patience.py'}"}
+
+
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """Return a port that nobody listens on and that was not returned before."""
+    while True:
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = int(found.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def wait_for(
@@ -200,16 +210,16 @@ class Server:
 
 @contextlib.contextmanager
 def database(folder: Path) -> Iterator[dict[str, str]]:
-    """Yield the environment of a new, empty database of this leg's kind."""
+    """Yield the environment of a patient service on a new, empty database of this leg's kind."""
     url = os.environ.get("DATABASE_URL", "")
     if not url:
-        yield {}
+        yield PATIENT
         return
     name = f"cloudnotes_{secrets.token_hex(4)}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     try:
-        yield {"DATABASE_URL": f"{url.rpartition('/')[0]}/{name}"}
+        yield {**PATIENT, "DATABASE_URL": f"{url.rpartition('/')[0]}/{name}"}
     finally:
         drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
         with psycopg.connect(url, autocommit=True) as connection:

@@ -324,12 +324,12 @@ class TestLimits:
 @pytest.mark.django_db
 class TestSecrets:
     def test_the_row_tells_nothing(self, as_alice):
-        answer = post(as_alice, TOKENS, new_token(), key="a key of mine")
+        answer = post(as_alice, TOKENS, new_token(name="a token of mine"), key="a key of mine")
         row = IdempotencyKey.objects.values().get()
         stored = " ".join(f"{value!r} {bytes(row['answer'])!r}" for value in row.values())
-        for secret in (answer.json()["token"], "a key of mine", "cli"):
+        for secret in (answer.json()["token"], "a key of mine", "a token of mine"):
             assert secret not in stored
-        again = post(as_alice, TOKENS, new_token(), key="a key of mine")
+        again = post(as_alice, TOKENS, new_token(name="a token of mine"), key="a key of mine")
         assert again.json()["token"] == answer.json()["token"]
         assert PersonalAccessToken.objects.count() == 1
 

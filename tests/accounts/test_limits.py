@@ -122,7 +122,7 @@ SCOPES = {
     "reset": public("password/reset", token="1.nonsense"),
     "password": with_token("password/change", new_password="another long one"),
     "email_change": with_token("email/change", email="new@example.org"),
-    "second_factor": with_token("2fa/confirm", code="000000"),
+    "second_factor": with_token("2fa/confirm", code="0000000"),
     "token_creation": with_token("tokens", name="t", scopes=["notes:read"]),
     "admin_login": admin_login,
 }
@@ -205,7 +205,7 @@ def test_with_redis_killed_in_the_middle(tmp_path, redis_port):
             _, tokens = account(running)
             token = {"Authorization": f"Bearer {tokens['access_token']}"}
             answers = [
-                requests.get(f"{running.api}/notes", headers=token, timeout=10) for _ in range(20)
+                requests.get(f"{running.api}/notes", headers=token, timeout=60) for _ in range(20)
             ]
             assert {answer.status_code for answer in answers} == {200}
         finally:

@@ -78,10 +78,10 @@ def test_passwords_are_kept_exactly_as_typed(anonymous):
 
 
 def test_server_fields_in_the_body_change_nothing(anonymous):
-    register(anonymous, id=77, is_staff=True, is_superuser=True, is_active=False, version=9)
+    register(anonymous, id=10**12, is_staff=True, is_superuser=True, is_active=False, version=9)
     user = User.objects.get()
     assert (user.is_staff, user.is_superuser, user.is_active) == (False, False, True)
-    assert user.pk != 77
+    assert user.pk != 10**12
 
 
 def test_the_unprefixed_path_is_the_same_view(anonymous):

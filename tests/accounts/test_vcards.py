@@ -41,7 +41,7 @@ def read(*lines, version="4.0"):
 
 
 @given(CARDS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_written_is_read_back(card):
     text = vcards.write(card)
     (reading,) = vcards.read(text)
@@ -58,7 +58,7 @@ def test_what_is_written_is_read_back(card):
 
 
 @given(st.text() | st.lists(st.sampled_from(ODD_LINES)).map("\n".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_read_without_an_error(text):
     for reading in vcards.read(text):
         assert (reading.card is None) == bool(reading.reason)

@@ -38,7 +38,7 @@ def test_a_slow_small_body_holds_no_thread(port):
     for connection in slow:
         connection.sendall(b"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel")
     for _ in range(5):
-        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
     for connection in slow:
         connection.sendall(b"lo")
         assert read_response(connection)[2] == described(b"hello")
@@ -52,7 +52,7 @@ def test_slow_large_bodies_hold_up_no_small_request(port):
         head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
         connection.sendall(head.encode() + b"x" * 100)
     for _ in range(5):
-        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
     for connection in slow:
         connection.sendall(b"x" * (size - 100))
     for connection in slow:
@@ -126,7 +126,7 @@ def test_a_refused_expectation_closes_the_connection(toy, monkeypatch):
         head = "POST /hold HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 20000000"
         holding = connect(port)
         holding.sendall(f"{head}\r\n\r\n".encode())
-        assert toy.held.acquire(timeout=10)
+        assert toy.held.acquire(timeout=60)
         connection = connect(port)
         connection.sendall(f"{head}\r\n\r\n".encode())
         status, headers, _ = read_response(connection)
@@ -178,7 +178,7 @@ def test_an_upgrade_without_a_body_is_answered_plainly(port):
 @pytest.mark.parametrize("content_type", ["a/b; x*=bogus''x", "a/b; x*=idna''%ff"])
 def test_a_content_type_that_cannot_be_parsed_is_400(port, content_type):
     response = requests.get(
-        f"http://127.0.0.1:{port}/environ", headers={"Content-Type": content_type}, timeout=5
+        f"http://127.0.0.1:{port}/environ", headers={"Content-Type": content_type}, timeout=60
     )
     assert (response.status_code, response.json()["code"]) == (400, "bad_content_type")
 
@@ -193,15 +193,15 @@ def test_an_early_answer_to_a_large_body_can_be_read(port):
 
 
 def test_an_answer_that_takes_too_long_is_503_and_the_thread_comes_back(toy, monkeypatch):
-    monkeypatch.setattr(bridge, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(bridge, "ANSWER_SECONDS", 2.0)
     with serving(toy) as port:
         for _ in range(2):
-            response = requests.get(f"http://127.0.0.1:{port}/hold", timeout=10)
+            response = requests.get(f"http://127.0.0.1:{port}/hold", timeout=60)
             assert (response.status_code, response.json()["code"]) == (503, "unavailable")
             assert response.headers["retry-after"] == "5"
         toy.release.set()
         for _ in range(5):
-            assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=9).status_code == 200
+            assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
 
 
 def test_uploads_have_threads_of_their_own(toy):
@@ -218,9 +218,9 @@ def test_uploads_have_threads_of_their_own(toy):
         for thread in holding:
             thread.start()
         for _ in range(2):
-            assert toy.held.acquire(timeout=10)
+            assert toy.held.acquire(timeout=60)
         for _ in range(5):
-            assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+            assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
         toy.release.set()
         for thread in holding:
             thread.join()
@@ -231,7 +231,7 @@ def test_stopping_does_not_wait_for_an_upload(toy):
         connection = connect(port)
         head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {20 * 2**20}\r\n\r\n"
         connection.sendall(head.encode() + b"x" * 10)
-        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
     assert toy.read_failed.wait(10)
     connection.close()
 
@@ -240,7 +240,7 @@ def test_a_browser_may_read_what_the_bridge_refuses(toy):
     with serving(toy, max_body_bytes=10) as port:
         for origin, allowed in (("https://app.example.org", True), ("https://evil.example", False)):
             response = requests.post(
-                f"http://127.0.0.1:{port}/digest", b"x" * 20, headers={"Origin": origin}, timeout=5
+                f"http://127.0.0.1:{port}/digest", b"x" * 20, headers={"Origin": origin}, timeout=60
             )
             assert response.status_code == 413
             assert (response.headers.get("access-control-allow-origin") == origin) == allowed
@@ -265,10 +265,10 @@ def test_an_address_has_one_form(toy, address, plain):
 
 
 def test_head_has_the_length_and_no_body(port):
-    response = requests.head(f"http://127.0.0.1:{port}/environ", timeout=5)
+    response = requests.head(f"http://127.0.0.1:{port}/environ", timeout=60)
     assert int(response.headers["content-length"]) > 100
     assert response.content == b""
-    assert requests.head(f"http://127.0.0.1:{port}/pieces/5", timeout=5).content == b""
+    assert requests.head(f"http://127.0.0.1:{port}/pieces/5", timeout=60).content == b""
 
 
 def test_a_streamed_response_arrives_whole(port, toy):
@@ -283,7 +283,7 @@ def test_slow_readers_hold_no_thread(port):
         connection.sendall(b"GET /forever HTTP/1.1\r\nHost: x\r\n\r\n")
         connection.recv(100)
     for _ in range(5):
-        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
     for connection in slow:
         connection.close()
 
@@ -298,7 +298,7 @@ def test_a_reader_that_leaves_closes_the_response(port, toy):
 
 def test_an_exception_is_a_problem_without_its_text(port):
     response = requests.get(
-        f"http://127.0.0.1:{port}/broken/before", headers={"X-Request-Id": "abc"}, timeout=5
+        f"http://127.0.0.1:{port}/broken/before", headers={"X-Request-Id": "abc"}, timeout=60
     )
     assert response.status_code == 500
     assert response.headers["content-type"] == "application/problem+json"
@@ -309,8 +309,8 @@ def test_an_exception_is_a_problem_without_its_text(port):
 
 def test_an_exception_in_the_middle_breaks_the_response_off(port):
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        requests.get(f"http://127.0.0.1:{port}/broken/middle", timeout=5)
-    assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+        requests.get(f"http://127.0.0.1:{port}/broken/middle", timeout=60)
+    assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -335,15 +335,15 @@ def test_no_free_thread_in_time_is_503_with_retry_after(toy, monkeypatch):
         for thread in holding:
             thread.start()
         for _ in holding:
-            assert toy.held.acquire(timeout=10)
-        response = requests.get(f"http://127.0.0.1:{port}/environ", timeout=5)
+            assert toy.held.acquire(timeout=60)
+        response = requests.get(f"http://127.0.0.1:{port}/environ", timeout=60)
         assert response.status_code == 503
         assert response.headers["retry-after"] == "5"
         assert response.json()["code"] == "overloaded"
         toy.release.set()
         for thread in holding:
             thread.join()
-        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=5).status_code == 200
+        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
 
 
 def environ_of(port: int, head: bytes) -> dict[str, str]:
@@ -397,7 +397,7 @@ def test_keep_alive_survives_every_kind_of_request(port):
         for _ in range(3):
             for size in (0, 10, bridge.COLLECTED_BYTES + 1):
                 body = b"z" * size
-                sent = session.post(f"http://127.0.0.1:{port}/digest", body, timeout=10)
+                sent = session.post(f"http://127.0.0.1:{port}/digest", body, timeout=60)
                 assert sent.content == described(body)
-                ignored = session.post(f"http://127.0.0.1:{port}/ignore", body, timeout=10)
+                ignored = session.post(f"http://127.0.0.1:{port}/ignore", body, timeout=60)
                 assert ignored.status_code == 401

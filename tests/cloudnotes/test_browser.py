@@ -7,6 +7,7 @@ import pyotp
 import pytest
 import requests
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -32,12 +33,17 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
+def patient(browser):
+    """Wait for what a page shows, which may render anew while it is looked at."""
+    return WebDriverWait(browser, 60, ignored_exceptions=[StaleElementReferenceException])
+
+
 def seen(browser, selector):
     def look(driver):
         found = driver.find_elements(By.CSS_SELECTOR, selector)
         return next((each for each in found if each.is_displayed()), None)
 
-    return WebDriverWait(browser, 30).until(look, selector)
+    return patient(browser).until(look, selector)
 
 
 def complaints(browser):
@@ -56,7 +62,7 @@ def test_authorize_in_docs_logs_in_by_the_password_form(browser, disk_server):
     seen(browser, "#oauth_username, input[name=username]").send_keys(name)
     seen(browser, "#oauth_password, input[name=password]").send_keys(PASSWORD)
     seen(browser, ".modal-ux button.authorize").click()
-    WebDriverWait(browser, 30).until(
+    patient(browser).until(
         lambda driver: any(
             button.text == "Logout"
             for button in driver.find_elements(By.CSS_SELECTOR, ".modal-ux button")
@@ -66,9 +72,9 @@ def test_authorize_in_docs_logs_in_by_the_password_form(browser, disk_server):
     seen(browser, "#operations-auth-auth_me_retrieve .opblock-summary-control").click()
     seen(browser, "#operations-auth-auth_me_retrieve .try-out__btn").click()
     seen(browser, "#operations-auth-auth_me_retrieve .execute").click()
-    answer = seen(browser, "#operations-auth-auth_me_retrieve .live-responses-table .response")
-    WebDriverWait(browser, 30).until(lambda _: f'"{name}"' in answer.text)
-    assert "200" in answer.text
+    response = "#operations-auth-auth_me_retrieve .live-responses-table .response"
+    patient(browser).until(lambda _: f'"{name}"' in seen(browser, response).text)
+    assert "200" in seen(browser, response).text
     assert complaints(browser) == []
 
 
@@ -90,7 +96,7 @@ def open_link(browser, mailing_server, account):
 
 
 def said(browser, words):
-    WebDriverWait(browser, 30).until(lambda _: words in seen(browser, "#said").text)
+    patient(browser).until(lambda _: words in seen(browser, "#said").text)
 
 
 def test_the_link_of_a_mail_confirms_the_address(browser, mailing_server, account):

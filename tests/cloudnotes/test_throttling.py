@@ -70,6 +70,7 @@ def test_windows_of_a_process_do_not_grow_without_end(monkeypatch):
 
 @pytest.mark.skipif(not environment.OUTSIDE["REDIS_URL"], reason="leg skipped: Redis")
 def test_on_redis_they_are_exact(settings):
+    settings.REDIS_TIMEOUT_SECONDS = 10
     key = f"test-{time.monotonic_ns()}"
     assert hit_in_parallel(SharedCounter(), key) + hit_in_parallel(SharedCounter(), key) == 20
     with redis.Redis.from_url(settings.REDIS_URL) as client:
@@ -86,6 +87,7 @@ def test_a_redis_that_dies_or_hangs_in_the_middle_refuses_nobody_and_lets_few_th
     try:
         wait_for(lambda: listens(port), process, "redis-server")
         settings.REDIS_URL = f"redis://127.0.0.1:{port}/0"
+        settings.REDIS_TIMEOUT_SECONDS = 3
         counter, numbers = SharedCounter(), itertools.count(1)
 
         def hit(_):
@@ -101,7 +103,8 @@ def test_a_redis_that_dies_or_hangs_in_the_middle_refuses_nobody_and_lets_few_th
         process.wait()
 
 
-def test_one_caller_in_five_seconds_asks_a_redis_that_is_gone(settings, caplog):
+def test_one_caller_in_five_seconds_asks_a_redis_that_is_gone(settings, caplog, monkeypatch):
+    monkeypatch.setattr("cloudnotes.throttling.BREAK_SECONDS", 600)
     settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
     counter = SharedCounter()
     assert hit_in_parallel(counter, "key") == 20

@@ -92,7 +92,7 @@ def test_all_jobs_together_have_the_time_to_end(settings):
     begun = time.monotonic()
     worker.stop(0.5)
     assert any(thread.is_alive() for thread in worker.threads)
-    assert time.monotonic() - begun < 5  # neither of them was waited for by itself
+    assert time.monotonic() - begun < 20  # neither of them was waited for by itself
     released.set()
 
 

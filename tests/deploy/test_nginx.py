@@ -69,7 +69,7 @@ def behind_nginx(tmp_path_factory):
 def test_plain_http_goes_to_tls(behind_nginx):
     _, plain, _, _ = behind_nginx
     answer = requests.post(
-        f"http://127.0.0.1:{plain}/api/v1/notes", allow_redirects=False, timeout=5
+        f"http://127.0.0.1:{plain}/api/v1/notes", allow_redirects=False, timeout=60
     )
     assert answer.status_code == 308
     assert answer.headers["Location"].startswith("https://")
@@ -114,7 +114,7 @@ def test_old_tls_is_refused(behind_nginx, version, taken):
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = version
     host, port = url.removeprefix("https://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as plain:
+    with socket.create_connection((host, int(port)), timeout=60) as plain:
         if taken:
             context.wrap_socket(plain, server_hostname=host).close()
         else:

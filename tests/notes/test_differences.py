@@ -56,7 +56,7 @@ def test_what_changed(old, new, found):
 
 
 @given(st.lists(LINES, max_size=30), st.lists(LINES, max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_in_no_hunk_is_equal(old, new):
     check(old, new)
 
@@ -73,7 +73,7 @@ def distance(old, new):
 
 
 @given(st.lists(LINES, max_size=20), st.lists(LINES, max_size=20))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_script_is_the_shortest(old, new):
     found = differences.hunks(old, new)
     length = sum(h.old_end - h.old_start + h.new_end - h.new_start for h in found)
@@ -171,7 +171,7 @@ def test_a_name_cannot_break_its_header(name, header):
 
 # Not without context: there git misses the end of the file, also with diffs of its own.
 @given(TEXTS, TEXTS, st.sampled_from([1, 3]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_git_apply_makes_the_new_text_of_the_old(tmp_path_factory, old, new, context):
     git = leg("git")
     diff = unified(old, new, context=context)

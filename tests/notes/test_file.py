@@ -40,7 +40,7 @@ def fetch(client, url):
     assert response.status_code == 302
     location = response.headers["Location"]
     if location.startswith("http"):
-        return requests.get(location, timeout=10)
+        return requests.get(location, timeout=60)
     answer = client_of(None).get(location)
     answer.content_bytes = b"".join(answer.streaming_content)
     return answer
@@ -304,12 +304,12 @@ def test_signed_links_end_and_cannot_be_changed(as_alice, note_url, bucket, s3, 
     link = as_alice.get(f"{note_url}/file").headers["Location"]
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in link
     assert "X-Amz-Expires=300" in link
-    assert requests.get(link, timeout=10).content == b"secret"
+    assert requests.get(link, timeout=60).content == b"secret"
     other = link.replace("attachment", "inline")
     assert other != link
-    assert requests.get(other, timeout=10).status_code == 403
-    assert requests.get(link.partition("?")[0], timeout=10).status_code in (400, 403)
-    assert requests.put(link, b"x", timeout=10).status_code == 403
+    assert requests.get(other, timeout=60).status_code == 403
+    assert requests.get(link.partition("?")[0], timeout=60).status_code in (400, 403)
+    assert requests.put(link, b"x", timeout=60).status_code == 403
 
 
 def test_disk_links_end_and_cannot_be_changed(as_alice, anonymous, note_url, monkeypatch):

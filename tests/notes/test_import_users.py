@@ -541,9 +541,9 @@ def test_parallel_processes_bring_everything_in_once(server, tmp_path):
     assert all("without" not in out for out, _ in told)
     for name in names:
         body = {"username": name, "password": PASSWORD}
-        tokens = requests.post(f"{server.api}/auth/login", json=body, timeout=10).json()
+        tokens = requests.post(f"{server.api}/auth/login", json=body, timeout=60).json()
         header = {"Authorization": f"Bearer {tokens['access_token']}"}
-        notes = requests.get(f"{server.api}/notes?count=true", headers=header, timeout=10)
+        notes = requests.get(f"{server.api}/notes?count=true", headers=header, timeout=60)
         assert notes.json()["count"] == 25
 
 

@@ -114,7 +114,7 @@ PIECES = [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_toggle_changes_one_character_and_a_second_brings_it_back(content):
     assert content.count("[ ]") + content.count("[x]") >= markup.count_tasks(content)
     tasks(content)

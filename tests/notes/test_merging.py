@@ -115,7 +115,7 @@ DOCUMENTS = st.tuples(
 
 
 @given(DOCUMENTS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_it_merges_as_git_does(tmp_path_factory, drawn):
     git = leg("git")
     size, shared, mine, theirs, *ended = drawn
@@ -145,7 +145,7 @@ REPETITIVE = st.builds(lambda lines, is_ended: edited(lines, is_ended=is_ended),
 
 
 @given(REPETITIVE, REPETITIVE, REPETITIVE)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_what_holds_for_lines_that_repeat(base, yours, current):
     assert merged(base, base, yours) == yours
     assert merged(base, yours, base) == yours
@@ -154,7 +154,7 @@ def test_what_holds_for_lines_that_repeat(base, yours, current):
 
 
 @given(FEW, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_clean_merge_loses_no_change(base, data):
     # Lines of the base that occur once are known by their number, the rest repeat.
     base = [f"{line}{number}" if number % 3 == 0 else line for number, line in enumerate(base)]

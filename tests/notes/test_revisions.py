@@ -265,7 +265,7 @@ class TestThinning:
         assert thin() == [2, 3, 5, 6, 8, 9, 10, 11]
         assert thin() == [2, 3, 5, 6, 8, 9, 10, 11]
 
-    def test_pinned_revisions_stay(self, as_alice, alice):
+    def test_pinned_revisions_stay(self, as_alice, alice, clock):
         week = dt.timedelta(days=100)
         note = age(alice, **{str(n): week - dt.timedelta(minutes=n) for n in range(4)})
         url = f"{NOTES}/{note.pk}/revisions"
@@ -280,7 +280,7 @@ class TestThinning:
             age(alice, a=dt.timedelta(days=200))
         assert thin() == [1, 1]
 
-    def test_in_batches(self, alice, monkeypatch):
+    def test_in_batches(self, alice, clock, monkeypatch):
         monkeypatch.setattr(revisions, "THINNED_AT_ONCE", 3)
         base = dt.timedelta(days=200)
         age(alice, **{str(n): base - dt.timedelta(seconds=n) for n in range(10)})

@@ -1,0 +1,46 @@
+"""The service's configuration for tests on a machine that may pause for seconds at any time.
+
+What a service gives up after, so that everybody is answered within ten seconds, would be a refusal
+that no test asked for. The tests of those limits start a service without this.
+"""
+
+import pkgutil
+import runpy
+from pathlib import Path
+from typing import Any
+
+SECONDS = 60
+BEFORE_THE_APPLICATION = ("cloudnotes.bridge.QUEUE_SECONDS", "cloudnotes.bridge.ANSWER_SECONDS")
+BEHIND_IT = (
+    "accounts.pictures.PATIENCE_SECONDS",
+    "cloudnotes.queries.Query.patience",
+    "cloudnotes.roads.ANSWER_SECONDS",
+    "notes.actions.objects.PATIENCE_SECONDS",
+)
+
+globals().update(runpy.run_path(str(Path(__file__).parent.parent / "gunicorn.conf.py")))
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Be patient with threads and the database."""
+    for name in BEFORE_THE_APPLICATION:
+        be_patient(name)
+    options = pkgutil.resolve_name("cloudnotes.settings.DATABASE")["OPTIONS"]
+    if "timeout" in options:
+        options["timeout"] = SECONDS
+    else:
+        options["options"] = f"-c statement_timeout={1000 * SECONDS}"
+        options["pool"]["timeout"] = SECONDS
+
+
+def post_worker_init(worker: Any) -> None:
+    """Be patient with whatever needs Django to be imported."""
+    for name in BEHIND_IT:
+        be_patient(name)
+
+
+def be_patient(name: str) -> None:
+    """Set a number of seconds of the service."""
+    owner, _, seconds = name.rpartition(".")
+    assert hasattr(pkgutil.resolve_name(owner), seconds), name
+    setattr(pkgutil.resolve_name(owner), seconds, SECONDS)
