@@ -54,6 +54,7 @@ class Connections:
             cursor = used.cursor_of(query)
             await cursor.execute(sql, parameters)
             rows: list[Row] = await cursor.fetchall()
+            cursor.forget_rows()
         except BaseException:
             used.forget()
             self._give(None)
@@ -128,7 +129,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
     """
 
     pool: Connections | None = None
-    cursors: dict[Bound, psycopg.AsyncCursor[Any]]
+    cursors: "dict[Bound, _Cursor]"
     turn: "asyncio.Future[int] | None" = None
     watched = -1
     is_late = False
@@ -157,10 +158,11 @@ class _Connection(psycopg.AsyncConnection[Any]):
         except StopIteration as done:
             return done.value
 
-    def cursor_of(self, query: Bound) -> psycopg.AsyncCursor[Any]:
+    def cursor_of(self, query: Bound) -> "_Cursor":
         """Return the cursor of a query, which remembers how to send it and to read its rows."""
         if query not in self.cursors:
-            self.cursors[query] = self.cursor(binary=True)
+            self.cursors[query] = _Cursor(self)
+            self.cursors[query].format = psycopg.pq.Format.BINARY
         return self.cursors[query]
 
     def give_up(self) -> None:
@@ -190,3 +192,12 @@ class _Connection(psycopg.AsyncConnection[Any]):
         if self.watched >= 0:
             asyncio.get_running_loop().remove_reader(self.watched)
         self.pgconn.finish()
+
+
+class _Cursor(psycopg.AsyncCursor[Any]):
+    """A cursor that is kept for its query, without the rows that psycopg keeps until the next."""
+
+    def forget_rows(self) -> None:
+        """Let go of the result: a page is up to a megabyte, and there are many cursors."""
+        self._reset(reset_query=False)
+        self._tx.set_pgresult(None)

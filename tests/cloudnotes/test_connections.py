@@ -131,6 +131,20 @@ def test_a_connection_that_ends_while_idle_is_noticed_before_it_is_used():
     asyncio.run(main())
 
 
+def test_no_rows_are_kept():
+    rows = Statement("SELECT repeat('x', 1000), n FROM generate_series(1, %(many)s) n")
+
+    async def main():
+        pool = Connections(1)
+        assert len(await pool.fetch(rows, {"many": 20})) == 20
+        assert len(await pool.fetch(rows, {"many": 10})) == 10
+        (cursor,) = pool.idle[0].cursors.values()
+        assert (cursor.pgresult, cursor._results, cursor._tx.pgresult) == (None, [], None)
+        pool.close()
+
+    asyncio.run(main())
+
+
 def test_a_table_that_changes_under_a_prepared_statement():
     everything = Query(lambda: User.objects.filter(pk=Parameter("pk")).values_list("pk", "email"))
 
