@@ -60,6 +60,8 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "category",
         "content",
         "file_name",
+        "is_favorite",
+        "is_archived",
         "version",
         "created_at",
         "updated_at",

@@ -12,6 +12,7 @@ from notes.models import Change, Note
 Kind = Literal[
     "note_created",
     "note_updated",
+    "note_flagged",
     "note_trashed",
     "note_restored",
     "note_deleted",

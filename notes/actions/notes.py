@@ -4,6 +4,8 @@ What PostgreSQL can do of it in one statement ``notes.actions.at_once`` does, by
 """
 
 import datetime as dt
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django.db import transaction
@@ -18,6 +20,7 @@ from notes.models import Note, Revision
 
 KEPT_IN_TRASH = dt.timedelta(days=30)
 PURGED_AT_ONCE = 100
+NO_FLAGS: Mapping[str, bool] = MappingProxyType({})
 
 
 class Overlap(DomainError):
@@ -47,6 +50,7 @@ def create_note(
     by: User,
     now: dt.datetime,
     category: str = "",
+    flags: Mapping[str, bool] = NO_FLAGS,
     cause: Note.Cause = Note.Cause.CREATE,
 ) -> Note:
     """Make and return a note that belongs to ``by``."""
@@ -56,6 +60,7 @@ def create_note(
             title=title,
             content=content,
             category=category,
+            **flags,
             created_at=now,
             updated_at=now,
             state_since=now,
@@ -75,18 +80,18 @@ def update_note(
     by: User,
     now: dt.datetime,
     expected: Expected = None,
+    flags: Mapping[str, bool] = NO_FLAGS,
     cause: Note.Cause = Note.Cause.EDIT,
 ) -> Note:
     """Set the fields of ``changes`` (``title``, ``content``, ``category``) and return the note.
 
-    Only what differs is written, and a write that changes nothing leaves the version alone.
-    Raises :class:`notes.actions.versions.NoteGone` and
+    Only what differs is written. A write that changes nothing leaves the version alone, and so do
+    the ``flags`` (of ``Note.FLAGS``). Raises :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
     """
     with transaction.atomic():
         note = lock(note, expected=expected)
-        if write(note, changes, by=by, cause=cause, now=now):
-            events.record("note_updated", note=note, by=by)
+        _finish(note, changes, flags, by=by, cause=cause, now=now)
     return note
 
 
@@ -97,6 +102,7 @@ def merge_note(
     base_version: int,
     by: User,
     now: dt.datetime,
+    flags: Mapping[str, bool] = NO_FLAGS,
     cause: Note.Cause = Note.Cause.EDIT,
 ) -> tuple[Note, bool]:
     """Bring ``changes``, made to an earlier version, into the note; return it and if that was so.
@@ -116,9 +122,30 @@ def merge_note(
         if is_stale:
             changes = _merged(note, base, changes)
         why = Note.Cause.MERGE if is_stale else cause
-        if write(note, changes, by=by, cause=why, now=now):
-            events.record("note_updated", note=note, by=by)
+        _finish(note, changes, flags, by=by, cause=why, now=now)
     return note, is_stale
+
+
+def _finish(
+    note: Note,
+    changes: dict[str, Any],
+    flags: Mapping[str, bool],
+    *,
+    by: User,
+    cause: Note.Cause,
+    now: dt.datetime,
+) -> None:
+    """Write what differs of a locked note, and record that."""
+    is_written = write(note, changes, by=by, cause=cause, now=now)
+    differing = [name for name, value in flags.items() if getattr(note, name) != value]
+    for name in differing:
+        setattr(note, name, flags[name])
+    if differing:
+        note.save(update_fields=differing)
+    if is_written:
+        events.record("note_updated", note=note, by=by)
+    elif differing:
+        events.record("note_flagged", note=note, by=by)
 
 
 def _merged(note: Note, base: Revision, yours: dict[str, Any]) -> dict[str, Any]:

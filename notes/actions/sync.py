@@ -77,10 +77,11 @@ class Operation:
     """One change that a client has made.
 
     The note is named by ``note_id`` or, where the client does not know that yet, by the
-    ``client_id`` that it was or is created with. ``fields`` are of title, content and category.
+    ``client_id`` that it was or is created with. ``fields`` are of title, content and category;
+    those of ``flag`` are of ``Note.FLAGS``, and it is good in any version.
     """
 
-    kind: Literal["create", "update", "delete"]
+    kind: Literal["create", "update", "flag", "delete"]
     note_id: int | None
     client_id: str | None
     base_version: int
@@ -194,6 +195,10 @@ def _apply(
             return _delete(operation, note_id, note, by=by, now=now)
         if note is None or note.trashed_at is not None:
             return Outcome("conflict", note_id, error=Deleted())
+        if operation.kind == "flag":
+            flags = operation.fields
+            note = note_actions.update_note(note=note, changes={}, flags=flags, by=by, now=now)
+            return Outcome("applied", note.pk, note.version)
         return _update(operation, note, budget=budget, by=by, now=now)
     except DomainError as error:
         return Outcome("refused", None, error=error)

@@ -65,7 +65,7 @@ class NoteFileView(NoteEndpoint):
         )
         return Response(
             FileSerializer(note.attachment, context={"request": request}).data,
-            headers={"ETag": preconditions.etag(note.version)},
+            headers={"ETag": preconditions.etag_of(note)},
         )
 
     @extend_schema(request=None, responses={204: None})
@@ -77,4 +77,4 @@ class NoteFileView(NoteEndpoint):
         note = attachments.remove_file(
             note=note, by=caller(request), now=timezone.now(), expected=expected
         )
-        return Response(status=204, headers={"ETag": preconditions.etag(note.version)})
+        return Response(status=204, headers={"ETag": preconditions.etag_of(note)})

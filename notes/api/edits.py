@@ -88,4 +88,4 @@ class EditsView(NoteEndpoint):
         )
         if has_scope(request, "notes:read"):
             return self.answer(note)
-        return Response(status=204, headers={"ETag": preconditions.etag(note.version)})
+        return Response(status=204, headers={"ETag": preconditions.etag_of(note)})

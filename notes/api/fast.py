@@ -46,6 +46,8 @@ class Shown(NamedTuple):
     title: str
     content: str | None
     category: str
+    is_favorite: bool
+    is_archived: bool
     version: int
     created_at: dt.datetime
     updated_at: dt.datetime
@@ -69,6 +71,8 @@ COLUMNS = (
     "title",
     READY,
     "category",
+    "is_favorite",
+    "is_archived",
     "version",
     "created_at",
     "updated_at",
@@ -85,7 +89,7 @@ def visible() -> NoteQuerySet:
 
 
 NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*COLUMNS))
-VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version"))
+VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version", *Note.FLAGS))
 WITH_FILE = InstanceQuery(lambda: visible().with_file().filter(SMALL, pk=Parameter("note")))
 FEED = Query(lambda: Feed.objects.filter(pk=Parameter("user")).values_list(*MARK))
 
@@ -128,7 +132,7 @@ class NoteList(fast.View):
         if known := asked.headers.get("if-none-match"):
             marks = await fetch(FEED, user=user.pk)
             tag = self.etag(asked, user, *marks)
-            if preconditions.has(known, tag):
+            if preconditions.names(known, tag):
                 return Answer(b"", 304, {"ETag": tag})
         since = timezone.now() - versions.GIVEN_WITHIN
         rows = await fetch(page(limit, is_first=not cursor), user=user.pk, since=since, **place)
@@ -163,9 +167,10 @@ class NoteRead(fast.View):
             return None
         asked_for = {"user": user.pk, "note": numbers[0]}
         if known := asked.headers.get("if-none-match"):
-            for (version,) in await fetch(VERSION, **asked_for):
-                if preconditions.names(known, version):
-                    return Answer(b"", 304, {"ETag": preconditions.etag(version)})
+            for row in await fetch(VERSION, **asked_for):
+                tag = preconditions.etag(*row)
+                if preconditions.names(known, tag):
+                    return Answer(b"", 304, {"ETag": tag})
         since = timezone.now() - versions.GIVEN_WITHIN
         for row in await fetch(NOTE, since=since, **asked_for):
             note = Shown._make(row)
@@ -282,6 +287,8 @@ def shown(note: Note) -> Shown:
         title=note.title,
         content=note.content,
         category=note.category,
+        is_favorite=note.is_favorite,
+        is_archived=note.is_archived,
         version=note.version,
         created_at=note.created_at,
         updated_at=note.updated_at,
@@ -296,7 +303,7 @@ def note_answer(
     note: Shown, asked: Asked, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> Answer:
     """Return a note as the answer to a request, with its entity tag."""
-    tag = {"ETag": preconditions.etag(note.version)}
+    tag = {"ETag": preconditions.etag(note.version, note.is_favorite, note.is_archived)}
     return Answer(fast.render(note_data(note, asked.root)), status, {**tag, **(headers or {})})
 
 
@@ -316,6 +323,8 @@ def note_data(note: Shown, root: str) -> dict[str, Any]:
         "title": note.title,
         "content": note.content,
         "category": note.category,
+        "is_favorite": note.is_favorite,
+        "is_archived": note.is_archived,
         "version": note.version,
         "file": file,
         "created_at": _time(note.created_at),

@@ -62,6 +62,8 @@ class NoteWriteSerializer(serializers.Serializer[Any]):
     title = TitleField()
     content = ContentField(default="")
     category = CategoryField(required=False)
+    is_favorite = serializers.BooleanField(required=False)
+    is_archived = serializers.BooleanField(required=False)
 
 
 class MergedNoteSerializer(NoteSerializer):
@@ -99,6 +101,11 @@ class DeleteSerializer(serializers.Serializer[Any]):
     )
 
 
+def take_flags(fields: dict[str, Any]) -> dict[str, bool]:
+    """Take the flags out of what was sent of a note and return them."""
+    return {name: fields.pop(name) for name in Note.FLAGS if name in fields}
+
+
 class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     """The notes that the caller may see."""
 
@@ -129,7 +136,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         tag = preconditions.list_etag(
             user, Feed.objects.mark(user), root, address, *NoteSerializer.Meta.fields
         )
-        if preconditions.has(request.headers.get("If-None-Match", ""), tag):
+        if preconditions.names(request.headers.get("If-None-Match", ""), tag):
             return Response(status=304, headers={"ETag": tag})
         page = versions.give(self.paginate_queryset(notes) or [], within=notes, now=timezone.now())
         answer = self.get_paginated_response([self.note_data(note) for note in page])
@@ -151,7 +158,8 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         user = caller(request)
         fields = {"category": user.limited_to_category, **given.validated_data}
         self._check_category(fields)
-        note = note_actions.create_note(**fields, by=user, now=timezone.now())
+        flags = take_flags(fields)
+        note = note_actions.create_note(**fields, flags=flags, by=user, now=timezone.now())
         answer = self.answer(note, status=201)
         answer.headers["Location"] = request.build_absolute_uri(
             f"{request.path.rstrip('/')}/{note.pk}"
@@ -162,14 +170,15 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     def retrieve(self, request: Request, pk: int) -> Response:
         """Read one note; with `If-None-Match`, only if it is in another version."""
         if "If-None-Match" in request.headers:
-            version = self.get_queryset().filter(pk=pk).values_list("version", flat=True).first()
-            if version is not None and preconditions.is_known(request, version):
-                return Response(status=304, headers={"ETag": preconditions.etag(version)})
+            found = self.get_queryset().filter(pk=pk).values_list("version", *Note.FLAGS)
+            for tag in [preconditions.etag(*each) for each in found]:
+                if preconditions.names(request.headers["If-None-Match"], tag):
+                    return Response(status=304, headers={"ETag": tag})
         notes = self.get_queryset()
-        found = versions.give([self.get_object()], within=notes, now=timezone.now())
-        if not found:
+        given = versions.give([self.get_object()], within=notes, now=timezone.now())
+        if not given:
             raise NotFound
-        return self.answer(found[0])
+        return self.answer(given[0])
 
     @extend_schema(
         parameters=[preconditions.PREFER_MERGE],
@@ -177,7 +186,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         responses={200: MergedNoteSerializer},
     )
     def update(self, request: Request, pk: int) -> Response:
-        """Replace title and content; the category stays unless it is sent.
+        """Replace title and content; category and flags stay unless they are sent.
 
         With `Prefer: merge` a change of an earlier version, the one in `If-Match`, is merged.
         """
@@ -240,15 +249,16 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         given.is_valid(raise_exception=True)
         changes, user = given.validated_data, caller(request)
         self._check_category(changes)
+        flags = take_flags(changes)
         if not (preconditions.wants_merge(request) and expected and len(expected) == 1):
             return self.answer(
                 note_actions.update_note(
-                    note=note, changes=changes, by=user, now=now, expected=expected
+                    note=note, changes=changes, flags=flags, by=user, now=now, expected=expected
                 )
             )
         (base,) = expected
         note, is_merged = note_actions.merge_note(
-            note=note, changes=changes, base_version=base, by=user, now=now
+            note=note, changes=changes, flags=flags, base_version=base, by=user, now=now
         )
         answer = self.answer(note, **({"merged": True} if is_merged else {}))
         answer.headers["Preference-Applied"] = "merge"

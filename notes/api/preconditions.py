@@ -15,10 +15,11 @@ from accounts.permissions import has_scope
 from cloudnotes.errors import DomainError
 from notes.actions import versions
 from notes.actions.versions import Expected
+from notes.models import Note
 from notes.models.changes import Mark
 
-# "5", W/"5" (what a compressing proxy makes of it) and 5.
-TAG = re.compile(r'(?:W/)?"(\d{1,10})"|(\d{1,10})')
+# "5", W/"5" (what a compressing proxy makes of it), 5, and "5-f", which tells of flags.
+TAG = re.compile(r'(?:W/)?"(\d{1,10})(-f?a?)?"|(\d{1,10})')
 PREFER_MERGE = OpenApiParameter(
     "Prefer",
     {"type": "string", "enum": ["merge"]},
@@ -38,9 +39,15 @@ class IfMatchRequired(DomainError):
     )
 
 
-def etag(version: int) -> str:
-    """Return the entity tag of a note in a version."""
-    return f'"{version}"'
+def etag(version: int, is_favorite: bool, is_archived: bool) -> str:
+    """Return the entity tag of a note in a version, with its reader's flags."""
+    flags = ("f" if is_favorite else "") + ("a" if is_archived else "")
+    return f'"{version}-{flags}"' if flags else f'"{version}"'
+
+
+def etag_of(note: Note) -> str:
+    """Return the entity tag of a note."""
+    return etag(note.version, note.is_favorite, note.is_archived)
 
 
 def expected_versions(request: Request) -> Expected:
@@ -58,15 +65,10 @@ def expected_versions(request: Request) -> Expected:
     return None if header.strip() == "*" else named_versions(header)
 
 
-def is_known(request: Request, version: int) -> bool:
-    """Return whether the client has this version already (``If-None-Match``)."""
-    header = request.headers.get("If-None-Match", "")
-    return names(header, version)
-
-
-def names(header: str, version: int) -> bool:
-    """Return whether an ``If-None-Match`` names a version."""
-    return header.strip() == "*" or version in named_versions(header)
+def names(header: str, tag: str) -> bool:
+    """Return whether an ``If-None-Match`` names a tag, in quotes or without."""
+    tags = [each.strip().removeprefix("W/") for each in header.split(",")]
+    return tags == ["*"] or tag in tags or tag.strip('"') in tags
 
 
 def list_etag(user: User, mark: Mark | None, *said: str) -> str:
@@ -80,12 +82,6 @@ def list_etag(user: User, mark: Mark | None, *said: str) -> str:
     return f'"{keys.derive("list etag", parts).hex()[:32]}"'
 
 
-def has(header: str, tag: str) -> bool:
-    """Return whether a client that sends this ``If-None-Match`` has what a list's tag names."""
-    tags = [each.strip().removeprefix("W/") for each in header.split(",")]
-    return tag in tags or tags == ["*"]
-
-
 def wants_merge(request: Request) -> bool:
     """Return whether the client prefers a merge to a refusal (``Prefer: merge``, RFC 7240)."""
     preferences = request.headers.get("Prefer", "").split(",")
@@ -95,7 +91,7 @@ def wants_merge(request: Request) -> bool:
 def named_versions(header: str) -> frozenset[int]:
     """Return the versions whose tags a header lists."""
     tags = (TAG.fullmatch(tag.strip()) for tag in header.split(","))
-    return frozenset(int(tag[1] or tag[2]) for tag in tags if tag)
+    return frozenset(int(tag[1] or tag[3]) for tag in tags if tag)
 
 
 class ShowsCurrent:

@@ -48,6 +48,8 @@ class NoteSerializer(serializers.ModelSerializer[Note]):
             "title",
             "content",
             "category",
+            "is_favorite",
+            "is_archived",
             "version",
             "file",
             "created_at",
@@ -89,4 +91,4 @@ class NoteEndpoint(preconditions.ShowsCurrent, GenericAPIView[Note]):
     def answer(self, note: Note, *, status: int = 200, **more: Any) -> Response:
         """Return a note as the answer to a request, with its entity tag."""
         data = {**self.note_data(note), **more}
-        return Response(data, status=status, headers={"ETag": preconditions.etag(note.version)})
+        return Response(data, status=status, headers={"ETag": preconditions.etag_of(note)})

@@ -69,7 +69,7 @@ class DigestSerializer(serializers.Serializer[Any]):
 class OperationSerializer(serializers.Serializer[Any]):
     """A change that the client has made; the note is named by ``id`` or ``client_id``."""
 
-    op = serializers.ChoiceField(choices=["create", "update", "delete"])
+    op = serializers.ChoiceField(choices=["create", "update", "flag", "delete"])
     id = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     client_id = TextField(
         required=False,
@@ -86,14 +86,21 @@ class OperationSerializer(serializers.Serializer[Any]):
     title = TitleField(required=False)
     content = ContentField(required=False)
     category = CategoryField(required=False)
+    is_favorite = serializers.BooleanField(required=False)
+    is_archived = serializers.BooleanField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        needed = {"create": {"title"}}.get(attrs["op"], {"base_version"})
+        needed = {"create": {"title"}, "flag": set()}.get(attrs["op"], {"base_version"})
         missing = {name: "This operation needs it." for name in needed if name not in attrs}
         if attrs["op"] == "create" and "id" in attrs:
             missing["id"] = "The server chooses it; send a client_id to know the note again."
         elif attrs["op"] != "create" and ("id" in attrs) == ("client_id" in attrs):
             missing["id"] = "Name the note by id or by client_id."
+        flags = [name for name in Note.FLAGS if name in attrs]
+        if attrs["op"] == "flag" and not flags:
+            missing["is_favorite"] = "Send one of the flags."
+        elif attrs["op"] != "flag":
+            missing |= dict.fromkeys(flags, "Send it by an operation of its own, `flag`.")
         if missing:
             raise serializers.ValidationError(missing)
         return attrs
@@ -195,7 +202,8 @@ class SyncView(APIView):
 
         The entries are as OperationSerializer describes them:
         `{"op": "create", "client_id", "title", "content"?, "category"?}`,
-        `{"op": "update", "id" or "client_id", "base_version", "title"?, "content"?, "category"?}`
+        `{"op": "update", "id" or "client_id", "base_version", "title"?, "content"?, "category"?}`,
+        `{"op": "flag", "id" or "client_id", "is_favorite"?, "is_archived"?}`, good in any version,
         and `{"op": "delete", "id" or "client_id", "base_version"}`. A change of a version that is
         not the current one is a conflict, or is merged with `Prefer: merge`. It is safe to send
         the same changes twice.
@@ -281,7 +289,8 @@ class DigestView(APIView):
 
 def _operation(given: dict[str, Any], category: str) -> sync_actions.Operation:
     """Return an operation; what a limited token creates lies in its category unless it says so."""
-    fields = {name: given[name] for name in ("title", "content", "category") if name in given}
+    names = Note.FLAGS if given["op"] == "flag" else ("title", "content", "category")
+    fields = {name: given[name] for name in names if name in given}
     if given["op"] == "create":
         fields = {"content": "", "category": category, **fields}
     return sync_actions.Operation(

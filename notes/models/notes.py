@@ -57,7 +57,8 @@ class Note(models.Model):
     """A text in Markdown with a title. Belongs to its owner and dies with the account.
 
     ``version`` starts at 1 and rises by one with every change of what readers see; ``content`` is
-    at most 1 MiB in UTF-8. A note in the trash has ``trashed_at``; it is live otherwise.
+    at most 1 MiB in UTF-8. A note in the trash has ``trashed_at``; it is live otherwise. ``FLAGS``
+    are the owner's and leave the version alone.
 
     What ``KEPT`` names is the note's state, and a write that replaces it keeps it as a revision.
     Until then the ``state_…`` columns hold what the revision will say of it: the version that it
@@ -66,6 +67,8 @@ class Note(models.Model):
     """
 
     KEPT = ("title", "content", "category", "trashed_at")
+    # How its reader has filed it away, which is no change of what it says.
+    FLAGS = ("is_favorite", "is_archived")
 
     class Cause(models.TextChoices):
         """What brought a state about."""
@@ -93,6 +96,8 @@ class Note(models.Model):
     title = models.CharField(max_length=MAX_TITLE_LENGTH, blank=True)
     content = models.TextField(blank=True, default="", db_default="")
     category = models.CharField(max_length=200, blank=True, default="", db_default="")
+    is_favorite = models.BooleanField(default=False, db_default=False)
+    is_archived = models.BooleanField(default=False, db_default=False)
     version = models.PositiveIntegerField(default=1, db_default=1)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
