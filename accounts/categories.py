@@ -13,15 +13,12 @@ class InvalidCategory(ValueError):
 def parse(text: str) -> str:
     """Return a category in its one spelling: NFC, no blanks at the ends of its names.
 
-    ``''`` is no category. Raises :class:`InvalidCategory` above 200 characters, for an empty name
-    (``Work//Plans``) and for characters that do not print.
+    Names that are empty, ``.`` or ``..`` are left out: it is a path from the top. ``''`` is no
+    category. Raises :class:`InvalidCategory` above 200 characters and for characters that do not
+    print.
     """
     names = [name.strip() for name in unicodedata.normalize("NFC", text).split(SEPARATOR)]
-    category = SEPARATOR.join(names)
-    if category == "":
-        return ""
-    if "" in names:
-        raise InvalidCategory("A category is one or more names with / between them.")
+    category = SEPARATOR.join(name for name in names if name not in ("", ".", ".."))
     if not category.isprintable():
         raise InvalidCategory("A category holds printable characters only.")
     if len(category) > MAX_LENGTH:

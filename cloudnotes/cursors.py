@@ -1,44 +1,68 @@
-"""Cursors of keyset pages: where a page ended, signed.
+"""Cursors of keyset pages: where a page ended, for nobody to read or to make.
 
-The same place has the same cursor at any time, so a page that did not change is the same bytes.
+They are encrypted because what they name can be text of a note, and addresses are logged on the
+way. AES-SIV (RFC 5297) makes the same cursor of the same place, so a page that did not change is
+the same bytes.
 """
 
 import base64
+import binascii
 import datetime as dt
+import functools
 import json
 from collections.abc import Sequence
 
-from django.utils.crypto import constant_time_compare
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from django.conf import settings
 
 from accounts import keys
 
 PURPOSE = "cursor of a page"
+Value = dt.datetime | int | str
 
 
 class NotACursor(Exception):
     """The text is not a cursor that this list gave out."""
 
 
-def write(keyset: str, value: dt.datetime | int, key: int, scope: Sequence[str] = ()) -> str:
+def write(keyset: str, value: Value, key: int, scope: Sequence[str] = ()) -> str:
     """Return the cursor of a row: ``value`` is its ``keyset`` column, ``key`` its primary key.
 
     ``scope`` is what else the order of the list depends on.
     """
-    told = value if isinstance(value, int) else value.isoformat()
-    place = _encode(json.dumps([keyset, told, key, *scope]).encode())
-    return f"{place}.{_encode(keys.derive(PURPOSE, place))}"
+    told = value.isoformat() if isinstance(value, dt.datetime) else value
+    is_time = isinstance(value, dt.datetime)
+    place = json.dumps([keyset, is_time, told, key, *scope]).encode()
+    return _encode(_cipher(settings.SECRET_KEY).encrypt(place, None))
 
 
-def read(cursor: str, keyset: str, scope: Sequence[str] = ()) -> tuple[dt.datetime | int, int]:
+def read(cursor: str, keyset: str, scope: Sequence[str] = ()) -> tuple[Value, int]:
     """Return value and key of the row that a cursor names. Raises :class:`NotACursor`."""
-    place, _, signature = cursor.encode(errors="replace").decode().partition(".")
-    signatures = map(_encode, keys.derive_all(PURPOSE, place))
-    if not any(constant_time_compare(signature, good) for good in signatures):
-        raise NotACursor
-    known, told, key, *rest = json.loads(base64.urlsafe_b64decode(f"{place}=="))
+    known, is_time, told, key, *rest = json.loads(_decrypt(cursor))
     if known != keyset or rest != [*scope]:
         raise NotACursor
-    return told if isinstance(told, int) else dt.datetime.fromisoformat(told), key
+    return dt.datetime.fromisoformat(told) if is_time else told, key
+
+
+@functools.lru_cache(8)
+def _cipher(secret: str) -> AESSIV:
+    # Half of the key authenticates and half of it encrypts.
+    return AESSIV(b"".join(keys.derive(PURPOSE, half, key=secret) for half in range(2)))
+
+
+def _decrypt(cursor: str) -> bytes:
+    try:
+        encrypted = base64.urlsafe_b64decode(f"{cursor}==")
+    except (binascii.Error, ValueError):
+        raise NotACursor from None
+    if _encode(encrypted) == cursor:
+        for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
+            try:
+                return _cipher(secret).decrypt(encrypted, None)
+            except (InvalidTag, ValueError):
+                continue
+    raise NotACursor
 
 
 def _encode(value: bytes) -> str:

@@ -107,6 +107,10 @@ class View:
     scope: ClassVar[str]
     max_body_bytes: ClassVar = 0
 
+    def takes(self, query: str) -> bool:
+        """Return whether a request with this query, without its ``?``, can be an ordinary one."""
+        return not query
+
     async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
         """Return the answer, or None, with nothing changed, for the plain road to give it.
 
@@ -178,7 +182,8 @@ def _is_ordinary(asked: Asked, view: View) -> bool:
     asked.root = f"{'https' if is_secure else 'http'}://{host}"
     content_type = JSON if view.max_body_bytes else ANY_TYPE
     return (
-        not any(name in fields for name in RARE)
+        view.takes(asked.query)
+        and not any(name in fields for name in RARE)
         and content_type.fullmatch(fields.get("content-type", "")) is not None
         and fields.get("origin", "") in ("", *settings.CORS_ALLOWED_ORIGINS)
         and (is_secure or not settings.SECURE_SSL_REDIRECT)

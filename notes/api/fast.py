@@ -118,6 +118,9 @@ class NoteList(fast.View):
     allow = "GET, POST, HEAD, OPTIONS"
     scope = SCOPES["GET"]
 
+    def takes(self, query: str) -> bool:
+        return PAGE_QUERY.fullmatch(query) is not None
+
     async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
         query = PAGE_QUERY.fullmatch(asked.query)
         if query is None or user.limited_to_category:
@@ -163,7 +166,7 @@ class NoteRead(fast.View):
     scope = SCOPES["GET"]
 
     async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
-        if asked.query or user.limited_to_category:
+        if user.limited_to_category:
             return None
         asked_for = {"user": user.pk, "note": numbers[0]}
         if known := asked.headers.get("if-none-match"):
@@ -189,7 +192,7 @@ class NoteCreate(fast.View):
 
     async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
         given = read_note(asked)
-        if asked.query or user.limited_to_category or given is None or "title" not in given:
+        if user.limited_to_category or given is None or "title" not in given:
             return None
         title, content, now = given["title"], given.get("content", ""), timezone.now()
         try:
@@ -218,7 +221,7 @@ class NoteReplace(fast.View):
 
     async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
         given, if_match = read_note(asked), asked.headers.get("if-match")
-        if asked.query or user.limited_to_category or given is None:
+        if user.limited_to_category or given is None:
             return None
         if "title" not in given and not self.is_partial:
             return None

@@ -16,7 +16,7 @@ from accounts.authentication import caller
 from notes import access, history
 from notes.actions import notes as note_actions
 from notes.actions import versions
-from notes.api import preconditions
+from notes.api import listing, preconditions
 from notes.api.representation import NoteEndpoint, NoteSerializer
 from notes.models import Feed, Note
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
@@ -82,17 +82,6 @@ class TitleSerializer(serializers.Serializer[Any]):
     title = TitleField()
 
 
-class ListSerializer(serializers.Serializer[Any]):
-    """Which notes to list."""
-
-    trashed = serializers.BooleanField(
-        default=False, help_text="The notes in the trash instead of the others."
-    )
-    as_of = serializers.DateTimeField(
-        required=False, help_text="The notes as they were at this time, the last created first."
-    )
-
-
 class DeleteSerializer(serializers.Serializer[Any]):
     """How to delete."""
 
@@ -115,22 +104,23 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         "touch the same lines: `base`, `yours` and `current` are what is to be brought together."
     }
     keyset = "updated_at"
-    heavy_column = "content"
+    ascending = False
+    heavy_column: str | None = "content"
     cursor_scope: tuple[str, ...] = ()
 
     @extend_schema(
-        parameters=[ListSerializer], responses={200: NoteSerializer(many=True), 304: None}
+        parameters=[listing.ListSerializer], responses={200: NoteSerializer(many=True), 304: None}
     )
     def list(self, request: Request) -> Response:
         """List notes, the last edited first; with `If-None-Match`, only if one has changed."""
-        asked = ListSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        user = caller(request)
+        wanted, user = listing.read(request), caller(request)
         notes = Note.objects.visible_to(user).with_file()
-        if time := asked.validated_data.get("as_of"):
+        if time := wanted.asked.get("as_of"):
             return self.get_paginated_response(self._as_of(notes, time))
-        notes = notes.trashed() if asked.validated_data["trashed"] else notes.live()
-        self.cursor_scope = ("trashed",) if asked.validated_data["trashed"] else ()
+        notes = wanted.of(notes)
+        self.keyset, self.ascending = wanted.order.keyset, wanted.order.is_ascending
+        self.heavy_column = "content" if "content" in wanted.fields else None
+        self.cursor_scope = wanted.scope
         # The mark is read first: a tag that is older than the page costs a client one answer more.
         root, address = request.build_absolute_uri("/"), request.get_full_path()
         tag = preconditions.list_etag(
@@ -139,7 +129,8 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         if preconditions.names(request.headers.get("If-None-Match", ""), tag):
             return Response(status=304, headers={"ETag": tag})
         page = versions.give(self.paginate_queryset(notes) or [], within=notes, now=timezone.now())
-        answer = self.get_paginated_response([self.note_data(note) for note in page])
+        told = [self.note_data(note, wanted.fields) for note in page]
+        answer = self.get_paginated_response(told)
         answer.headers["ETag"] = tag
         return answer
 

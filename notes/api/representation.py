@@ -1,5 +1,6 @@
 """How a note is found, shown and tagged, the same at every address that is about one."""
 
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -58,6 +59,12 @@ class NoteSerializer(serializers.ModelSerializer[Note]):
         )
         read_only_fields = fields
 
+    def get_fields(self) -> dict[str, Any]:
+        """Return all fields, or those that the context names as ``fields``."""
+        fields = super().get_fields()
+        chosen = self.context.get("fields", fields)
+        return {name: field for name, field in fields.items() if name in chosen}
+
     @extend_schema_field(FileSerializer(allow_null=True))
     def get_file(self, note: Note) -> dict[str, Any] | None:
         attachment = note.get_attachment()
@@ -65,6 +72,9 @@ class NoteSerializer(serializers.ModelSerializer[Note]):
             return None
         data: dict[str, Any] = FileSerializer(attachment, context=self.context).data
         return data
+
+
+NOTE_FIELDS: Collection[str] = NoteSerializer.Meta.fields
 
 
 class NoteEndpoint(preconditions.ShowsCurrent, GenericAPIView[Note]):
@@ -82,9 +92,9 @@ class NoteEndpoint(preconditions.ShowsCurrent, GenericAPIView[Note]):
         notes = Note.objects.visible_to(caller(self.request)).with_file()
         return notes if self.even_trashed else notes.live()
 
-    def note_data(self, note: Note) -> dict[str, Any]:
-        """Return a note as clients read it."""
-        context = {"request": self.request}
+    def note_data(self, note: Note, fields: Collection[str] = NOTE_FIELDS) -> dict[str, Any]:
+        """Return a note, or some fields of it, as clients read it."""
+        context = {"request": self.request, "fields": fields}
         data: dict[str, Any] = NoteSerializer(note, context=context).data
         return data
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Left, Now
+from django.db.models.functions import Left, Lower, Now
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
@@ -47,6 +47,12 @@ class NoteQuerySet(models.QuerySet["Note"]):
     def trashed(self) -> "NoteQuerySet":
         """Return the notes in the trash."""
         return self.filter(trashed_at__isnull=False)
+
+    def filed_under(self, category: str, *, subtree: bool) -> "NoteQuerySet":
+        """Return the notes of a category, ``''`` for those in none, and with what is below it."""
+        if category and subtree:
+            return self.filter(filed_within(category))
+        return self.filter(category=category)
 
     def with_file(self) -> "NoteQuerySet":
         """Load with each note all that its serializer reads."""
@@ -133,6 +139,23 @@ class Note(models.Model):
             models.Index(fields=["owner", "-updated_at", "-id"], name="notes_by_recent_edit"),
             # A user's notes as of a time, by keyset.
             models.Index(fields=["owner", "-created_at", "-id"], name="notes_by_creation"),
+            # A user's notes by title, by keyset.
+            models.Index("owner", Lower("title"), "id", name="notes_by_title"),
+            # A user's notes of a category, newest edit first; also how many are in each.
+            models.Index(
+                fields=["owner", "category", "-updated_at", "-id"], name="notes_by_category"
+            ),
+            # A user's favourites and archive, newest edit first.
+            models.Index(
+                fields=["owner", "-updated_at", "-id"],
+                condition=Q(is_favorite=True),
+                name="favorite_notes",
+            ),
+            models.Index(
+                fields=["owner", "-updated_at", "-id"],
+                condition=Q(is_archived=True),
+                name="archived_notes",
+            ),
             # What the worker deletes after its time in the trash.
             models.Index(
                 fields=["trashed_at"],

@@ -33,6 +33,8 @@ def test_create_answers_the_whole_note(as_alice, alice):
         "title": " T ",
         "content": "# Hi\r\n\ttext \n",
         "category": "",
+        "is_favorite": False,
+        "is_archived": False,
         "version": 1,
         "file": None,
         "created_at": note.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),

@@ -1,0 +1,140 @@
+"""Which notes to list, in which order, and how much of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models.functions import Lower
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from accounts.api.fields import CategoryField
+from notes.api.representation import NoteSerializer
+from notes.models.notes import NoteQuerySet
+
+PAGING = ("limit", "cursor", "count")
+
+
+@dataclass(frozen=True)
+class Order:
+    """A keyset; ``name`` tells its cursors from those of others, '' for the usual order."""
+
+    name: str
+    keyset: str
+    is_ascending: bool
+
+
+ORDERS = {
+    "-updated": Order("", "updated_at", is_ascending=False),
+    "updated": Order("updated", "updated_at", is_ascending=True),
+    "-created": Order("-created", "created_at", is_ascending=False),
+    "created": Order("created", "created_at", is_ascending=True),
+    "title": Order("title", "title_key", is_ascending=True),
+    "-title": Order("-title", "title_key", is_ascending=False),
+}
+FILTERS: dict[str, Callable[[NoteQuerySet, Any], NoteQuerySet]] = {
+    "favorite": lambda notes, value: notes.filter(is_favorite=value),
+    "archived": lambda notes, value: notes.filter(is_archived=value),
+    "has_file": lambda notes, value: notes.filter(attachment__isnull=not value),
+    "created_after": lambda notes, time: notes.filter(created_at__gt=time),
+    "created_before": lambda notes, time: notes.filter(created_at__lt=time),
+    "updated_after": lambda notes, time: notes.filter(updated_at__gt=time),
+    "updated_before": lambda notes, time: notes.filter(updated_at__lt=time),
+}
+
+
+class NamesField(serializers.CharField):
+    """Names of fields of a note, with commas between them."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        names = frozenset(super().to_internal_value(data).split(","))
+        if unknown := sorted(names - {*NoteSerializer.Meta.fields}):
+            raise serializers.ValidationError(
+                f"A note has no {unknown[0]!r}; it has {', '.join(NoteSerializer.Meta.fields)}.",
+                code="unknown_field",
+            )
+        return names
+
+
+class ListSerializer(serializers.Serializer[Any]):
+    """Which notes to list."""
+
+    trashed = serializers.BooleanField(
+        default=False, help_text="The notes in the trash instead of the others."
+    )
+    as_of = serializers.DateTimeField(
+        required=False,
+        help_text="The notes as they were at this time, the last created first. With nothing else.",
+    )
+    category = CategoryField(
+        required=False, help_text="Those in this category and below it; '' for those in none."
+    )
+    subtree = serializers.BooleanField(
+        default=True, help_text="Whether `category` takes in what is below it."
+    )
+    favorite = serializers.BooleanField(required=False)
+    archived = serializers.BooleanField(required=False)
+    has_file = serializers.BooleanField(required=False)
+    created_after = serializers.DateTimeField(required=False)
+    created_before = serializers.DateTimeField(required=False)
+    updated_after = serializers.DateTimeField(required=False)
+    updated_before = serializers.DateTimeField(required=False)
+    order = serializers.ChoiceField(choices=[*ORDERS], default="-updated")
+    fields_ = NamesField(required=False, help_text="Nothing but these of each note.")
+    exclude = NamesField(required=False, help_text="All but these of each note.")
+
+    def get_fields(self) -> dict[str, Any]:
+        # A serializer's own `fields` are something else.
+        return {name.removesuffix("_"): field for name, field in super().get_fields().items()}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        known = {*self.fields, *PAGING}
+        unknown = {
+            name: serializers.ErrorDetail("There is no such parameter.", code="unknown_parameter")
+            for name in self.initial_data
+            if name not in known
+        }
+        if unknown:
+            raise serializers.ValidationError({name: [told] for name, told in unknown.items()})
+        if "as_of" in attrs and {*self.initial_data} - {"as_of", *PAGING}:
+            raise serializers.ValidationError({"as_of": "It goes with no other filter or order."})
+        if "fields" in attrs and "exclude" in attrs:
+            raise serializers.ValidationError({"exclude": "Say `fields` or `exclude`, not both."})
+        return attrs
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a request asks for; ``fields`` are those of a note to show."""
+
+    asked: dict[str, Any]
+    order: Order
+    fields: frozenset[str]
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """What the cursors of this order depend on."""
+        trashed = ("trashed",) if self.asked["trashed"] else ()
+        return (*trashed, self.order.name) if self.order.name else trashed
+
+    def of(self, notes: NoteQuerySet) -> NoteQuerySet:
+        """Return those of the notes that are asked for, with what their order needs."""
+        notes = notes.trashed() if self.asked["trashed"] else notes.live()
+        if "category" in self.asked:
+            notes = notes.filed_under(self.asked["category"], subtree=self.asked["subtree"])
+        for name, narrow in FILTERS.items():
+            if name in self.asked:
+                notes = narrow(notes, self.asked[name])
+        if self.order.keyset == "title_key":
+            notes = notes.annotate(title_key=Lower("title"))
+        return notes if "content" in self.fields else notes.defer("content")
+
+
+def read(request: Request) -> Listing:
+    """Return what a request's parameters ask for. Raises ValidationError."""
+    given = ListSerializer(data=request.query_params.dict())
+    given.is_valid(raise_exception=True)
+    asked = given.validated_data
+    everything = frozenset(NoteSerializer.Meta.fields)
+    fields = asked.get("fields", everything) - asked.get("exclude", frozenset())
+    return Listing(asked, ORDERS[asked["order"]], fields)
