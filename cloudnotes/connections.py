@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.db import connection
+from psycopg.errors import LockNotAvailable, QueryCanceled
 from psycopg.types.numeric import Int8Dumper
 from psycopg.waiting import READY_R, READY_W, WAIT_W
 
@@ -21,6 +22,13 @@ LATE = "no answer in time"
 # PostgreSQL plans a prepared statement anew each time when it hopes to save by that; planning
 # costs more than these statements do.
 OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_generic_plan"
+
+
+class NotDone(psycopg.DatabaseError):
+    """What was to be done was not: it was not sent, or the server has given it up.
+
+    Any other error of a statement that writes leaves open whether it was carried out.
+    """
 
 
 class Connections:
@@ -40,14 +48,14 @@ class Connections:
     ) -> list[Row]:
         """Return the rows of a query, at the latest at ``deadline`` on the loop's clock.
 
-        Raises psycopg.Error or TimeoutError, which says that nothing was sent.
+        Raises psycopg.Error, of which :class:`NotDone` says that nothing has come of it.
         """
         sql, parameters = query.bind(values)
-        if self.idle:
-            used = self.idle.pop()
-        else:
-            async with asyncio.timeout_at(deadline and deadline - query.patience):
-                used = await self._take()
+        until = deadline and deadline - query.patience
+        try:
+            used = await self._take(until)
+        except (psycopg.Error, OSError) as error:
+            raise NotDone(str(error)) from error
         used.is_late = False
         alarm = asyncio.get_running_loop().call_later(query.patience, used.give_up)
         try:
@@ -55,9 +63,11 @@ class Connections:
             await cursor.execute(sql, parameters)
             rows: list[Row] = await cursor.fetchall()
             cursor.forget_rows()
-        except BaseException:
+        except BaseException as error:
             used.forget()
             self._give(None)
+            if isinstance(error, LockNotAvailable | QueryCanceled):
+                raise NotDone(str(error)) from error
             raise
         finally:
             alarm.cancel()
@@ -69,17 +79,22 @@ class Connections:
         while self.idle:
             self.idle.pop().forget()
 
-    async def _take(self) -> "_Connection":
-        """Return a connection for the caller alone. Raises psycopg.Error."""
+    async def _take(self, until: float | None) -> "_Connection":
+        """Return a connection for the caller alone. Raises psycopg.Error and TimeoutError."""
+        if until and until < asyncio.get_running_loop().time():
+            raise TimeoutError("no time is left")
+        if self.idle:
+            return self.idle.pop()
         used: _Connection | None = None
         if self.free:
             self.free -= 1
         else:
-            used = await self._wait()
+            used = await self._wait(until)
         if used:
             return used
         try:
-            return await self._connect()
+            async with asyncio.timeout_at(until):
+                return await self._connect()
         except BaseException:
             self._give(None)
             raise
@@ -96,16 +111,22 @@ class Connections:
         else:
             self.free += 1
 
-    async def _wait(self) -> "_Connection | None":
-        """Return what is handed over."""
-        turn = asyncio.get_running_loop().create_future()
+    async def _wait(self, until: float | None) -> "_Connection | None":
+        """Return what is handed over. Raises TimeoutError."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[_Connection | None] = loop.create_future()
         self.waiting.append(turn)
+        # Not asyncio.timeout: with many connections every request comes by here, at twice the cost.
+        alarm = loop.call_at(until, _end, turn) if until else None
         try:
-            used: _Connection | None = await turn
-        except BaseException:
-            if turn.done() and not turn.cancelled():
+            used = await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and not turn.exception():
                 self._give(turn.result())  # it came in the same moment
             raise
+        finally:
+            if alarm:
+                alarm.cancel()
         return used
 
     async def _connect(self) -> "_Connection":
@@ -119,6 +140,11 @@ class Connections:
         opened.adapters.register_dumper(int, Int8Dumper)
         opened.pool, opened.cursors = self, {}
         return opened
+
+
+def _end(turn: "asyncio.Future[_Connection | None]") -> None:
+    if not turn.done():
+        turn.set_exception(TimeoutError("no connection was free in time"))
 
 
 class _Connection(psycopg.AsyncConnection[Any]):

@@ -15,8 +15,9 @@ There are two ways to travel it, and a view does not know which:
 
 - ``cloudnotes.roads.LoopRoad``, on the event loop, on PostgreSQL. No thread is needed, which cost
   more than the rest of a request.
-- ``cloudnotes.roads.ThreadRoad``, in a thread, on SQLite. Django's connection stays with its thread
-  in between. Tests of views take this one on both databases.
+- ``cloudnotes.roads.ThreadRoad``, in a thread, on SQLite, and for what the loop cannot read (a
+  header that comes twice). Django's connection stays with its thread in between. Tests of views
+  take this one on both databases.
 
 What a request may do is decided where it always is: queries begin with ``visible_to``, the token's
 scopes are asked for, and a session that was revoked is refused by the very next request.

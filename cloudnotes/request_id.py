@@ -2,8 +2,8 @@
 
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("cloudnotes.requests")
 
 def choose(offered: str | None) -> str:
     """Return the id that the client or its proxy offered if it is well-formed, else a new one."""
-    return offered if offered and WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
+    return offered if offered and WELL_FORMED.fullmatch(offered) else secrets.token_hex(16)
 
 
 def loggable(path: str) -> str:

@@ -33,7 +33,10 @@ from cloudnotes.queries import Bound, Row, Statement
 # Where the database fails sooner, the plain road may try in what is left of ten seconds.
 RETRY_SECONDS = 2.0
 ANSWER_SECONDS = 9.0
-WRITE_MILLISECONDS = 3000
+# A statement ends before its commit does, which may wait for a lock once more: the account's, which
+# foreign keys look at then.
+STATEMENT_MILLISECONDS, LOCK_MILLISECONDS = 2000, 1000
+WRITE_OPTIONS = f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout={LOCK_MILLISECONDS}"
 logger = logging.getLogger(__name__)
 
 
@@ -92,7 +95,7 @@ class LoopRoad:
         except Exception:
             logger.exception("The fast road failed on %s %s", asked.method, asked.path)
             return failed(view)
-        if answer is None and time.perf_counter() - started >= RETRY_SECONDS:
+        if error and time.perf_counter() - started >= RETRY_SECONDS:
             return unavailable(error)
         return answer
 
@@ -235,5 +238,5 @@ def loop_road() -> LoopRoad | None:
     if connection.vendor != "postgresql":
         return None
     reads = Connections(settings.WEB_THREADS)
-    writes = Connections(settings.WEB_THREADS, f"-c statement_timeout={WRITE_MILLISECONDS}")
+    writes = Connections(settings.WEB_THREADS, WRITE_OPTIONS)
     return LoopRoad(_road(), reads=reads, writes=writes)

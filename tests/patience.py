@@ -14,7 +14,9 @@ BEFORE_THE_APPLICATION = ("cloudnotes.bridge.QUEUE_SECONDS", "cloudnotes.bridge.
 BEHIND_IT = (
     "accounts.pictures.PATIENCE_SECONDS",
     "cloudnotes.queries.Query.patience",
+    "cloudnotes.queries.Statement.patience",
     "cloudnotes.roads.ANSWER_SECONDS",
+    "cloudnotes.roads.RETRY_SECONDS",
     "notes.actions.objects.PATIENCE_SECONDS",
 )
 
@@ -37,6 +39,8 @@ def post_worker_init(worker: Any) -> None:
     """Be patient with whatever needs Django to be imported."""
     for name in BEHIND_IT:
         be_patient(name)
+    if road := pkgutil.resolve_name("cloudnotes.asgi:application.http.fast"):
+        road.writes.options += f" -c statement_timeout={1000 * SECONDS} -c lock_timeout=0"
 
 
 def be_patient(name: str) -> None:

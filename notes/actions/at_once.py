@@ -126,7 +126,7 @@ async def update_note(
         audience=access.audience(note),
         now=now,
     )
-    if not rows:
+    if not rows:  # of the feed: whoever writes a note is in its audience
         return None
     note.version, note.updated_at = note.version + 1, now
     events.tell("note_updated", note=note, by=by)

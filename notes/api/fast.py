@@ -34,7 +34,7 @@ from notes.models.notes import MAX_CONTENT_BYTES, MAX_TITLE_LENGTH, NoteQuerySet
 NOTES = "/api/v1/notes"
 PAGE = 20
 TRIES = 3  # with a note that others write to at the same time
-PAGE_QUERY = re.compile(r"(?:limit=([1-9]|1\d|20))?(?:(?:^|(?<=.)&)cursor=([\w:.-]+))?", re.ASCII)
+PAGE_QUERY = re.compile(r"(?:limit=([1-9]|1\d|20))?(?:(?:^|(?<=.)&)cursor=([\w.-]+))?", re.ASCII)
 # Whoever asks, with all of their notes: a token that is limited to a category takes the plain road.
 READER: Any = SimpleNamespace(pk=Parameter("user"), limited_to_category="")
 
@@ -55,6 +55,7 @@ class Shown(NamedTuple):
     file_size: int | None
     file_content_type: str | None
     file_sha256: str | None
+    mark: str | None = None  # of the feed that it was read in
 
 
 # A page of larger notes would hold up the event loop.
@@ -91,7 +92,7 @@ def visible() -> NoteQuerySet:
 NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*COLUMNS))
 VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version", *Note.FLAGS))
 WITH_FILE = InstanceQuery(lambda: visible().with_file().filter(SMALL, pk=Parameter("note")))
-FEED = Query(lambda: Feed.objects.filter(pk=Parameter("user")).values_list(*MARK))
+FEED = Query(lambda: Feed.objects.filter(pk=Parameter("user")).values_list(MARK))
 
 
 @functools.cache
@@ -104,9 +105,8 @@ def page(limit: int, *, is_first: bool) -> Query:
             at, key = Parameter("at"), Parameter("key")
             notes = notes.filter(Q(updated_at__lte=at), Q(updated_at__lt=at) | Q(pk__lt=key))
         feed = Feed.objects.filter(pk=Parameter("user"))
-        marks = {f"feed_{name}": Subquery(feed.values(name)) for name in MARK}
-        rows = notes.annotate(**marks).order_by("-updated_at", "-pk")
-        return rows.values_list(*COLUMNS, *marks)[: limit + 1]
+        rows = notes.annotate(mark=Subquery(feed.values(at=MARK)))
+        return rows.order_by("-updated_at", "-pk").values_list(*COLUMNS, "mark")[: limit + 1]
 
     return Query(make)
 
@@ -134,24 +134,22 @@ class NoteList(fast.View):
                 return None
         if known := asked.headers.get("if-none-match"):
             marks = await fetch(FEED, user=user.pk)
-            tag = self.etag(asked, user, *marks)
+            tag = self.etag(asked, user, *(mark for (mark,) in marks))
             if preconditions.names(known, tag):
                 return Answer(b"", 304, {"ETag": tag})
         since = timezone.now() - versions.GIVEN_WITHIN
         rows = await fetch(page(limit, is_first=not cursor), user=user.pk, since=since, **place)
-        end = len(COLUMNS)
-        notes = [Shown._make(row[:end]) for row in rows[:limit]]
+        notes = [Shown(*row) for row in rows[:limit]]
         if not notes or any(note.content is None for note in notes):
             return None
         following = None
         if len(rows) > limit:
             following = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id)
         body = {"results": [note_data(note, asked.root) for note in notes], "next": following}
-        mark = rows[0][end:]
-        tag = self.etag(asked, user, *([mark] if mark[0] is not None else []))
+        tag = self.etag(asked, user, notes[0].mark)
         return Answer(fast.render(body), headers={"ETag": tag})
 
-    def etag(self, asked: Asked, user: User, mark: Any = None) -> str:
+    def etag(self, asked: Asked, user: User, mark: str | None = None) -> str:
         """Return the entity tag of the page when the feed is at a mark, if it has one yet."""
         said = (f"{asked.root}/", asked.address, *NoteSerializer.Meta.fields)
         return preconditions.list_etag(user, mark, *said)
@@ -176,7 +174,7 @@ class NoteRead(fast.View):
                     return Answer(b"", 304, {"ETag": tag})
         since = timezone.now() - versions.GIVEN_WITHIN
         for row in await fetch(NOTE, since=since, **asked_for):
-            note = Shown._make(row)
+            note = Shown(*row)
             return None if note.content is None else note_answer(note, asked)
         return None
 

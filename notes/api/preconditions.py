@@ -16,7 +16,6 @@ from cloudnotes.errors import DomainError
 from notes.actions import versions
 from notes.actions.versions import Expected
 from notes.models import Note
-from notes.models.changes import Mark
 
 # "5", W/"5" (what a compressing proxy makes of it), 5, and "5-f", which tells of flags.
 TAG = re.compile(r'(?:W/)?"(\d{1,10})(-f?a?)?"|(\d{1,10})')
@@ -71,14 +70,13 @@ def names(header: str, tag: str) -> bool:
     return tags == ["*"] or tag in tags or tag.strip('"') in tags
 
 
-def list_etag(user: User, mark: Mark | None, *said: str) -> str:
+def list_etag(user: User, mark: str | None, *said: str) -> str:
     """Return the entity tag of a list of notes, or of a page of it, when the feed is at a mark.
 
     ``said`` is what else the answer follows from: the address that it was asked at and what a note
     consists of. The secret key is in it because the page's cursor is signed with that.
     """
-    when = (mark[0], mark[1].isoformat()) if mark else None
-    parts = repr((user.pk, user.limited_to_category, when, *said))
+    parts = repr((user.pk, user.limited_to_category, mark, *said))
     return f'"{keys.derive("list etag", parts).hex()[:32]}"'
 
 

@@ -1,12 +1,11 @@
 """The change feed: what changed for whom, in the order of the commits."""
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection, models
-from django.db.models.functions import Now
+from django.db.models.functions import Cast, Concat, Now
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
@@ -52,9 +51,12 @@ RETURNING note_id
 """
 RECORD = Statement(f"WITH changed AS (SELECT %(note)s::bigint AS id), {ADVANCE_AND_MOVE_UP}")
 
-# A number of a feed with its time.
-MARK = ("seq", "advanced_at")
-Mark = tuple[int, dt.datetime]
+# A number of a feed with its time, in one column: a page has it in each of its rows.
+MARK = Concat(
+    Cast("seq", models.TextField()),
+    models.Value(" ", models.TextField()),
+    Cast("advanced_at", models.TextField()),
+)
 
 
 class FeedManager(models.Manager["Feed"]):
@@ -72,12 +74,12 @@ class FeedManager(models.Manager["Feed"]):
         """Return the last number of a user's feed, 0 while nothing has ever changed."""
         return self.filter(pk=user.pk).values_list("seq", flat=True).first() or 0
 
-    def mark(self, user: "User") -> Mark | None:
+    def mark(self, user: "User") -> str | None:
         """Return what is never the same again once anything in a user's feed has changed.
 
         None while nothing has ever changed.
         """
-        return self.filter(pk=user.pk).values_list(*MARK).first()
+        return self.filter(pk=user.pk).values_list(MARK, flat=True).first()
 
 
 class Feed(models.Model):

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
-from cloudnotes.connections import Connections
+from cloudnotes.connections import Connections, NotDone
 from cloudnotes.queries import Parameter, Query, Statement
 
 pytestmark = [
@@ -92,7 +92,7 @@ def test_a_wait_ends():
         busy = asyncio.ensure_future(pool.fetch(SLEEP, {"seconds": 2.0}))
         await asyncio.sleep(0.05)
         soon = asyncio.get_running_loop().time() + ONE.patience + 0.05
-        with pytest.raises(TimeoutError):
+        with pytest.raises(NotDone):
             await pool.fetch(ONE, {"pk": 1}, soon)
         await busy
         assert await pool.fetch(ONE, {"pk": 1}) == []

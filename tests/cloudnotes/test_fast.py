@@ -179,6 +179,7 @@ def test_what_leaves_it(both, as_alice, notes, settings):
         ("PATCH", f"{NOTES}/{notes['foreign']}", {"title": "x"}, {}, 404),
         ("PATCH", f"{NOTES}/{notes['trash']}", {"title": "x"}, {}, 404),
         ("PUT", f"{NOTES}/{notes['large']}", {"title": "x"}, {}, 200),
+        ("PATCH", plain, {}, {}, 200),
         ("DELETE", plain, None, {}, 204),
     ]:
         answer, was_fast = both.ask(as_alice, method, url, body, **headers)

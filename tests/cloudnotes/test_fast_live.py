@@ -103,3 +103,4 @@ class TestLive:
                 )
             for _ in range(30):
                 assert asked.get(f"{server.api}/notes").status_code == 200
+                assert asked.post(f"{server.api}/notes", json={"title": "x"}).status_code == 201

@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.actions import users
 from accounts.models import User
 from cloudnotes import roads
-from cloudnotes.connections import Connections
+from cloudnotes.connections import Connections, NotDone
 from cloudnotes.fast import Asked, Road
 from cloudnotes.queries import Statement
 from notes.actions import at_once, versions
@@ -82,20 +82,50 @@ async def until_somebody_waits(pool, *, number=1):
     raise AssertionError("nobody waits for a lock")
 
 
-def test_a_write_that_was_given_up_is_not_made_later(writer, note, others, monkeypatch):
-    monkeypatch.setattr(Statement, "patience", 2.0)
+@pytest.mark.parametrize(
+    "held",
+    [
+        "SELECT FROM notes_note WHERE owner_id = %s FOR UPDATE",
+        "SELECT FROM notes_feed WHERE user_id = %s FOR UPDATE",
+        "SELECT FROM accounts_user WHERE id = %s FOR UPDATE",  # looked at by the commit
+    ],
+)
+def test_a_write_that_was_given_up_is_not_made_later(writer, note, others, held):
     holder = others()
-    holder.execute("SELECT FROM notes_feed WHERE user_id = %s FOR UPDATE", [writer.pk])
+    holder.execute(held, [writer.pk])
 
     async def main(pool, fetch):
-        answer = await fast.NoteChange().answer(change(note, "late"), writer, fetch, note.pk)
+        with pytest.raises(NotDone):
+            await fast.NoteChange().answer(change(note, "late"), writer, fetch, note.pk)
         holder.commit()
-        return answer, await pool.fetch(VERSION, {"note": note.pk}), await pool.fetch(WAITING, {})
+        return await pool.fetch(VERSION, {"note": note.pk}), await pool.fetch(WAITING, {})
 
-    answer, found, waiting = run(main, options="-c statement_timeout=200")
-    assert (answer.status, waiting) == (503, [(0,)])
-    assert found == [(1, "t")]
+    found, waiting = run(main, options=roads.WRITE_OPTIONS)
+    assert (found, waiting) == ([(1, "t")], [(0,)])
     assert (Revision.objects.count(), Feed.objects.get().seq) == (0, 1)
+
+
+def test_the_server_gives_up_before_we_do():
+    longest = roads.STATEMENT_MILLISECONDS + roads.LOCK_MILLISECONDS
+    assert longest < 1000 * Statement.patience
+    road = roads.loop_road()
+    assert str(roads.STATEMENT_MILLISECONDS) in road.writes.options
+    assert str(roads.LOCK_MILLISECONDS) in road.writes.options
+
+
+def test_what_was_never_sent_is_for_the_plain_road(writer, note):
+    async def main(pool, fetch):
+        soon = asyncio.get_running_loop().time() + Statement.patience - 0.01
+
+        async def late(query, **values):
+            return await pool.fetch(query, values, None if query is fast.WITH_FILE else soon)
+
+        await asyncio.sleep(0.05)
+        with pytest.raises(NotDone):
+            await fast.NoteChange().answer(change(note, "late"), writer, late, note.pk)
+
+    run(main)
+    assert Note.objects.get().title == "t"
 
 
 @pytest.mark.parametrize(("times", "expected"), [(0, 2), (1, 3), (2, 4), (3, None)])

@@ -144,7 +144,7 @@ class Load:
 def kill_some(server, load):
     """Kill one worker after another, each after some more writes were acknowledged."""
     killed = set()
-    while len(killed) < KILLS or not load.unanswered:
+    while len(killed) < KILLS or (not load.unanswered and len(killed) < 3 * KILLS):
         load.wait_for_more(random.randint(1, 40))
         wait_for(lambda: set(server.workers()) - killed, server.process, "a worker")
         worker = random.choice(sorted(set(server.workers()) - killed))
