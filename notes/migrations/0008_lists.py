@@ -4,8 +4,11 @@ import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
+from cloudnotes.indexes import AddIndexOnline
+
 
 class Migration(migrations.Migration):
+    atomic = False
 
     dependencies = [
         ('notes', '0007_flags'),
@@ -13,19 +16,19 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='note',
             index=models.Index(models.F('owner'), django.db.models.functions.text.Lower('title'), models.F('id'), name='notes_by_title'),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='note',
             index=models.Index(fields=['owner', 'category', '-updated_at', '-id'], name='notes_by_category'),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='note',
             index=models.Index(condition=models.Q(('is_favorite', True)), fields=['owner', '-updated_at', '-id'], name='favorite_notes'),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='note',
             index=models.Index(condition=models.Q(('is_archived', True)), fields=['owner', '-updated_at', '-id'], name='archived_notes'),
         ),

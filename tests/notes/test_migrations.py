@@ -43,3 +43,31 @@ def test_notes_of_before_get_their_place_in_the_feed(before_history):
     client.patch(url, {"content": "cc"}, format="json")
     assert client.get(f"{url}/revisions/7").json()["content"] == "c"
     assert client.get("/api/v1/sync").json()["changes"][-1]["seq"] == 3
+
+
+@pytest.fixture
+def before_lists(transactional_db):
+    migrate([("notes", "0007_flags")])
+    yield
+    migrate(MigrationExecutor(connection).loader.graph.leaf_nodes())
+
+
+def test_indexes_are_built_while_the_service_goes_on(before_lists):
+    """Also after a build that broke off, which leaves an index behind."""
+    asked, is_postgresql = [], connection.vendor == "postgresql"
+
+    def note(execute, sql, parameters, many, context):
+        asked.append(sql)
+        return execute(sql, parameters, many, context)
+
+    if is_postgresql:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE INDEX favorite_notes ON notes_note (id)")
+    with connection.execute_wrapper(note):
+        migrate(MigrationExecutor(connection).loader.graph.leaf_nodes())
+    built = [sql for sql in asked if sql.startswith("CREATE INDEX")]
+    assert len(built) == 4
+    assert all("CONCURRENTLY" in sql for sql in built) == is_postgresql
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, Note._meta.db_table)
+    assert found["favorite_notes"]["columns"][0] == "owner_id"

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,10 @@ def _advisory(connection: BaseDatabaseWrapper) -> Iterator[None]:
     with connection.cursor() as cursor:
         for name in timeouts:
             cursor.execute(f"SET {name} = 0")
-        cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        # Not pg_advisory_lock: an index that is built concurrently waits for every statement that
+        # runs, and for one that waits for this lock it would wait for ever.
+        while not _try_lock(cursor):
+            time.sleep(0.2)
     try:
         yield
     finally:
@@ -53,6 +57,11 @@ def _advisory(connection: BaseDatabaseWrapper) -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
             for name in timeouts:
                 cursor.execute(f"RESET {name}")
+
+
+def _try_lock(cursor: Any) -> bool:
+    cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+    return bool(cursor.fetchone()[0])
 
 
 @contextlib.contextmanager

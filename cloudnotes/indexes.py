@@ -1,0 +1,32 @@
+"""Indexes that are built while the service goes on."""
+
+from typing import Any
+
+from django.db import migrations
+
+
+class AddIndexOnline(migrations.AddIndex):
+    """Adds an index, on PostgreSQL without holding up writes (CREATE INDEX CONCURRENTLY).
+
+    For a migration that is not ``atomic``. What a build that broke off has left is built anew.
+    """
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: Any,
+        from_state: Any,
+        to_state: Any,
+    ) -> None:
+        connection = schema_editor.connection
+        if connection.vendor != "postgresql" or connection.in_atomic_block:
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+            return
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if self.allow_migrate_model(connection.alias, model):
+            name = schema_editor.quote_name(self.index.name)
+            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            schema_editor.add_index(model, self.index, concurrently=True)
+
+    def describe(self) -> str:
+        return f"{super().describe()}, while the service goes on"
