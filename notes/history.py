@@ -67,7 +67,7 @@ def differing(
     """
     said = Revision.objects.filter(pk=OuterRef("then"))
     same = Exists(
-        said.filter(**{name: OuterRef(name) for name in ("title", "content", "category")})
+        said.filter(**{name: OuterRef(name) for name in ("title", "content", "category", "tags")})
     )
     stays = Q(trashed_at=None, in_trash=False) | Q(trashed_at__isnull=False, in_trash=True)
     was_written = Q(created_at__lte=time)

@@ -25,6 +25,12 @@ def merge_value(*, base: Value, yours: Value, current: Value) -> Value:
     raise Overlap
 
 
+def merge_names(*, base: list[str], yours: list[str], current: list[str]) -> list[str]:
+    """Return the names after both changes of ``base``: what either side took away or put there."""
+    kept = [name for name in current if name in yours or name not in base]
+    return kept + [name for name in yours if name not in base and name not in kept]
+
+
 def merge(*, base: str, yours: str, current: str) -> str:
     r"""Return a text with the changes of both sides: how each line of ``base`` became another.
 

@@ -43,9 +43,9 @@ WITH replaced AS (
 ),
 kept AS (
     INSERT INTO notes_revision (
-        note_id, first_version, version, title, content, category, trashed_at,
+        note_id, first_version, version, title, content, category, tags, trashed_at,
         since, replaced_at, by_id, cause, credential, is_pinned, thinned
-    ) SELECT id, state_version, version, title, content, category, trashed_at,
+    ) SELECT id, state_version, version, title, content, category, tags, trashed_at,
         state_since, %(now)s, state_by_id, state_cause, state_credential, FALSE, 0
     FROM replaced WHERE %(keeps)s RETURNING id
 ),

@@ -16,7 +16,8 @@ from cloudnotes.errors import DomainError
 from notes import events, history, merging
 from notes.actions import objects
 from notes.actions.versions import Expected, StaleVersion, lock, write
-from notes.models import Note, Revision
+from notes.models import Note, Revision, Tagging
+from notes.models import tags as tag_names
 
 KEPT_IN_TRASH = dt.timedelta(days=30)
 PURGED_AT_ONCE = 100
@@ -50,16 +51,18 @@ def create_note(
     by: User,
     now: dt.datetime,
     category: str = "",
+    tags: str = "",
     flags: Mapping[str, bool] = NO_FLAGS,
     cause: Note.Cause = Note.Cause.CREATE,
 ) -> Note:
-    """Make and return a note that belongs to ``by``."""
+    """Make and return a note that belongs to ``by``; ``tags`` are names, one a line."""
     with transaction.atomic():
         note = Note.objects.create(
             owner=by,
             title=title,
             content=content,
             category=category,
+            tags=Tagging.objects.spell(tags, by=by) if tags else "",
             **flags,
             created_at=now,
             updated_at=now,
@@ -69,6 +72,8 @@ def create_note(
             state_credential=by.credential,
         )
         Note.attachment.related.set_cached_value(note, None)  # it has none: spares a query
+        if tags:
+            Tagging.objects.follow([note.pk])
         events.record("note_created", note=note, by=by)
     return note
 
@@ -83,10 +88,11 @@ def update_note(
     flags: Mapping[str, bool] = NO_FLAGS,
     cause: Note.Cause = Note.Cause.EDIT,
 ) -> Note:
-    """Set the fields of ``changes`` (``title``, ``content``, ``category``) and return the note.
+    """Set the fields of ``changes`` and return the note.
 
-    Only what differs is written. A write that changes nothing leaves the version alone, and so do
-    the ``flags`` (of ``Note.FLAGS``). Raises :class:`notes.actions.versions.NoteGone` and
+    They are ``title``, ``content``, ``category`` and ``tags``, names with one a line. Only what
+    differs is written. A write that changes nothing leaves the version alone, and so do the
+    ``flags`` (of ``Note.FLAGS``). Raises :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
     """
     with transaction.atomic():
@@ -136,6 +142,8 @@ def _finish(
     now: dt.datetime,
 ) -> None:
     """Write what differs of a locked note, and record that."""
+    if changes.get("tags"):
+        changes = {**changes, "tags": Tagging.objects.spell(changes["tags"], by=by)}
     is_written = write(note, changes, by=by, cause=cause, now=now)
     differing = [name for name, value in flags.items() if getattr(note, name) != value]
     for name in differing:
@@ -151,8 +159,13 @@ def _finish(
 def _merged(note: Note, base: Revision, yours: dict[str, Any]) -> dict[str, Any]:
     merged = {}
     for name, value in yours.items():
-        merge = merging.merge if name == "content" else merging.merge_value
         before, current = getattr(base, name), getattr(note, name)
+        if name == "tags":
+            sides = {"base": before, "yours": value, "current": current}
+            names = {side: tag_names.split(kept) for side, kept in sides.items()}
+            merged[name] = tag_names.join(merging.merge_names(**names))
+            continue
+        merge = merging.merge if name == "content" else merging.merge_value
         try:
             merged[name] = merge(base=before, yours=value, current=current)
         except merging.Overlap:

@@ -12,7 +12,7 @@ from accounts.authentication import caller
 from accounts.permissions import has_scope, require_scope
 from notes.actions import edits
 from notes.api import preconditions
-from notes.api.notes import ContentField
+from notes.api.fields import ContentField
 from notes.api.representation import NoteEndpoint, NoteSerializer
 
 NEEDED = {

@@ -27,7 +27,7 @@ from notes.actions import notes as note_actions
 from notes.api import preconditions
 from notes.api.permissions import SCOPES
 from notes.api.representation import NoteSerializer
-from notes.models import Feed, Note
+from notes.models import Feed, Note, tags
 from notes.models.changes import MARK
 from notes.models.notes import MAX_CONTENT_BYTES, MAX_TITLE_LENGTH, NoteQuerySet
 
@@ -46,6 +46,7 @@ class Shown(NamedTuple):
     title: str
     content: str | None
     category: str
+    tags: str
     is_favorite: bool
     is_archived: bool
     version: int
@@ -72,6 +73,7 @@ COLUMNS = (
     "title",
     READY,
     "category",
+    "tags",
     "is_favorite",
     "is_archived",
     "version",
@@ -288,6 +290,7 @@ def shown(note: Note) -> Shown:
         title=note.title,
         content=note.content,
         category=note.category,
+        tags=note.tags,
         is_favorite=note.is_favorite,
         is_archived=note.is_archived,
         version=note.version,
@@ -324,6 +327,7 @@ def note_data(note: Shown, root: str) -> dict[str, Any]:
         "title": note.title,
         "content": note.content,
         "category": note.category,
+        "tags": tags.split(note.tags),
         "is_favorite": note.is_favorite,
         "is_archived": note.is_archived,
         "version": note.version,

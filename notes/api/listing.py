@@ -9,7 +9,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from accounts.api.fields import CategoryField
+from notes.api.fields import TagsField
 from notes.api.representation import NoteSerializer
+from notes.models import tags
 from notes.models.notes import NoteQuerySet
 
 PAGING = ("limit", "cursor", "count")
@@ -72,6 +74,10 @@ class ListSerializer(serializers.Serializer[Any]):
     subtree = serializers.BooleanField(
         default=True, help_text="Whether `category` takes in what is below it."
     )
+    tag = TagsField(required=False, help_text="May be sent several times.")
+    tags = serializers.ChoiceField(
+        choices=["all", "any"], default="all", help_text="Whether each `tag` is wanted, or one."
+    )
     favorite = serializers.BooleanField(required=False)
     archived = serializers.BooleanField(required=False)
     has_file = serializers.BooleanField(required=False)
@@ -122,6 +128,9 @@ class Listing:
         notes = notes.trashed() if self.asked["trashed"] else notes.live()
         if "category" in self.asked:
             notes = notes.filed_under(self.asked["category"], subtree=self.asked["subtree"])
+        if "tag" in self.asked:
+            names = tags.split(self.asked["tag"])
+            notes = notes.tagged(names, every=self.asked["tags"] == "all")
         for name, narrow in FILTERS.items():
             if name in self.asked:
                 notes = narrow(notes, self.asked[name])
@@ -132,7 +141,10 @@ class Listing:
 
 def read(request: Request) -> Listing:
     """Return what a request's parameters ask for. Raises ValidationError."""
-    given = ListSerializer(data=request.query_params.dict())
+    parameters: dict[str, Any] = request.query_params.dict()
+    if "tag" in parameters:
+        parameters["tag"] = request.query_params.getlist("tag")
+    given = ListSerializer(data=parameters)
     given.is_valid(raise_exception=True)
     asked = given.validated_data
     everything = frozenset(NoteSerializer.Meta.fields)

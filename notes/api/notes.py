@@ -17,43 +17,10 @@ from notes import access, history
 from notes.actions import notes as note_actions
 from notes.actions import versions
 from notes.api import listing, preconditions
+from notes.api.fields import ContentField, TagsField, TitleField
 from notes.api.representation import NoteEndpoint, NoteSerializer
 from notes.models import Feed, Note
-from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
-
-
-class TextField(serializers.CharField):
-    """Text and nothing else: DRF would make text of numbers, and change them on the way."""
-
-    def __init__(self, **options: Any) -> None:
-        options.setdefault("allow_blank", True)
-        super().__init__(trim_whitespace=False, **options)
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        text: str = super().to_internal_value(data)
-        return text
-
-
-class ContentField(TextField):
-    """Markdown exactly as sent, at most 1 MiB in UTF-8."""
-
-    def to_internal_value(self, data: Any) -> str:
-        content = super().to_internal_value(data)
-        if len(content.encode()) > MAX_CONTENT_BYTES:
-            raise serializers.ValidationError(
-                f"A note's content has at most {MAX_CONTENT_BYTES} bytes in UTF-8.",
-                code="max_bytes",
-            )
-        return content
-
-
-class TitleField(TextField):
-    """A title of at most 200 characters, exactly as sent."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=200, **options)
+from notes.models.notes import NoteQuerySet
 
 
 class NoteWriteSerializer(serializers.Serializer[Any]):
@@ -62,6 +29,7 @@ class NoteWriteSerializer(serializers.Serializer[Any]):
     title = TitleField()
     content = ContentField(default="")
     category = CategoryField(required=False)
+    tags = TagsField(required=False)
     is_favorite = serializers.BooleanField(required=False)
     is_archived = serializers.BooleanField(required=False)
 

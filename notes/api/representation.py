@@ -15,7 +15,7 @@ from accounts.authentication import caller
 from accounts.permissions import HasScope
 from notes.api import preconditions
 from notes.api.permissions import SCOPES, NotePermission
-from notes.models import Attachment, Note
+from notes.models import Attachment, Note, tags
 from notes.models.notes import NoteQuerySet
 
 
@@ -40,6 +40,7 @@ class FileSerializer(serializers.ModelSerializer[Attachment]):
 class NoteSerializer(serializers.ModelSerializer[Note]):
     """A note as it is read."""
 
+    tags = serializers.SerializerMethodField()
     file = serializers.SerializerMethodField()
 
     class Meta:
@@ -49,6 +50,7 @@ class NoteSerializer(serializers.ModelSerializer[Note]):
             "title",
             "content",
             "category",
+            "tags",
             "is_favorite",
             "is_archived",
             "version",
@@ -64,6 +66,9 @@ class NoteSerializer(serializers.ModelSerializer[Note]):
         fields = super().get_fields()
         chosen = self.context.get("fields", fields)
         return {name: field for name, field in fields.items() if name in chosen}
+
+    def get_tags(self, note: Note) -> list[str]:
+        return tags.split(note.tags)
 
     @extend_schema_field(FileSerializer(allow_null=True))
     def get_file(self, note: Note) -> dict[str, Any] | None:

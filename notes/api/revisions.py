@@ -16,12 +16,13 @@ from notes.actions.versions import give
 from notes.api import preconditions
 from notes.api.permissions import WRITING_SCOPES
 from notes.api.representation import NoteEndpoint, NoteSerializer
-from notes.models import Note, Revision
+from notes.models import Note, Revision, tags
 
 
 class RevisionSerializer(serializers.ModelSerializer[Revision]):
     """A revision in a list, without its content."""
 
+    tags = serializers.SerializerMethodField()
     author = serializers.IntegerField(source="by_id", allow_null=True, read_only=True)
     pinned = serializers.BooleanField(source="is_pinned", read_only=True)
 
@@ -32,6 +33,7 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
             "first_version",
             "title",
             "category",
+            "tags",
             "trashed_at",
             "author",
             "cause",
@@ -41,6 +43,9 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
             "pinned",
         )
         read_only_fields = fields
+
+    def get_tags(self, revision: Revision) -> list[str]:
+        return tags.split(revision.tags)
 
 
 class WholeRevisionSerializer(RevisionSerializer):
@@ -81,6 +86,10 @@ class DifferenceSerializer(serializers.Serializer[Any]):
     category = serializers.ListField(
         child=serializers.CharField(), help_text="The categories of both versions."
     )
+    tags = serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField()),
+        help_text="The tags of both versions.",
+    )
     diff = serializers.CharField(help_text="The contents as a unified diff; '' if they are equal.")
 
 
@@ -120,6 +129,7 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
             "against": against,
             "title": [old.title, new.title],
             "category": [old.category, new.category],
+            "tags": [tags.split(old.tags), tags.split(new.tags)],
             "diff": differences.unified(
                 old.content,
                 new.content,

@@ -17,7 +17,7 @@ from notes import sync
 from notes.actions import sync as sync_actions
 from notes.actions.versions import give
 from notes.api import preconditions
-from notes.api.notes import ContentField, TextField, TitleField
+from notes.api.fields import ContentField, TagsField, TextField, TitleField
 from notes.api.permissions import WRITING_SCOPES
 from notes.api.representation import NoteSerializer
 from notes.models import Change, Note
@@ -86,6 +86,7 @@ class OperationSerializer(serializers.Serializer[Any]):
     title = TitleField(required=False)
     content = ContentField(required=False)
     category = CategoryField(required=False)
+    tags = TagsField(required=False)
     is_favorite = serializers.BooleanField(required=False)
     is_archived = serializers.BooleanField(required=False)
 
@@ -201,12 +202,12 @@ class SyncView(APIView):
         """Send at most 500 changes that the client has made; each is answered by itself.
 
         The entries are as OperationSerializer describes them:
-        `{"op": "create", "client_id", "title", "content"?, "category"?}`,
-        `{"op": "update", "id" or "client_id", "base_version", "title"?, "content"?, "category"?}`,
-        `{"op": "flag", "id" or "client_id", "is_favorite"?, "is_archived"?}`, good in any version,
-        and `{"op": "delete", "id" or "client_id", "base_version"}`. A change of a version that is
-        not the current one is a conflict, or is merged with `Prefer: merge`. It is safe to send
-        the same changes twice.
+        `{"op": "create", "client_id", "title", "content"?, "category"?, "tags"?}`,
+        `{"op": "update", "id" or "client_id", "base_version", "title"?, "content"?, "category"?,
+        "tags"?}`, `{"op": "flag", "id" or "client_id", "is_favorite"?, "is_archived"?}`, which is
+        good in any version, and `{"op": "delete", "id" or "client_id", "base_version"}`. A change
+        of a version that is not the current one is a conflict, or is merged with `Prefer: merge`.
+        It is safe to send the same changes twice.
         """
         batch = BatchSerializer(data=request.data)
         batch.is_valid(raise_exception=True)
@@ -289,7 +290,7 @@ class DigestView(APIView):
 
 def _operation(given: dict[str, Any], category: str) -> sync_actions.Operation:
     """Return an operation; what a limited token creates lies in its category unless it says so."""
-    names = Note.FLAGS if given["op"] == "flag" else ("title", "content", "category")
+    names = Note.FLAGS if given["op"] == "flag" else ("title", "content", "category", "tags")
     fields = {name: given[name] for name in names if name in given}
     if given["op"] == "create":
         fields = {"content": "", "category": category, **fields}

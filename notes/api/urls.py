@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from notes.api import attachments, edits, notes, revisions, rewinding, sync
+from notes.api import (
+    attachments,
+    bulk,
+    categories,
+    edits,
+    notes,
+    revisions,
+    rewinding,
+    sync,
+    tags,
+)
 from notes.api.permissions import WRITING_SCOPES
 
 note = notes.NoteViewSet.as_view
@@ -38,6 +48,19 @@ urlpatterns = [
         "notes/<int:pk>/revisions/<int:version>/restore",
         revision({"post": "restore"}, even_trashed=False),
         name="revision-restore",
+    ),
+    path("notes/bulk", bulk.BulkView.as_view(), name="notes-bulk"),
+    path("tags", tags.TagViewSet.as_view({"get": "list"}), name="tags"),
+    path(
+        "tags/<path:name>",
+        tags.TagViewSet.as_view({"patch": "rename", "delete": "destroy"}),
+        name="tag",
+    ),
+    path("categories", categories.CategoryViewSet.as_view({"get": "list"}), name="categories"),
+    path(
+        "categories/<path:category>",
+        categories.CategoryViewSet.as_view({"patch": "move", "delete": "destroy"}),
+        name="category",
     ),
     path("sync", sync.SyncView.as_view(), name="sync"),
     path("sync/digest", sync.DigestView.as_view(), name="sync-digest"),

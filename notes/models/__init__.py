@@ -6,6 +6,7 @@ from notes.models.imports import ImportedItem
 from notes.models.notes import Note
 from notes.models.objects import StoredObject
 from notes.models.revisions import Revision
+from notes.models.tags import Tagging
 
 __all__ = [
     "Attachment",
@@ -16,4 +17,5 @@ __all__ = [
     "Note",
     "Revision",
     "StoredObject",
+    "Tagging",
 ]

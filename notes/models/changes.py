@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 # The row lock of the conflict is held until the commit, so commits come in the order of numbers.
 # PostgreSQL takes both steps in one statement, SQLite knows no INSERT within another.
 ADVANCE = """
-INSERT INTO notes_feed (user_id, seq, advanced_at) VALUES (%s, 1, %s)
+INSERT INTO notes_feed (user_id, seq, advanced_at) VALUES (%s, %s, %s)
 ON CONFLICT (user_id) DO UPDATE
-SET seq = notes_feed.seq + 1, advanced_at = excluded.advanced_at
+SET seq = notes_feed.seq + excluded.seq, advanced_at = excluded.advanced_at
 RETURNING seq
 """
 HOLD = """
@@ -123,9 +123,24 @@ class ChangeManager(models.Manager["Change"]):
         now = connection.ops.adapt_datetimefield_value(timezone.now())
         with connection.cursor() as cursor:
             for user_id in audience:
-                cursor.execute(ADVANCE, [user_id, now])
+                cursor.execute(ADVANCE, [user_id, 1, now])
                 (seq,) = cursor.fetchone()
                 cursor.execute(MOVE_UP, [user_id, note_id, seq])
+
+    def move_all_up(self, note_ids: Sequence[int], *, user_id: int) -> None:
+        """Put notes at the end of a user's feed, in this order; as :meth:`move_up`."""
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
+        with connection.cursor() as cursor:
+            cursor.execute(ADVANCE, [user_id, len(note_ids), now])
+            (last,) = cursor.fetchone()
+        places = enumerate(note_ids, last - len(note_ids) + 1)
+        self.bulk_create(
+            [Change(user_id=user_id, note_id=pk, seq=seq) for seq, pk in places],
+            batch_size=500,
+            update_conflicts=True,
+            unique_fields=["user", "note"],
+            update_fields=["seq"],
+        )
 
 
 class Change(models.Model):

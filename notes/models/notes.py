@@ -1,16 +1,18 @@
 """Notes."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Left, Lower, Now
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from accounts import categories
+from accounts.identifiers import fold
 from cloudnotes.constraints import ForeignKeyConstraint
 
 if TYPE_CHECKING:
@@ -54,6 +56,15 @@ class NoteQuerySet(models.QuerySet["Note"]):
             return self.filter(filed_within(category))
         return self.filter(category=category)
 
+    def tagged(self, names: Sequence[str], *, every: bool) -> "NoteQuerySet":
+        """Return the notes that have every one of some tags, or any of them."""
+        taggings: Any = self.model._meta.get_field("taggings").related_model
+        mine = taggings.objects.filter(owner=OuterRef("owner"), note=OuterRef("pk"))
+        folded = [fold(name) for name in names]
+        if every:
+            return self.filter(*(Exists(mine.filter(folded=name)) for name in folded))
+        return self.filter(Exists(mine.filter(folded__in=folded)))
+
     def with_file(self) -> "NoteQuerySet":
         """Load with each note all that its serializer reads."""
         return self.select_related("attachment__object")
@@ -72,7 +83,7 @@ class Note(models.Model):
     says that a reader was given it, who may come back with it as the base of a change.
     """
 
-    KEPT = ("title", "content", "category", "trashed_at")
+    KEPT = ("title", "content", "category", "tags", "trashed_at")
     # How its reader has filed it away, which is no change of what it says.
     FLAGS = ("is_favorite", "is_archived")
 
@@ -102,6 +113,8 @@ class Note(models.Model):
     title = models.CharField(max_length=MAX_TITLE_LENGTH, blank=True)
     content = models.TextField(blank=True, default="", db_default="")
     category = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # Names, one a line (notes.models.tags).
+    tags = models.TextField(blank=True, default="", db_default="")
     is_favorite = models.BooleanField(default=False, db_default=False)
     is_archived = models.BooleanField(default=False, db_default=False)
     version = models.PositiveIntegerField(default=1, db_default=1)

@@ -1,10 +1,11 @@
 """Revisions: what notes said before."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
 
 from cloudnotes.constraints import ForeignKeyConstraint
@@ -14,8 +15,25 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 
+KEEP = """
+INSERT INTO notes_revision (
+    note_id, first_version, version, title, content, category, tags, trashed_at,
+    since, replaced_at, by_id, cause, credential, is_pinned, thinned
+) SELECT id, state_version, version, title, content, category, tags, trashed_at,
+    state_since, {later}(updated_at, %s), state_by_id, state_cause, state_credential, FALSE, 0
+FROM notes_note WHERE id IN ({ids})
+"""
+
+
 class RevisionQuerySet(models.QuerySet["Revision"]):
     """Questions about revisions."""
+
+    def keep(self, ids: Sequence[int], *, now: dt.datetime) -> None:
+        """Keep the states of some locked notes, which are about to be replaced."""
+        later = "MAX" if connection.vendor == "sqlite" else "GREATEST"
+        sql = KEEP.format(later=later, ids=", ".join(["%s"] * len(ids)))
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [connection.ops.adapt_datetimefield_value(now), *ids])
 
     def visible_to(self, user: "User") -> "RevisionQuerySet":
         """Return, of notes that a user may see, the revisions that they may see too.
@@ -47,6 +65,7 @@ class Revision(models.Model):
     title = models.CharField(max_length=MAX_TITLE_LENGTH, blank=True)
     content = models.TextField(blank=True)
     category = models.CharField(max_length=200, blank=True)
+    tags = models.TextField(blank=True, default="", db_default="")
     trashed_at = models.DateTimeField(null=True, blank=True)
     since = models.DateTimeField()
     replaced_at = models.DateTimeField()

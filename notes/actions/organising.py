@@ -1,0 +1,242 @@
+"""Filing many notes at once: by tag, by category, or as they are named.
+
+Whatever it is, the notes are locked in the order of their ids, those that it changes go into their
+next states in a few statements for all, and each is a change of the feed.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Concat, Substr
+
+from accounts import categories
+from accounts.identifiers import fold
+from accounts.models import User
+from cloudnotes.errors import DomainError
+from notes import events
+from notes.actions.versions import write_all
+from notes.models import Note, Tagging, tags
+from notes.models.notes import NoteQuerySet, filed_within
+
+MAX_NOTES = 500
+
+
+class NothingThere(DomainError):
+    """No note that the user may see has the tag or lies in the category."""
+
+    status = 404
+    code = "not_found"
+    detail = "There is nothing here that you may see."
+
+
+class CategoryTooLong(DomainError):
+    """What a move would make of a category below it is above the limit."""
+
+    status = 400
+    code = "max_length"
+    detail = f"A category would have more than {categories.MAX_LENGTH} characters."
+    field = "category"
+
+
+class TooManyTags(DomainError):
+    """A note would have more tags than a note may have."""
+
+    status = 400
+    code = "too_many_tags"
+    field = "tags"
+
+
+class Row(NamedTuple):
+    """A note, without its words: there may be very many."""
+
+    pk: int
+    category: str
+    tags: str
+    trashed_at: dt.datetime | None
+    is_favorite: bool
+    is_archived: bool
+
+
+@dataclass(frozen=True)
+class Filed:
+    """What became of a note; ``version`` is what it is in, None for one that is not there."""
+
+    note_id: int
+    is_changed: bool
+    version: int | None
+
+
+def rename_tag(*, name: str, to: str, by: User, now: dt.datetime) -> int:
+    """Give a tag another name on all notes of ``by`` and return how many they are.
+
+    A tag that has that name already is then the same one. Raises :class:`NothingThere`.
+    """
+    known = Tagging.objects.spell(to, by=by) if fold(to) != fold(name) else to
+
+    def renamed(names: list[str]) -> list[str]:
+        return [known if fold(each) == fold(name) else each for each in names]
+
+    return _retag_all(name, renamed, by=by, now=now)
+
+
+def delete_tag(*, name: str, by: User, now: dt.datetime) -> int:
+    """Take a tag off all notes of ``by`` and return how many they are.
+
+    Raises :class:`NothingThere`.
+    """
+
+    def without(names: list[str]) -> list[str]:
+        return [each for each in names if fold(each) != fold(name)]
+
+    return _retag_all(name, without, by=by, now=now)
+
+
+def _retag_all(
+    name: str, change: Callable[[list[str]], list[str]], *, by: User, now: dt.datetime
+) -> int:
+    with transaction.atomic():
+        notes = _locked(Note.objects.visible_to(by).tagged([name], every=True))
+        if not notes:
+            raise NothingThere
+        _retag(notes, change, by=by, now=now)
+    return len(notes)
+
+
+def _retag(
+    notes: Iterable[Row], change: Callable[[list[str]], list[str]], *, by: User, now: dt.datetime
+) -> set[int]:
+    """Change the tags of locked notes and return the ids of those that are changed."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for note in notes:
+        groups[note.tags].append(note)
+    targets = {kept: tags.join(change(tags.split(kept))) for kept in groups}
+    for kept, target in targets.items():
+        if target != kept:
+            ids = [note.pk for note in groups[kept]]
+            write_all(ids, {"tags": target}, by=by, cause=Note.Cause.EDIT, now=now)
+    changed = sorted(
+        note.pk for kept, target in targets.items() if target != kept for note in groups[kept]
+    )
+    events.record_all("note_updated", note_ids=changed, by=by)
+    return set(changed)
+
+
+def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
+    """Have a category and all below it lie at ``to`` and return how many notes that moves.
+
+    What lies there already stays; the notes in the trash move too. Raises :class:`NothingThere`
+    and :class:`CategoryTooLong`.
+    """
+    with transaction.atomic():
+        found = _locked(Note.objects.visible_to(by).filter(filed_within(category)))
+        if not found:
+            raise NothingThere
+        longest = max(len(note.category) for note in found)
+        if longest - len(category) + len(to) > categories.MAX_LENGTH:
+            raise CategoryTooLong
+        if to == category:
+            return 0
+        # `Work/Plans` moved from `Work` to the top is `Plans`: without what stood before it.
+        rest = Substr("category", len(category) + (1 if to else 2))
+        ids = [note.pk for note in found]
+        changes = {"category": Concat(Value(to), rest)}
+        write_all(ids, changes, by=by, cause=Note.Cause.EDIT, now=now)
+        events.record_all("note_updated", note_ids=ids, by=by)
+    return len(ids)
+
+
+def trash_category(*, category: str, by: User, now: dt.datetime) -> int:
+    """Move the notes of a category, and of all below it, to the trash; return how many.
+
+    Raises :class:`NothingThere`.
+    """
+    with transaction.atomic():
+        found = _locked(Note.objects.visible_to(by).filter(filed_within(category)))
+        if not found:
+            raise NothingThere
+        return len(_trash(found, by=by, now=now))
+
+
+def file_notes(
+    *, operation: str, ids: Iterable[int], value: str = "", by: User, now: dt.datetime
+) -> list[Filed]:
+    """Do the same with at most 500 notes, by their ids, and return what became of each.
+
+    ``value`` is the category to ``move`` to, or what to ``tag`` or ``untag``: names, one a line.
+    """
+    wanted = list(dict.fromkeys(ids))
+    with transaction.atomic():
+        mine = Note.objects.visible_to(by)
+        notes = mine.trashed() if operation == "restore" else mine.live()
+        found = _locked(notes.filter(pk__in=wanted))
+        changed = OPERATIONS[operation](found, value, by=by, now=now)
+        versions = dict(mine.filter(pk__in=[n.pk for n in found]).values_list("pk", "version"))
+    return [Filed(pk, pk in changed, versions.get(pk)) for pk in wanted]
+
+
+def _locked(notes: NoteQuerySet) -> list[Row]:
+    """Return what is to be known of notes, which are locked in the order of all writers."""
+    rows = notes.select_for_update().order_by("pk")
+    return [Row(*row) for row in rows.values_list(*Row._fields)]
+
+
+def _tag(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
+    names = tags.split(Tagging.objects.spell(value, by=by))
+    for note in notes:
+        if len(tags.split(tags.join([*tags.split(note.tags), *names]))) > tags.MAX_TAGS:
+            raise TooManyTags(f"Note {note.pk} would have more than {tags.MAX_TAGS} tags.")
+    return _retag(notes, lambda had: [*had, *names], by=by, now=now)
+
+
+def _untag(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
+    folded = {fold(name) for name in tags.split(value)}
+    return _retag(notes, lambda had: [n for n in had if fold(n) not in folded], by=by, now=now)
+
+
+def _move(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
+    ids = [note.pk for note in notes if note.category != value]
+    write_all(ids, {"category": value}, by=by, cause=Note.Cause.EDIT, now=now)
+    events.record_all("note_updated", note_ids=ids, by=by)
+    return set(ids)
+
+
+def _trash(notes: list[Row], value: str = "", *, by: User, now: dt.datetime) -> set[int]:
+    ids = [note.pk for note in notes if note.trashed_at is None]
+    write_all(ids, {"trashed_at": now}, by=by, cause=Note.Cause.TRASH, now=now)
+    events.record_all("note_trashed", note_ids=ids, by=by)
+    return set(ids)
+
+
+def _restore(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
+    ids = [note.pk for note in notes]
+    write_all(ids, {"trashed_at": None}, by=by, cause=Note.Cause.UNTRASH, now=now)
+    events.record_all("note_restored", note_ids=ids, by=by)
+    return set(ids)
+
+
+def _flag(name: str, *, to: bool) -> Callable[..., set[int]]:
+    def change(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
+        ids = [note.pk for note in notes if getattr(note, name) != to]
+        Note.objects.filter(pk__in=ids).update(**{name: to})
+        events.record_all("note_flagged", note_ids=ids, by=by)
+        return set(ids)
+
+    return change
+
+
+OPERATIONS: dict[str, Callable[..., set[int]]] = {
+    "tag": _tag,
+    "untag": _untag,
+    "move": _move,
+    "archive": _flag("is_archived", to=True),
+    "unarchive": _flag("is_archived", to=False),
+    "favorite": _flag("is_favorite", to=True),
+    "unfavorite": _flag("is_favorite", to=False),
+    "trash": _trash,
+    "restore": _restore,
+}

@@ -1,0 +1,85 @@
+"""``notes/bulk``: the same with many notes."""
+
+from typing import Any, ClassVar
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.fields import CategoryField
+from accounts.authentication import caller
+from notes import access
+from notes.actions import organising
+from notes.api.fields import TagsField
+from notes.api.permissions import WRITING_SCOPES
+
+NEEDS = {"tag": "tags", "untag": "tags", "move": "category"}
+
+
+class BulkSerializer(serializers.Serializer[Any]):
+    """What to do with which notes."""
+
+    op = serializers.ChoiceField(choices=[*organising.OPERATIONS])
+    ids = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
+        allow_empty=False,
+        max_length=organising.MAX_NOTES,
+    )
+    tags = TagsField(required=False, help_text="For `tag` and `untag`.")
+    category = CategoryField(required=False, help_text="For `move`; '' for none.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        needed = NEEDS.get(attrs["op"])
+        if needed and needed not in attrs:
+            raise serializers.ValidationError({needed: "This operation needs it."})
+        return attrs
+
+
+class FiledSerializer(serializers.Serializer[Any]):
+    """What became of a note."""
+
+    id = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=["applied", "unchanged", "not_found"])
+    version = serializers.IntegerField(required=False)
+
+
+class FiledNotesSerializer(serializers.Serializer[Any]):
+    """What became of the notes, in the order of the ids."""
+
+    results = FiledSerializer(many=True)
+
+
+class BulkView(APIView):
+    """Many notes at once."""
+
+    scopes: ClassVar = WRITING_SCOPES
+
+    @extend_schema(request=BulkSerializer, responses={200: FiledNotesSerializer})
+    def post(self, request: Request) -> Response:
+        """Tag, untag, move, flag, trash or restore at most 500 notes, all in one transaction.
+
+        Ids that are not there, or not where the operation looks (the trash for `restore`), are
+        `not_found` and stop nobody.
+        """
+        given = BulkSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        asked, user = given.validated_data, caller(request)
+        value = asked.get(NEEDS.get(asked["op"], ""), "")
+        if asked["op"] == "move" and not access.may_file_under(user, value):
+            raise PermissionDenied
+        filed = organising.file_notes(
+            operation=asked["op"], ids=asked["ids"], value=value, by=user, now=timezone.now()
+        )
+        return Response({"results": [told(each) for each in filed]})
+
+
+def told(filed: organising.Filed) -> dict[str, Any]:
+    """Return what became of a note as clients read it."""
+    if filed.version is None:
+        return {"id": filed.note_id, "status": "not_found"}
+    status = "applied" if filed.is_changed else "unchanged"
+    return {"id": filed.note_id, "status": status, "version": filed.version}

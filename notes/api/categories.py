@@ -1,0 +1,142 @@
+"""``categories``: the tree, move, merge and delete."""
+
+from typing import Any, ClassVar
+
+from django.db.models import Count
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, viewsets
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import categories
+from accounts.api.fields import CategoryField
+from accounts.authentication import caller
+from notes import access
+from notes.actions import organising
+from notes.api.permissions import WRITING_SCOPES
+from notes.models import Note
+
+
+class CategorySerializer(serializers.Serializer[Any]):
+    """A category: live notes in it, in it and below it, and what is below it."""
+
+    name = serializers.CharField()
+    category = serializers.CharField(help_text="The whole path.")
+    notes = serializers.IntegerField()
+    total = serializers.IntegerField()
+    below = serializers.ListField(
+        child=serializers.DictField(), help_text="Categories of the same shape, by name."
+    )
+
+
+class TreeSerializer(serializers.Serializer[Any]):
+    """All categories of live notes, by name."""
+
+    results = CategorySerializer(many=True)
+    uncategorized = serializers.IntegerField(help_text="Live notes in no category.")
+
+
+class MoveSerializer(serializers.Serializer[Any]):
+    """Where it is to lie; what lies there already is merged with it."""
+
+    category = CategoryField()
+
+
+class MovedSerializer(serializers.Serializer[Any]):
+    """Where it lies now, and how many notes that moved."""
+
+    category = serializers.CharField()
+    notes = serializers.IntegerField()
+
+
+class DeleteSerializer(serializers.Serializer[Any]):
+    """What becomes of the notes."""
+
+    notes = serializers.ChoiceField(
+        choices=["up", "trash"],
+        default="up",
+        help_text="`up`: they, and the categories below, go to the one above. `trash`: all of them "
+        "go to the trash.",
+    )
+
+
+class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
+    """The categories of the notes that the caller may see."""
+
+    scopes: ClassVar = WRITING_SCOPES
+    queryset = Note.objects.none()
+    pagination_class = None
+
+    @extend_schema(responses={200: TreeSerializer})
+    def list(self, request: Request) -> Response:
+        """Get the tree of categories, with how many live notes each has."""
+        notes = Note.objects.visible_to(caller(request)).live()
+        counts = dict(notes.values_list("category").annotate(Count("pk")).order_by("category"))
+        return Response({"results": tree(counts), "uncategorized": counts.get("", 0)})
+
+    @extend_schema(request=MoveSerializer, responses={200: MovedSerializer})
+    def move(self, request: Request, category: str) -> Response:
+        """Rename or move a category with all below it, or merge it with another one."""
+        given = MoveSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        to = given.validated_data["category"]
+        self._check(to)
+        count = organising.move_category(
+            category=_parsed(category), to=to, by=caller(request), now=timezone.now()
+        )
+        return Response({"category": to, "notes": count})
+
+    @extend_schema(parameters=[DeleteSerializer], responses={204: None})
+    def destroy(self, request: Request, category: str) -> Response:
+        """Delete a category: its notes go to the one above, or to the trash."""
+        asked = DeleteSerializer(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        about: dict[str, Any] = {"by": caller(request), "now": timezone.now()}
+        found = _parsed(category)
+        if asked.validated_data["notes"] == "trash":
+            organising.trash_category(category=found, **about)
+        else:
+            above = found.rpartition(categories.SEPARATOR)[0]
+            self._check(above)
+            organising.move_category(category=found, to=above, **about)
+        return Response(status=204)
+
+    def _check(self, category: str) -> None:
+        if not access.may_file_under(caller(self.request), category):
+            raise PermissionDenied
+
+
+def _parsed(text: str) -> str:
+    """Return the category that an address names. Raises NothingThere."""
+    try:
+        category = categories.parse(text)
+    except categories.InvalidCategory:
+        category = ""
+    if not category:
+        raise organising.NothingThere
+    return category
+
+
+def tree(counts: dict[str, int]) -> list[dict[str, Any]]:
+    """Return categories as a tree, those that only others lie below too."""
+    nodes: dict[str, dict[str, Any]] = {"": {"below": [], "total": 0}}
+
+    def node_of(category: str) -> dict[str, Any]:
+        if category not in nodes:
+            above, _, name = category.rpartition(categories.SEPARATOR)
+            node = {"name": name, "category": category, "notes": 0, "total": 0, "below": []}
+            node_of(above)["below"].append(node)
+            nodes[category] = node
+        return nodes[category]
+
+    for category, count in sorted(counts.items()):
+        if not category:
+            continue
+        node_of(category)["notes"] = count
+        while category:
+            nodes[category]["total"] += count
+            category = category.rpartition(categories.SEPARATOR)[0]
+    return list(nodes[""]["below"])

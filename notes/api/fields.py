@@ -1,0 +1,69 @@
+"""Fields of a note as they are sent."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from notes.models import tags
+from notes.models.notes import MAX_CONTENT_BYTES
+
+
+class TextField(serializers.CharField):
+    """Text and nothing else: DRF would make text of numbers, and change them on the way."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("allow_blank", True)
+        super().__init__(trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        text: str = super().to_internal_value(data)
+        return text
+
+
+class ContentField(TextField):
+    """Markdown exactly as sent, at most 1 MiB in UTF-8."""
+
+    def to_internal_value(self, data: Any) -> str:
+        content = super().to_internal_value(data)
+        if len(content.encode()) > MAX_CONTENT_BYTES:
+            raise serializers.ValidationError(
+                f"A note's content has at most {MAX_CONTENT_BYTES} bytes in UTF-8.",
+                code="max_bytes",
+            )
+        return content
+
+
+class TitleField(TextField):
+    """A title of at most 200 characters, exactly as sent."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=200, **options)
+
+
+class TagField(TextField):
+    """The name of a tag, at most 50 characters."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_blank=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return tags.parse(super().to_internal_value(data))
+        except tags.InvalidTag as error:
+            raise serializers.ValidationError(str(error), code="invalid_tag") from None
+
+
+class TagsField(serializers.ListField):
+    """At most 50 names of tags; for the rest of the service the text that a note keeps of them."""
+
+    child = TagField()
+
+    def to_internal_value(self, data: Any) -> Any:
+        names = super().to_internal_value(data)
+        if len(names) > tags.MAX_TAGS:
+            raise serializers.ValidationError(
+                f"A note has at most {tags.MAX_TAGS} tags.", code="max_length"
+            )
+        return tags.join(names)

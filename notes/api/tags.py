@@ -1,0 +1,69 @@
+"""``tags``: which there are, rename, merge and delete."""
+
+from typing import Any, ClassVar
+
+from django.db.models import Count, Min
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, viewsets
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import caller
+from notes.actions import organising
+from notes.api.fields import TagField
+from notes.api.permissions import WRITING_SCOPES
+from notes.models import Note, Tagging
+
+
+class TagSerializer(serializers.Serializer[Any]):
+    """A tag, with how many live notes have it."""
+
+    name = serializers.CharField()
+    notes = serializers.IntegerField()
+
+
+class TagsSerializer(serializers.Serializer[Any]):
+    """All tags by name."""
+
+    results = TagSerializer(many=True)
+
+
+class RenameSerializer(serializers.Serializer[Any]):
+    """What to call it from now on; where that is a tag already, the two are one."""
+
+    name = TagField()
+
+
+class TagViewSet(viewsets.ViewSetMixin, GenericAPIView[Tagging]):
+    """The tags of the notes that the caller may see."""
+
+    scopes: ClassVar = WRITING_SCOPES
+    queryset = Tagging.objects.none()
+    pagination_class = None
+
+    @extend_schema(responses={200: TagsSerializer})
+    def list(self, request: Request) -> Response:
+        """List all tags of live notes, by name."""
+        notes = Note.objects.visible_to(caller(request)).live()
+        found = Tagging.objects.filter(owner=caller(request), note__in=notes).values("folded")
+        counted = found.annotate(spelled=Min("name"), notes=Count("pk")).order_by("folded")
+        return Response(
+            {"results": [{"name": row["spelled"], "notes": row["notes"]} for row in counted]}
+        )
+
+    @extend_schema(request=RenameSerializer, responses={200: TagSerializer})
+    def rename(self, request: Request, name: str) -> Response:
+        """Rename a tag on every note that has it, those in the trash too."""
+        given = RenameSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        to, now = given.validated_data["name"], timezone.now()
+        count = organising.rename_tag(name=name, to=to, by=caller(request), now=now)
+        return Response({"name": to, "notes": count})
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, name: str) -> Response:
+        """Take a tag off every note that has it; the notes stay."""
+        organising.delete_tag(name=name, by=caller(request), now=timezone.now())
+        return Response(status=204)

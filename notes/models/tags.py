@@ -1,0 +1,117 @@
+"""Tags: names that notes are found by."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+
+from accounts.identifiers import fold
+from cloudnotes.constraints import ForeignKeyConstraint
+from notes.models.notes import Note
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MAX_TAGS = 50
+MAX_NAME_LENGTH, MAX_FOLDED_LENGTH = 50, 200
+
+
+class InvalidTag(ValueError):
+    """The text is not a tag; the message says why."""
+
+
+def parse(text: str) -> str:
+    """Return a tag's name in its one spelling: NFC, no blanks at its ends and one between words.
+
+    Raises :class:`InvalidTag` for no name, above 50 characters and for characters that do not
+    print.
+    """
+    name = " ".join(unicodedata.normalize("NFC", text).split())
+    if not name:
+        raise InvalidTag("A tag has a name.")
+    if not name.isprintable():
+        raise InvalidTag("A tag holds printable characters only.")
+    if len(name) > MAX_NAME_LENGTH or len(fold(name)) > MAX_FOLDED_LENGTH:
+        raise InvalidTag(f"A tag has at most {MAX_NAME_LENGTH} characters.")
+    return name
+
+
+def join(names: Iterable[str]) -> str:
+    """Return names as a note keeps them: one a line, none of them twice."""
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(fold(name), name)
+    return "\n".join(first.values())
+
+
+def split(kept: str) -> list[str]:
+    """Return the names that a note keeps."""
+    return kept.split("\n") if kept else []
+
+
+class TaggingManager(models.Manager["Tagging"]):
+    """Which notes have which tags."""
+
+    def spell(self, kept: str, *, by: "User") -> str:
+        """Return names as a user has spelled them on the other notes that they may see."""
+        names = split(kept)
+        known = self.filter(owner=by, folded__in=[fold(name) for name in names])
+        if by.limited_to_category:
+            known = known.filter(note__in=Note.objects.visible_to(by))
+        spelled = dict(known.values_list("folded").annotate(models.Min("name")))
+        return join(spelled.get(fold(name), name) for name in names)
+
+    def follow(self, ids: Sequence[int]) -> None:
+        """Have the tags of locked notes say what the notes say."""
+        self.filter(note__in=ids).delete()
+        self.bulk_create(
+            Tagging(note_id=pk, owner_id=owner, name=name, folded=fold(name))
+            for pk, owner, kept in Note.objects.filter(pk__in=ids)
+            .order_by("pk")
+            .values_list("pk", "owner", "tags")
+            for name in split(kept)
+        )
+
+
+class Tagging(models.Model):
+    """That a note has a tag. Follows ``Note.tags``; belongs to the note's owner, dies with it.
+
+    A tag is whatever notes are tagged with: it begins with the first note and ends with the last.
+    Two names are one tag if they are folded to the same.
+    """
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    note = models.ForeignKey(
+        Note,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="taggings",
+    )
+    name = models.CharField(max_length=MAX_NAME_LENGTH)
+    folded = models.CharField(max_length=MAX_FOLDED_LENGTH)
+
+    objects = TaggingManager()
+
+    class Meta:
+        constraints = [
+            ForeignKeyConstraint(field="owner", name="taggings_die_with_their_owner"),
+            ForeignKeyConstraint(field="note", name="taggings_die_with_their_note"),
+            # Also the cascade from the note.
+            models.UniqueConstraint(fields=["note", "folded"], name="one_tagging_per_tag"),
+        ]
+        indexes = [
+            # The notes that have a tag, how many there are, and the cascade from the owner.
+            models.Index(fields=["owner", "folded", "note"], name="taggings_by_tag"),
+        ]
+
+    def __str__(self) -> str:
+        return f"tagging {self.pk} of note {self.note_id}"
