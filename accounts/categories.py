@@ -14,11 +14,14 @@ def parse(text: str) -> str:
     """Return a category in its one spelling: NFC, no blanks at the ends of its names.
 
     Names that are empty, ``.`` or ``..`` are left out: it is a path from the top. ``''`` is no
-    category. Raises :class:`InvalidCategory` above 200 characters and for characters that do not
+    category, and nothing else is: what is left of ``//`` is not for a limit to be without one.
+    Raises :class:`InvalidCategory` for that, above 200 characters and for characters that do not
     print.
     """
     names = [name.strip() for name in unicodedata.normalize("NFC", text).split(SEPARATOR)]
     category = SEPARATOR.join(name for name in names if name not in ("", ".", ".."))
+    if not category and text.strip():
+        raise InvalidCategory("A category is one or more names with / between them.")
     if not category.isprintable():
         raise InvalidCategory("A category holds printable characters only.")
     if len(category) > MAX_LENGTH:

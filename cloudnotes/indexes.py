@@ -19,14 +19,13 @@ class AddIndexOnline(migrations.AddIndex):
         to_state: Any,
     ) -> None:
         connection = schema_editor.connection
-        if connection.vendor != "postgresql" or connection.in_atomic_block:
-            super().database_forwards(app_label, schema_editor, from_state, to_state)
-            return
         model = to_state.apps.get_model(app_label, self.model_name)
-        if self.allow_migrate_model(connection.alias, model):
-            name = schema_editor.quote_name(self.index.name)
-            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            schema_editor.add_index(model, self.index, concurrently=True)
+        if not self.allow_migrate_model(connection.alias, model):
+            return
+        online = connection.vendor == "postgresql" and not connection.in_atomic_block
+        name = schema_editor.quote_name(self.index.name)
+        schema_editor.execute(f"DROP INDEX {'CONCURRENTLY' if online else ''} IF EXISTS {name}")
+        schema_editor.add_index(model, self.index, **({"concurrently": True} if online else {}))
 
     def describe(self) -> str:
         return f"{super().describe()}, while the service goes on"

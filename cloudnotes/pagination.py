@@ -22,7 +22,8 @@ class KeysetPagination(BasePagination):
 
     The order is the view's ``keyset`` column descending, then the primary key descending, so a
     deep page costs what the first one costs and rows that arrive meanwhile shift nothing.
-    ``?count=true`` adds the total as ``count``. The cursor is signed: a changed one is 400.
+    ``?count=true`` adds the total as ``count``. The cursor is encrypted and for whoever was
+    given it: another one is 400.
 
     A view may name its ``heavy_column``: a page of more than the default number of rows then ends
     before their texts exceed ``PAGE_BYTES``, so that 200 notes of 1 MiB do not fill the memory.
@@ -36,7 +37,8 @@ class KeysetPagination(BasePagination):
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
         self.keyset: str = view.keyset
-        self.scope: list[str] = [*getattr(view, "cursor_scope", ())]
+        # Of whoever asks: a cursor can hold text of theirs, to which others could compare.
+        self.scope: list[str] = [f"user {request.user.pk}", *getattr(view, "cursor_scope", ())]
         beyond, sign = ("gt", "") if getattr(view, "ascending", False) else ("lt", "-")
         self.total = queryset.count() if _flag(request, "count") else None
         if cursor := request.query_params.get("cursor"):

@@ -58,6 +58,7 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "owner",
         "title",
         "category",
+        "tags",
         "content",
         "file_name",
         "is_favorite",

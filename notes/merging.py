@@ -1,6 +1,6 @@
 """Bringing two changes of the same text together. No ORM, no HTTP."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from notes import differences
@@ -25,10 +25,16 @@ def merge_value(*, base: Value, yours: Value, current: Value) -> Value:
     raise Overlap
 
 
-def merge_names(*, base: list[str], yours: list[str], current: list[str]) -> list[str]:
-    """Return the names after both changes of ``base``: what either side took away or put there."""
-    kept = [name for name in current if name in yours or name not in base]
-    return kept + [name for name in yours if name not in base and name not in kept]
+def merge_names(
+    *, base: list[str], yours: list[str], current: list[str], key: Callable[[str], str]
+) -> list[str]:
+    """Return the names after both changes of ``base``: what either side took away or put there.
+
+    Names of the same ``key`` are the same; they are spelled as in ``current``.
+    """
+    was, mine, there = ({key(name) for name in names} for names in (base, yours, current))
+    kept = [name for name in current if key(name) in mine or key(name) not in was]
+    return kept + [name for name in yours if key(name) not in was | there]
 
 
 def merge(*, base: str, yours: str, current: str) -> str:

@@ -21,6 +21,7 @@ ROUTES = [
     ("patch", "/api/v1/notes/{id}", {"title": "t", "content": "c"}),
     ("put", "/api/v1/notes/{id}/title", {"title": "t"}),
     ("post", "/api/v1/notes/{id}/edits", {"op": "replace", "old": "kept", "text": "t"}),
+    ("post", "/api/v1/notes/bulk", {"op": "move", "ids": [1], "category": "c"}),
     ("post", "/api/v1/rewind", {"to": "2026-01-01T00:00:00Z", "category": "c"}),
 ]
 DEEP = b"[" * 1000 + b"]" * 1000

@@ -39,6 +39,7 @@ UPDATE = Statement(
 WITH replaced AS (
     SELECT * FROM notes_note
     WHERE id = %(note)s AND version = %(version)s AND state_given = %(given)s
+    AND is_favorite = %(is_favorite)s AND is_archived = %(is_archived)s
     AND trashed_at IS NULL FOR UPDATE
 ),
 kept AS (
@@ -116,6 +117,8 @@ async def update_note(
         UPDATE,
         note=note.pk,
         **read,
+        is_favorite=note.is_favorite,
+        is_archived=note.is_archived,
         keeps=keeps,
         title=note.title,
         content=note.content,

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.identifiers import fold
 from accounts.models import User
 from cloudnotes.errors import DomainError
 from notes import events, history, merging
@@ -40,8 +41,12 @@ class Overlap(DomainError):
     def __init__(self, note: Note, *, base: Revision, yours: dict[str, Any]) -> None:
         super().__init__()
         self.note_id = note.pk
-        told = {name: getattr(base, name) for name in ("title", "content", "category")}
-        self.members = {"base": told, "yours": yours}
+        told = {name: getattr(base, name) for name in ("title", "content", "category", "tags")}
+        self.members = {"base": _shown(told), "yours": _shown(yours)}
+
+
+def _shown(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: tag_names.split(v) if name == "tags" else v for name, v in state.items()}
 
 
 def create_note(
@@ -163,7 +168,7 @@ def _merged(note: Note, base: Revision, yours: dict[str, Any]) -> dict[str, Any]
         if name == "tags":
             sides = {"base": before, "yours": value, "current": current}
             names = {side: tag_names.split(kept) for side, kept in sides.items()}
-            merged[name] = tag_names.join(merging.merge_names(**names))
+            merged[name] = tag_names.join(merging.merge_names(**names, key=fold))
             continue
         merge = merging.merge if name == "content" else merging.merge_value
         try:

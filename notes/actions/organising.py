@@ -5,13 +5,12 @@ next states in a few statements for all, and each is a change of the feed.
 """
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Value
+from django.db.models import Case, Value, When
 from django.db.models.functions import Concat, Substr
 
 from accounts import categories
@@ -19,7 +18,7 @@ from accounts.identifiers import fold
 from accounts.models import User
 from cloudnotes.errors import DomainError
 from notes import events
-from notes.actions.versions import write_all
+from notes.actions.versions import WRITTEN_AT_ONCE, TooManyTags, write_all
 from notes.models import Note, Tagging, tags
 from notes.models.notes import NoteQuerySet, filed_within
 
@@ -43,14 +42,6 @@ class CategoryTooLong(DomainError):
     field = "category"
 
 
-class TooManyTags(DomainError):
-    """A note would have more tags than a note may have."""
-
-    status = 400
-    code = "too_many_tags"
-    field = "tags"
-
-
 class Row(NamedTuple):
     """A note, without its words: there may be very many."""
 
@@ -71,8 +62,8 @@ class Filed:
     version: int | None
 
 
-def rename_tag(*, name: str, to: str, by: User, now: dt.datetime) -> int:
-    """Give a tag another name on all notes of ``by`` and return how many they are.
+def rename_tag(*, name: str, to: str, by: User, now: dt.datetime) -> tuple[str, int]:
+    """Give a tag another name on all notes of ``by``; return it, and how many notes they are.
 
     A tag that has that name already is then the same one. Raises :class:`NothingThere`.
     """
@@ -81,7 +72,7 @@ def rename_tag(*, name: str, to: str, by: User, now: dt.datetime) -> int:
     def renamed(names: list[str]) -> list[str]:
         return [known if fold(each) == fold(name) else each for each in names]
 
-    return _retag_all(name, renamed, by=by, now=now)
+    return known, _retag_all(name, renamed, by=by, now=now)
 
 
 def delete_tag(*, name: str, by: User, now: dt.datetime) -> int:
@@ -110,20 +101,22 @@ def _retag_all(
 def _retag(
     notes: Iterable[Row], change: Callable[[list[str]], list[str]], *, by: User, now: dt.datetime
 ) -> set[int]:
-    """Change the tags of locked notes and return the ids of those that are changed."""
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for note in notes:
-        groups[note.tags].append(note)
-    targets = {kept: tags.join(change(tags.split(kept))) for kept in groups}
-    for kept, target in targets.items():
-        if target != kept:
-            ids = [note.pk for note in groups[kept]]
-            write_all(ids, {"tags": target}, by=by, cause=Note.Cause.EDIT, now=now)
-    changed = sorted(
-        note.pk for kept, target in targets.items() if target != kept for note in groups[kept]
-    )
-    events.record_all("note_updated", note_ids=changed, by=by)
-    return set(changed)
+    """Change the tags of locked notes and return the ids of those that are changed.
+
+    Raises :class:`notes.actions.versions.TooManyTags`, with nothing changed.
+    """
+    targets = {kept: tags.join(change(tags.split(kept))) for kept in {note.tags for note in notes}}
+    changed = [note for note in notes if targets[note.tags] != note.tags]
+    if any(len(tags.split(targets[note.tags])) > tags.MAX_TAGS for note in changed):
+        raise TooManyTags
+    for start in range(0, len(changed), WRITTEN_AT_ONCE):
+        some = changed[start : start + WRITTEN_AT_ONCE]
+        become = [When(tags=kept, then=Value(targets[kept])) for kept in {n.tags for n in some}]
+        names = {"tags": Case(*become)}
+        write_all([note.pk for note in some], names, by=by, cause=Note.Cause.EDIT, now=now)
+    ids = [note.pk for note in changed]
+    events.record_all("note_updated", note_ids=ids, by=by)
+    return set(ids)
 
 
 def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
@@ -187,9 +180,6 @@ def _locked(notes: NoteQuerySet) -> list[Row]:
 
 def _tag(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
     names = tags.split(Tagging.objects.spell(value, by=by))
-    for note in notes:
-        if len(tags.split(tags.join([*tags.split(note.tags), *names]))) > tags.MAX_TAGS:
-            raise TooManyTags(f"Note {note.pk} would have more than {tags.MAX_TAGS} tags.")
     return _retag(notes, lambda had: [*had, *names], by=by, now=now)
 
 

@@ -15,7 +15,7 @@ from cloudnotes.errors import DomainError
 from notes import access, history
 from notes.actions import notes as note_actions
 from notes.actions.versions import StaleVersion
-from notes.models import Change, Feed, Generation, Note, Revision
+from notes.models import Change, Feed, Generation, Note, Revision, tags
 from notes.models.changes import new_generation
 
 MAX_OPERATIONS = 500
@@ -198,7 +198,7 @@ def _apply(
         if operation.kind == "flag":
             flags = operation.fields
             note = note_actions.update_note(note=note, changes={}, flags=flags, by=by, now=now)
-            return Outcome("applied", note.pk, note.version)
+            return Outcome("applied", note.pk, note.version, differs=True)
         return _update(operation, note, budget=budget, by=by, now=now)
     except DomainError as error:
         return Outcome("refused", None, error=error)
@@ -272,7 +272,8 @@ def _was_deleted(note_id: int, user: User) -> bool:
 
 def _says(state: Note | Revision | None, changes: dict[str, Any]) -> bool:
     return state is not None and all(
-        getattr(state, name) == value for name, value in changes.items()
+        tags.are_same(state.tags, value) if name == "tags" else getattr(state, name) == value
+        for name, value in changes.items()
     )
 
 

@@ -17,6 +17,7 @@ from cloudnotes.errors import DomainError
 from cloudnotes.queries import InstanceQuery, Parameter
 from notes.models import Attachment, Note, Revision, Tagging
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
+from notes.models.tags import MAX_TAGS, split
 
 # A client that saves every few seconds makes one revision in this time, not a hundred.
 COALESCED_WITHIN = dt.timedelta(minutes=5)
@@ -63,6 +64,15 @@ class ContentTooLong(DomainError):
     code = "max_bytes"
     detail = f"The note's content would have more than {MAX_CONTENT_BYTES} bytes in UTF-8."
     field = "content"
+
+
+class TooManyTags(DomainError):
+    """What a change would make of the tags is above the limit."""
+
+    status = 400
+    code = "too_many_tags"
+    detail = f"A note would have more than {MAX_TAGS} tags."
+    field = "tags"
 
 
 LOCKED = InstanceQuery(lambda: Note.objects.select_for_update().filter(pk=Parameter("note")))
@@ -153,11 +163,13 @@ def plan(
 ) -> tuple[list[str], bool, dt.datetime]:
     """Return which fields a write changes, whether it keeps what it replaces, and when it is.
 
-    Raises :class:`ContentTooLong`.
+    Raises :class:`ContentTooLong` and :class:`TooManyTags`.
     """
     changed = [name for name, value in changes.items() if getattr(note, name) != value]
     if len(changes.get("content", "").encode()) > MAX_CONTENT_BYTES:
         raise ContentTooLong
+    if len(split(changes.get("tags", ""))) > MAX_TAGS:
+        raise TooManyTags
     now = max(now, note.updated_at)  # the clock of another host may be ahead
     return changed, not _goes_on(note, changes, changed, by=by, cause=cause, now=now), now
 

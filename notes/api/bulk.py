@@ -63,7 +63,8 @@ class BulkView(APIView):
         """Tag, untag, move, flag, trash or restore at most 500 notes, all in one transaction.
 
         Ids that are not there, or not where the operation looks (the trash for `restore`), are
-        `not_found` and stop nobody.
+        `not_found` and stop nobody. No version is asked for: where the one in the answer is more
+        than yours and one, somebody else has written too, and the note is to be read.
         """
         given = BulkSerializer(data=request.data)
         given.is_valid(raise_exception=True)

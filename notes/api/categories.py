@@ -132,7 +132,7 @@ def tree(counts: dict[str, int]) -> list[dict[str, Any]]:
             nodes[category] = node
         return nodes[category]
 
-    for category, count in sorted(counts.items()):
+    for category, count in sorted(counts.items(), key=lambda item: item[0].split("/")):
         if not category:
             continue
         node_of(category)["notes"] = count

@@ -129,9 +129,10 @@ class NoteList(fast.View):
             return None
         limit, cursor = int(query[1] or PAGE), query[2]
         place: dict[str, Any] = {}
+        scope = [f"user {user.pk}"]
         if cursor:
             try:
-                place["at"], place["key"] = cursors.read(cursor, "updated_at")
+                place["at"], place["key"] = cursors.read(cursor, "updated_at", scope)
             except cursors.NotACursor:
                 return None
         if known := asked.headers.get("if-none-match"):
@@ -146,7 +147,7 @@ class NoteList(fast.View):
             return None
         following = None
         if len(rows) > limit:
-            following = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id)
+            following = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id, scope)
         body = {"results": [note_data(note, asked.root) for note in notes], "next": following}
         tag = self.etag(asked, user, notes[0].mark)
         return Answer(fast.render(body), headers={"ETag": tag})

@@ -145,7 +145,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         responses={200: MergedNoteSerializer},
     )
     def update(self, request: Request, pk: int) -> Response:
-        """Replace title and content; category and flags stay unless they are sent.
+        """Replace title and content; category, tags and flags stay unless they are sent.
 
         With `Prefer: merge` a change of an earlier version, the one in `If-Match`, is merged.
         """

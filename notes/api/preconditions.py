@@ -74,7 +74,7 @@ def list_etag(user: User, mark: str | None, *said: str) -> str:
     """Return the entity tag of a list of notes, or of a page of it, when the feed is at a mark.
 
     ``said`` is what else the answer follows from: the address that it was asked at and what a note
-    consists of. The secret key is in it because the page's cursor is signed with that.
+    consists of. The secret key is in it because the page's cursor is encrypted by it.
     """
     parts = repr((user.pk, user.limited_to_category, mark, *said))
     return f'"{keys.derive("list etag", parts).hex()[:32]}"'

@@ -60,7 +60,7 @@ class RewindView(APIView):
 
     @extend_schema(request=RewindSerializer, responses={200: RewindAnswerSerializer})
     def post(self, request: Request) -> Response:
-        """Bring title, content, category and trash back to a time, as new versions.
+        """Bring title, content, category, tags and trash back to a time, as new versions.
 
         Nothing is lost by it: what is replaced is in the history, and what was not written yet
         goes to the trash. At most 500 notes or 16 MiB change in a call: repeat it with `next` as

@@ -14,7 +14,7 @@ from accounts.authentication import caller
 from notes.actions import organising
 from notes.api.fields import TagField
 from notes.api.permissions import WRITING_SCOPES
-from notes.models import Note, Tagging
+from notes.models import Note, Tagging, tags
 
 
 class TagSerializer(serializers.Serializer[Any]):
@@ -59,11 +59,21 @@ class TagViewSet(viewsets.ViewSetMixin, GenericAPIView[Tagging]):
         given = RenameSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         to, now = given.validated_data["name"], timezone.now()
-        count = organising.rename_tag(name=name, to=to, by=caller(request), now=now)
-        return Response({"name": to, "notes": count})
+        called, count = organising.rename_tag(
+            name=_parsed(name), to=to, by=caller(request), now=now
+        )
+        return Response({"name": called, "notes": count})
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, name: str) -> Response:
         """Take a tag off every note that has it; the notes stay."""
-        organising.delete_tag(name=name, by=caller(request), now=timezone.now())
+        organising.delete_tag(name=_parsed(name), by=caller(request), now=timezone.now())
         return Response(status=204)
+
+
+def _parsed(text: str) -> str:
+    """Return the tag that an address names. Raises NothingThere."""
+    try:
+        return tags.parse(text)
+    except tags.InvalidTag:
+        raise organising.NothingThere from None

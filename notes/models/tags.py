@@ -29,7 +29,7 @@ def parse(text: str) -> str:
     print.
     """
     name = " ".join(unicodedata.normalize("NFC", text).split())
-    if not name:
+    if name in ("", ".", ".."):  # a client takes dots out of the tag's address
         raise InvalidTag("A tag has a name.")
     if not name.isprintable():
         raise InvalidTag("A tag holds printable characters only.")
@@ -51,17 +51,22 @@ def split(kept: str) -> list[str]:
     return kept.split("\n") if kept else []
 
 
+def are_same(kept: str, other: str) -> bool:
+    """Return whether two notes keep the same tags, however they are spelled."""
+    return [*map(fold, split(kept))] == [*map(fold, split(other))]
+
+
 class TaggingManager(models.Manager["Tagging"]):
     """Which notes have which tags."""
 
     def spell(self, kept: str, *, by: "User") -> str:
         """Return names as a user has spelled them on the other notes that they may see."""
-        names = split(kept)
-        known = self.filter(owner=by, folded__in=[fold(name) for name in names])
+        known = self.filter(owner=by).order_by("note")
         if by.limited_to_category:
             known = known.filter(note__in=Note.objects.visible_to(by))
-        spelled = dict(known.values_list("folded").annotate(models.Min("name")))
-        return join(spelled.get(fold(name), name) for name in names)
+        # One look each: a look for all would read every note that has one of them.
+        first = {name: known.filter(folded=fold(name)).first() for name in split(kept)}
+        return join(found.name if found else name for name, found in first.items())
 
     def follow(self, ids: Sequence[int]) -> None:
         """Have the tags of locked notes say what the notes say."""

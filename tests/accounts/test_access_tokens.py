@@ -81,7 +81,7 @@ class TestTokens:
             {"name": "x" * 101},
             {"expires_at": "2001-01-01T00:00:00Z"},
             {"expires_at": "soon"},
-            {"category": "a//b"},
+            {"category": "//"},
             {"category": "x" * 201},
             {"category": 7},
         ],
@@ -223,7 +223,7 @@ def test_categories_of_notes(as_alice):
     assert kept["category"] == "Work/Plans"
     gone = as_alice.patch(url, {"category": ""}, format="json").json()
     assert (gone["category"], gone["version"]) == ("", 3)
-    for wrong in ("/", "a//b", "/a", "a/", "a\tb/c\n", "x" * 201, 5, None, "a\u202eb"):
+    for wrong in ("/", "//", "..", "a\tb/c\n", "x" * 201, 5, None, "a\u202eb"):
         answer = as_alice.patch(url, {"category": wrong}, format="json")
         assert answer.status_code == 400, wrong
 

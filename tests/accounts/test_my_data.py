@@ -34,7 +34,9 @@ def settle(name):
     client = client_of(user)
     client.get("/api/v1/auth/me")
     client.post("/api/v1/notes", {"title": f"{name} key"}, HTTP_IDEMPOTENCY_KEY=name, format="json")
-    note = note_actions.create_note(title=f"{name} title", content=f"{name} text", by=user, now=now)
+    note = note_actions.create_note(
+        title=f"{name} title", content=f"{name} text", tags=name, by=user, now=now
+    )
     note_actions.update_note(note=note, changes={"title": f"{name} renamed"}, by=user, now=now)
     file = io.BytesIO(f"{name} file".encode())
     attachments.store_file(note=note, name=f"{name}.txt", content=file, by=user, now=now)
@@ -85,6 +87,7 @@ def test_nothing_is_left(stored_keys, django_capture_on_commit_callbacks, way):
         "accounts.PersonalAccessToken", "accounts.SecondFactor", "accounts.Avatar",
         "accounts.IdempotencyKey",
         "notes.Note", "notes.Attachment", "notes.ImportedItem",
+        "notes.Tagging",
         "notes.Revision", "notes.Feed", "notes.Change",
         "admin.LogEntry", "sessions.Session",
     }  # fmt: skip

@@ -42,7 +42,9 @@ def notes(as_alice, alice, settings):
     for name, content in contents.items():
         body = {"title": f"{name} {ODD}", "content": content}
         found[name] = as_alice.post(NOTES, body, format="json").json()["id"]
-    as_alice.post(NOTES, {"title": "w", "category": "Work/Plans"}, format="json")
+    filed = {"category": "Work/Plans", "tags": ["ä", "b c"], "is_favorite": True}
+    filed = as_alice.post(NOTES, {"title": "w", **filed}, format="json").json()
+    found["filed"] = filed["id"]
     file = io.BytesIO(b"bytes")
     file.name = "naïve \u2028.txt"
     as_alice.put(f"{NOTES}/{found['file']}/file", {"file": file}, format="multipart")

@@ -33,6 +33,7 @@ def test_create_answers_the_whole_note(as_alice, alice):
         "title": " T ",
         "content": "# Hi\r\n\ttext \n",
         "category": "",
+        "tags": [],
         "is_favorite": False,
         "is_archived": False,
         "version": 1,

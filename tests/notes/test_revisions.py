@@ -63,6 +63,7 @@ def test_what_is_replaced_is_kept_with_author_time_cause_and_credential(as_alice
         "first_version": 1,
         "title": "t",
         "category": "",
+        "tags": [],
         "trashed_at": None,
         "author": alice.pk,
         "cause": "create",
