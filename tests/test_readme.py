@@ -65,7 +65,7 @@ def test_make_run_then_every_curl_line_then_make_admin(made):
     shutil.copy(ROOT / "README.md", tmp_path)
     told = run(CURL.replace("http://127.0.0.1:8000", url), tmp_path)
     assert told.returncode == 0, told.stdout + told.stderr
-    assert '"content":"- [x] milk","category":"","version":2' in told.stdout
+    assert '"content":"- [x] milk","category":"","tags":[]' in told.stdout
     assert '"name":"README.md"' in told.stdout
     assert '"count":1' in told.stdout
 

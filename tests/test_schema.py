@@ -30,7 +30,9 @@ def test_every_route_is_in_it_and_the_unprefixed_ones_are_not(anonymous):
         (
             path.removeprefix("/api/v1/")
             .replace("{id}", "<int:pk>")
-            .replace("{version}", "<int:version>"),
+            .replace("{version}", "<int:version>")
+            .replace("{name}", "<path:name>")
+            .replace("{category}", "<path:category>"),
             verb,
         )
         for path, verbs in document["paths"].items()

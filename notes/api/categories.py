@@ -71,7 +71,7 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
     pagination_class = None
 
     @extend_schema(responses={200: TreeSerializer})
-    def list(self, request: Request) -> Response:
+    def overview(self, request: Request) -> Response:
         """Get the tree of categories, with how many live notes each has."""
         notes = Note.objects.visible_to(caller(request)).live()
         counts = dict(notes.values_list("category").annotate(Count("pk")).order_by("category"))

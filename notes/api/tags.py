@@ -44,7 +44,7 @@ class TagViewSet(viewsets.ViewSetMixin, GenericAPIView[Tagging]):
     pagination_class = None
 
     @extend_schema(responses={200: TagsSerializer})
-    def list(self, request: Request) -> Response:
+    def overview(self, request: Request) -> Response:
         """List all tags of live notes, by name."""
         notes = Note.objects.visible_to(caller(request)).live()
         found = Tagging.objects.filter(owner=caller(request), note__in=notes).values("folded")

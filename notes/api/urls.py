@@ -50,13 +50,13 @@ urlpatterns = [
         name="revision-restore",
     ),
     path("notes/bulk", bulk.BulkView.as_view(), name="notes-bulk"),
-    path("tags", tags.TagViewSet.as_view({"get": "list"}), name="tags"),
+    path("tags", tags.TagViewSet.as_view({"get": "overview"}), name="tags"),
     path(
         "tags/<path:name>",
         tags.TagViewSet.as_view({"patch": "rename", "delete": "destroy"}),
         name="tag",
     ),
-    path("categories", categories.CategoryViewSet.as_view({"get": "list"}), name="categories"),
+    path("categories", categories.CategoryViewSet.as_view({"get": "overview"}), name="categories"),
     path(
         "categories/<path:category>",
         categories.CategoryViewSet.as_view({"patch": "move", "delete": "destroy"}),
