@@ -15,7 +15,7 @@ from accounts.identifiers import fold
 from accounts.models import User
 from cloudnotes.errors import DomainError
 from notes import events, history, merging
-from notes.actions import objects
+from notes.actions import objects, taggings
 from notes.actions.versions import Expected, StaleVersion, lock, write
 from notes.models import Note, Revision, Tagging
 from notes.models import tags as tag_names
@@ -78,7 +78,7 @@ def create_note(
         )
         Note.attachment.related.set_cached_value(note, None)  # it has none: spares a query
         if tags:
-            Tagging.objects.follow([note.pk])
+            taggings.follow([note.pk])
         events.record("note_created", note=note, by=by)
     return note
 

@@ -15,7 +15,8 @@ from django.db.models.functions import Greatest
 from accounts.models import User
 from cloudnotes.errors import DomainError
 from cloudnotes.queries import InstanceQuery, Parameter
-from notes.models import Attachment, Note, Revision, Tagging
+from notes.actions import taggings
+from notes.models import Attachment, Note, Revision
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
 from notes.models.tags import MAX_TAGS, split
 
@@ -127,7 +128,7 @@ def write(
     state = ("version", "since", "by", "cause", "credential", "given")
     touch(note, fields=[*changed, *(f"state_{name}" for name in state)], now=now)
     if "tags" in changed:
-        Tagging.objects.follow([note.pk])
+        taggings.follow([note.pk])
     return True
 
 
@@ -155,7 +156,7 @@ def write_all(
             state_given=False,
         )
         if "tags" in changes:
-            Tagging.objects.follow(some)
+            taggings.follow(some)
 
 
 def plan(

@@ -133,14 +133,8 @@ class ChangeManager(models.Manager["Change"]):
         with connection.cursor() as cursor:
             cursor.execute(ADVANCE, [user_id, len(note_ids), now])
             (last,) = cursor.fetchone()
-        places = enumerate(note_ids, last - len(note_ids) + 1)
-        self.bulk_create(
-            [Change(user_id=user_id, note_id=pk, seq=seq) for seq, pk in places],
-            batch_size=500,
-            update_conflicts=True,
-            unique_fields=["user", "note"],
-            update_fields=["seq"],
-        )
+            places = enumerate(note_ids, last - len(note_ids) + 1)
+            cursor.executemany(MOVE_UP, [(user_id, pk, seq) for seq, pk in places])
 
 
 class Change(models.Model):

@@ -1,7 +1,7 @@
 """Tags: names that notes are found by."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -67,17 +67,6 @@ class TaggingManager(models.Manager["Tagging"]):
         # One look each: a look for all would read every note that has one of them.
         first = {name: known.filter(folded=fold(name)).first() for name in split(kept)}
         return join(found.name if found else name for name, found in first.items())
-
-    def follow(self, ids: Sequence[int]) -> None:
-        """Have the tags of locked notes say what the notes say."""
-        self.filter(note__in=ids).delete()
-        self.bulk_create(
-            Tagging(note_id=pk, owner_id=owner, name=name, folded=fold(name))
-            for pk, owner, kept in Note.objects.filter(pk__in=ids)
-            .order_by("pk")
-            .values_list("pk", "owner", "tags")
-            for name in split(kept)
-        )
 
 
 class Tagging(models.Model):

@@ -1,0 +1,17 @@
+"""Taggings, which follow what notes say of their tags."""
+
+from collections.abc import Sequence
+
+from accounts.identifiers import fold
+from notes.models import Note, Tagging, tags
+
+
+def follow(ids: Sequence[int]) -> None:
+    """Have the taggings of locked notes, at most some thousand, say what the notes say."""
+    Tagging.objects.filter(note__in=ids).delete()
+    notes = Note.objects.filter(pk__in=ids).order_by("pk")
+    Tagging.objects.bulk_create(
+        Tagging(note_id=pk, owner_id=owner, name=name, folded=fold(name))
+        for pk, owner, kept in notes.values_list("pk", "owner", "tags")
+        for name in tags.split(kept)
+    )
