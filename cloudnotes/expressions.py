@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Func, IntegerField
+from django.db.models import Func, IntegerField, TextField
 
 
 class OctetLength(Func):
@@ -14,4 +14,16 @@ class OctetLength(Func):
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         template = "LENGTH(CAST(%(expressions)s AS BLOB))"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+class Bytewise(Func):
+    """A text that is compared by its bytes in UTF-8, whatever the database's collation is."""
+
+    template = '(%(expressions)s) COLLATE "C"'
+    arity = 1
+    output_field = TextField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "(%(expressions)s) COLLATE BINARY"
         return self.as_sql(compiler, connection, template=template, **context)

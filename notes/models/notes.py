@@ -7,13 +7,14 @@ from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Left, Lower, Now
-from django.db.models.lookups import Exact
+from django.db.models.functions import Lower, Now
+from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThan
 from django.utils import timezone
 
 from accounts import categories
 from accounts.identifiers import fold
 from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.expressions import Bytewise
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -27,9 +28,11 @@ def filed_within(category: str) -> Q:
     """Return the condition that a row's category is this one or below it; none for ``''``."""
     if not category:
         return Q()
-    below = category + categories.SEPARATOR
-    # Not `startswith`: SQLite's LIKE takes upper and lower case for the same.
-    return Q(category=category) | Q(Exact(Left("category", len(below)), below))
+    # Not `startswith`: SQLite's LIKE takes upper and lower case for the same, and PostgreSQL has no
+    # index for it where the collation is a language's.
+    filed, end = Bytewise("category"), chr(ord(categories.SEPARATOR) + 1)
+    below = Q(GreaterThanOrEqual(filed, category + categories.SEPARATOR))
+    return Q(Exact(filed, category)) | below & Q(LessThan(filed, category + end))
 
 
 class NoteQuerySet(models.QuerySet["Note"]):
@@ -54,7 +57,7 @@ class NoteQuerySet(models.QuerySet["Note"]):
         """Return the notes of a category, ``''`` for those in none, and with what is below it."""
         if category and subtree:
             return self.filter(filed_within(category))
-        return self.filter(category=category)
+        return self.filter(Exact(Bytewise("category"), category))
 
     def tagged(self, names: Sequence[str], *, every: bool) -> "NoteQuerySet":
         """Return the notes that have every one of some tags, or any of them."""
@@ -156,7 +159,11 @@ class Note(models.Model):
             models.Index("owner", Lower("title"), "id", name="notes_by_title"),
             # A user's notes of a category, newest edit first; also how many are in each.
             models.Index(
-                fields=["owner", "category", "-updated_at", "-id"], name="notes_by_category"
+                "owner",
+                Bytewise("category"),
+                models.F("updated_at").desc(),
+                models.F("id").desc(),
+                name="notes_by_category",
             ),
             # A user's favourites and archive, newest edit first.
             models.Index(

@@ -152,6 +152,25 @@ def test_who_comes_between_the_look_and_the_write(writer, note, others, times, e
         assert (Note.objects.get().title, Revision.objects.count()) == ("new", 1)
 
 
+def test_a_flag_that_comes_between_is_in_the_answer(writer, note, others):
+    other, came = others(), []
+
+    async def main(pool, fetch):
+        async def interrupted(query, **values):
+            rows = await fetch(query, **values)
+            if query is fast.WITH_FILE and not came:
+                came.append(1)
+                other.execute("UPDATE notes_note SET is_favorite = TRUE")
+                other.commit()
+            return rows
+
+        return await fast.NoteChange().answer(change(note, "new"), writer, interrupted, note.pk)
+
+    answer = run(main)
+    assert json.loads(answer.body)["is_favorite"]
+    assert answer.headers["ETag"] == '"2-f"'
+
+
 def test_who_is_given_the_note_while_the_write_waits(writer, others):
     """A state that a reader was given is kept, whatever was to be gone on with."""
     begun = actions.create_note(title="t", content="c", by=writer, now=timezone.now())

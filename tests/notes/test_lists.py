@@ -186,6 +186,7 @@ def test_a_tag_is_of_what_was_asked_for(as_alice, notes):
         ("order=title", "notes_by_title"),
         ("order=-title", "notes_by_title"),
         ("category=Work 3&subtree=false", "notes_by_category"),
+        ("category=Work 3", "notes_by_category"),
         ("favorite=true", "favorite_notes"),
         ("archived=true", "archived_notes"),
     ],
@@ -209,5 +210,6 @@ def test_each_order_has_its_index(as_alice, alice, bob, query, index):
         cursor.execute(f"EXPLAIN {'QUERY PLAN' if is_sqlite else ''} {statement}")
         plan = "\n".join(str(row) for row in cursor.fetchall())
     assert index in plan
-    assert "Sort" not in plan
-    assert "TEMP B-TREE" not in plan
+    if query != "category=Work 3":  # a few ranges of the index, to be brought into order
+        assert "Sort" not in plan
+        assert "TEMP B-TREE" not in plan

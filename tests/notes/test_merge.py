@@ -52,7 +52,7 @@ def test_overlapping(other, url):
     response = merge(other, url, 1, mine, method="put")
     problem = response.json()
     assert (response.status_code, problem["code"]) == (409, "merge_conflict")
-    assert problem["base"] == {"title": "t", "content": TEXT, "category": ""}
+    assert problem["base"] == {"title": "t", "content": TEXT, "category": "", "tags": []}
     assert problem["yours"] == mine
     assert problem["current"] == other.get(url).json()
     assert problem["current"]["content"] == TEXT.replace("two", "TWO")
