@@ -24,7 +24,7 @@ USED_EVERY = dt.timedelta(minutes=1)
 Bearer = tuple[User, Session | PersonalAccessToken]
 
 # What a request needs of its user; the rest is read if it is ever asked for.
-USER = ("id", "require_if_match")
+USER = ("id", "require_if_match", "language")
 OF_USER = tuple(f"user__{name}" for name in USER)
 
 

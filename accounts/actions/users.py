@@ -137,8 +137,8 @@ def import_user(
 def update_profile(*, user: User, changes: dict[str, Any]) -> User:
     """Set what is in ``changes`` and return the user.
 
-    That may be ``username``, ``full_name`` and ``require_if_match``. Raises IntegrityError by
-    ``one_account_per_username`` and :class:`AccountGone`.
+    That may be ``username``, ``full_name``, ``language`` and ``require_if_match``. Raises
+    IntegrityError by ``one_account_per_username`` and :class:`AccountGone`.
     """
     fields = set(changes)
     with transaction.atomic():

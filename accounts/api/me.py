@@ -30,6 +30,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
             "full_name",
             "avatar",
             "email_verified",
+            "language",
             "require_if_match",
             "created_at",
         )
@@ -41,6 +42,11 @@ class ProfileSerializer(serializers.Serializer[Any]):
 
     username = UsernameField()
     full_name = serializers.CharField(max_length=200, allow_blank=True, required=False)
+    language = serializers.ChoiceField(
+        choices=User.Language.choices,
+        required=False,
+        help_text="Whose word forms searches know; `simple` finds words as they are written.",
+    )
     require_if_match = serializers.BooleanField(
         required=False, help_text="Whether a write to a note without `If-Match` is refused (428)."
     )

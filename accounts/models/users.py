@@ -44,6 +44,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     the ``_folded`` columns are what is compared. ``set_identifiers`` sets both sides.
     """
 
+    class Language(models.TextChoices):
+        """A language whose word forms are known; ``simple`` knows words as they are written."""
+
+        SIMPLE = "simple"
+        ENGLISH = "english"
+        GERMAN = "german"
+        FRENCH = "french"
+        RUSSIAN = "russian"
+
     email = models.EmailField(max_length=254)
     email_folded = models.CharField(max_length=FOLDED_LENGTH, editable=False)
     username = models.CharField(max_length=60, null=True, blank=True)  # noqa: DJ001 - NULL is not unique
@@ -58,6 +67,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     # Whether a write to a note must name the version that it replaces (428, RFC 6585).
     require_if_match = models.BooleanField(default=False, db_default=False)
+    # Whose word forms searches know (Language).
+    language = models.CharField(
+        max_length=10, choices=Language.choices, default=Language.SIMPLE, db_default=Language.SIMPLE
+    )
     is_active = models.BooleanField(default=True, db_default=True)
     is_staff = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

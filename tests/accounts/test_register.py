@@ -22,6 +22,7 @@ def test_answers_user_and_tokens(anonymous):
         "username": "Alice",
         "full_name": "Alice Liddell",
         "email_verified": False,
+        "language": "simple",
         "require_if_match": False,
         "avatar": None,
         "created_at": body["user"]["created_at"],
