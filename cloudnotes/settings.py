@@ -71,6 +71,7 @@ WORKER_JOBS = {
     "mail": ("accounts.actions.mails.send_due", 1),
     "objects": ("notes.actions.objects.sweep_due", 300),
     "trash": ("notes.actions.notes.purge_due", 600),
+    "search": ("notes.actions.indexing.index_due", 10),
     "revisions": ("notes.actions.revisions.thin_due", 600),
     "old mails": ("accounts.actions.mails.forget_old", 3600),
     "old limits": ("accounts.limits.forget_old", 600),

@@ -4,7 +4,7 @@ from django.db.models import Q
 
 from accounts.models import Avatar, User
 from notes.actions import objects
-from notes.models import Feed, Note
+from notes.models import Feed, Note, SearchIndex
 
 
 def release_owner(*, owner: User) -> None:
@@ -12,6 +12,8 @@ def release_owner(*, owner: User) -> None:
 
     Called by ``accounts.actions.users.delete`` (setting ``BEFORE_USER_DELETE``) in its transaction.
     """
+    # Before the notes, as whoever indexes them does.
+    list(SearchIndex.objects.select_for_update().filter(user=owner).values_list("pk"))
     # In the order of all writers. With the notes and the feed locked, no upload that is under way
     # can attach an object unseen.
     list(Note.objects.select_for_update().filter(owner=owner).order_by("pk").values_list("pk"))

@@ -58,9 +58,29 @@ class NamesField(serializers.CharField):
         return names
 
 
-class ListSerializer(serializers.Serializer[Any]):
+class UnknownParameters:
+    """Refuses parameters that it does not know, instead of answering something else."""
+
+    known: tuple[str, ...] = ()  # beside its fields
+    fields: Any
+    initial_data: dict[str, Any]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        known = {*self.fields, *self.known}
+        unknown = {
+            name: serializers.ErrorDetail("There is no such parameter.", code="unknown_parameter")
+            for name in self.initial_data
+            if name not in known
+        }
+        if unknown:
+            raise serializers.ValidationError({name: [told] for name, told in unknown.items()})
+        return attrs
+
+
+class ListSerializer(UnknownParameters, serializers.Serializer[Any]):
     """Which notes to list."""
 
+    known = PAGING
     trashed = serializers.BooleanField(
         default=False, help_text="The notes in the trash instead of the others."
     )
@@ -94,14 +114,7 @@ class ListSerializer(serializers.Serializer[Any]):
         return {name.removesuffix("_"): field for name, field in super().get_fields().items()}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        known = {*self.fields, *PAGING}
-        unknown = {
-            name: serializers.ErrorDetail("There is no such parameter.", code="unknown_parameter")
-            for name in self.initial_data
-            if name not in known
-        }
-        if unknown:
-            raise serializers.ValidationError({name: [told] for name, told in unknown.items()})
+        attrs = super().validate(attrs)
         if "as_of" in attrs and {*self.initial_data} - {"as_of", *PAGING}:
             raise serializers.ValidationError({"as_of": "It goes with no other filter or order."})
         if "fields" in attrs and "exclude" in attrs:

@@ -10,6 +10,7 @@ from notes.api import (
     notes,
     revisions,
     rewinding,
+    search,
     sync,
     tags,
 )
@@ -62,6 +63,7 @@ urlpatterns = [
         categories.CategoryViewSet.as_view({"patch": "move", "delete": "destroy"}),
         name="category",
     ),
+    path("search", search.SearchView.as_view(), name="search"),
     path("sync", sync.SyncView.as_view(), name="sync"),
     path("sync/digest", sync.DigestView.as_view(), name="sync-digest"),
     path("rewind", rewinding.RewindView.as_view(), name="rewind"),

@@ -6,6 +6,7 @@ from notes.models.imports import ImportedItem
 from notes.models.notes import Note
 from notes.models.objects import StoredObject
 from notes.models.revisions import Revision
+from notes.models.searches import IndexedNote, SearchIndex
 from notes.models.tags import Tagging
 
 __all__ = [
@@ -14,8 +15,10 @@ __all__ = [
     "Feed",
     "Generation",
     "ImportedItem",
+    "IndexedNote",
     "Note",
     "Revision",
+    "SearchIndex",
     "StoredObject",
     "Tagging",
 ]

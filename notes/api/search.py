@@ -1,0 +1,139 @@
+"""``search``: notes by their words."""
+
+import hashlib
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import caller
+from accounts.models import User
+from cloudnotes import cursors
+from notes.actions import indexing, versions
+from notes.api.fields import TextField
+from notes.api.listing import UnknownParameters
+from notes.api.representation import NoteEndpoint, NoteSerializer
+from notes.models import Note
+from notes.models.notes import NoteQuerySet
+from notes.search import excerpts, finding, grammar
+from notes.search.finding import Place
+
+SYNTAX = 'Words, "phrases", -not, OR; tag:, in:, is:, has:, before:, after:, title:.'
+PAGE, LONGEST_PAGE = 20, 200
+FIELDS = [name for name in NoteSerializer.Meta.fields if name != "content"]
+
+
+class SearchSerializer(UnknownParameters, serializers.Serializer[Any]):
+    """What to look for."""
+
+    q = TextField(
+        help_text='Words, "phrases", -not, OR, tag:, in:, is:, has:, before:, after:, title:'
+    )
+    limit = serializers.IntegerField(default=PAGE, min_value=1, max_value=LONGEST_PAGE)
+    cursor = serializers.CharField(required=False, help_text="The `next` of the page before.")
+
+
+class HighlightsSerializer(serializers.Serializer[Any]):
+    """Where the words were found: pairs of begin and end, in characters (Unicode code points)."""
+
+    title = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
+    excerpt = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
+
+
+class FoundNoteSerializer(NoteSerializer):
+    """A note that was found, with the part of its content that has the words."""
+
+    excerpt = serializers.CharField()
+    excerpt_start = serializers.IntegerField(help_text="Where in the content, in characters.")
+    highlights = HighlightsSerializer()
+
+    class Meta(NoteSerializer.Meta):
+        fields = (*FIELDS, "excerpt", "excerpt_start", "highlights")
+        read_only_fields = fields
+
+
+class FoundNotesSerializer(serializers.Serializer[Any]):
+    """A page of what was found; of ``pending`` changes it is not known yet what they say."""
+
+    results = FoundNoteSerializer(many=True)
+    next = serializers.CharField(allow_null=True)
+    pending = serializers.IntegerField()
+
+
+class SearchView(NoteEndpoint):
+    """The notes that the caller may see, by their words."""
+
+    pagination_class = None
+
+    @extend_schema(parameters=[SearchSerializer], responses={200: FoundNotesSerializer})
+    def get(self, request: Request) -> Response:
+        """Find notes, the best answer first; a page may be short and still have a `next`."""
+        asked = SearchSerializer(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        return self.find(**asked.validated_data)
+
+    def find(self, q: str, limit: int, cursor: str = "") -> Response:
+        """Return the answer to a search. Raises BrokenQuery and ValidationError."""
+        search, user = grammar.parse(q), caller(self.request)
+        after = read_cursor(cursor, q, user) if cursor else None
+        pending = indexing.catch_up(user=user)
+        plan = finding.plan(search, owner=user.pk, language=user.language)
+        page = finding.find(plan, user=user, after=after, limit=limit)
+        notes = within(user, search)
+        found = versions.give(list(notes.filter(pk__in=page.ids)), within=notes, now=timezone.now())
+        looked_for = excerpts.wanted(finding.wanted_words(search), user.language)
+        told = {
+            note.pk: {
+                **self.note_data(note, FIELDS),
+                **shown(note.title, note.content, looked_for, user.language),
+            }
+            for note in found
+        }
+        following = write_cursor(page.end, q, user) if page.end else None
+        results = [told[pk] for pk in page.ids if pk in told]
+        return Response({"results": results, "next": following, "pending": pending})
+
+
+def within(user: User, search: grammar.Search) -> NoteQuerySet:
+    """Return the notes that a search is about, as their readers see them."""
+    notes = Note.objects.visible_to(user).with_file()
+    return notes if finding.includes_trash(search) else notes.live()
+
+
+def shown(title: str, content: str, looked_for: excerpts.Wanted, language: str) -> dict[str, Any]:
+    """Return what was found in a note as clients read it."""
+    excerpt = excerpts.excerpt(content, looked_for, language)
+    return {
+        "excerpt": excerpt.text,
+        "excerpt_start": excerpt.start,
+        "highlights": {
+            "title": excerpts.mark(title, looked_for, language),
+            "excerpt": excerpt.spans,
+        },
+    }
+
+
+def read_cursor(cursor: str, q: str, user: User) -> Place:
+    """Return where a page of the same search ended. Raises ValidationError."""
+    for order in (finding.SCORE, finding.TITLED, finding.RECENT):
+        try:
+            return Place(order, *cursors.read(cursor, order, _scope(q, user)))
+        except cursors.NotACursor:
+            continue
+    raise ValidationError(
+        {"cursor": "This is not a cursor that this search gave out."}, code="invalid_cursor"
+    )
+
+
+def write_cursor(place: Place, q: str, user: User) -> str:
+    """Return where a page of a search ended, as clients keep it."""
+    return cursors.write(place.order, place.value, place.key, _scope(q, user))
+
+
+def _scope(q: str, user: User) -> tuple[str, ...]:
+    # What it was is in the address anyway; a digest keeps the cursor short.
+    return (f"user {user.pk}", hashlib.sha256(q.encode()).hexdigest()[:16])

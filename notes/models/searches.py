@@ -1,0 +1,106 @@
+"""What searches look into, and the searches that people keep."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, OuterRef
+from django.db.models.lookups import Lookup
+
+from cloudnotes.constraints import ForeignKeyConstraint
+from notes.models.notes import Note
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+# The FTS5 table on SQLite; triggers keep it in step (migration 0010).
+FTS5_TABLE = "notes_indexednote_terms"
+
+
+class TermsField(models.TextField):  # type: ignore[type-arg]
+    """Terms with blanks between them: a ``tsvector`` on PostgreSQL, text on SQLite."""
+
+    def db_type(self, connection: Any) -> str:
+        return "tsvector" if connection.vendor == "postgresql" else "text"
+
+
+@TermsField.register_lookup
+class Matches(Lookup):  # type: ignore[type-arg]
+    """That a condition, in the words of the database (``notes.search.terms``), holds."""
+
+    lookup_name = "matches"
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        terms, parameters = self.process_lhs(compiler, connection)
+        condition, values = self.process_rhs(compiler, connection)
+        return f"{terms} @@ {condition}::tsquery", [*parameters, *values]
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        note = compiler.quote_name_unless_alias(self.lhs.alias)
+        condition, values = self.process_rhs(compiler, connection)
+        found = f"SELECT rowid FROM {FTS5_TABLE} WHERE {FTS5_TABLE} MATCH {condition}"  # noqa: S608
+        return f"{note}.note_id IN ({found})", list(values)
+
+
+class SearchIndex(models.Model):
+    """How far the index of a user's notes has followed their feed. Dies with the account.
+
+    ``made`` names the language of its word forms and the format of its terms.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        primary_key=True,
+        related_name="+",
+    )
+    seq = models.PositiveBigIntegerField(default=0, db_default=0)
+    made = models.CharField(max_length=20, default="", db_default="")
+
+    class Meta:
+        constraints = [ForeignKeyConstraint(field="user", name="indexes_die_with_their_user")]
+
+    def __str__(self) -> str:
+        return f"index of the notes of user {self.user_id}"
+
+
+class IndexedNoteQuerySet(models.QuerySet["IndexedNote"]):
+    """Questions about what is indexed."""
+
+    def visible_to(self, user: "User") -> "IndexedNoteQuerySet":
+        """Return what is indexed of the notes that a user may know of."""
+        mine = self.filter(owner_id=user.pk)
+        if not user.limited_to_category:
+            return mine
+        return mine.filter(Exists(Note.objects.visible_to(user).filter(pk=OuterRef("pk"))))
+
+
+class IndexedNote(models.Model):
+    """What searches know of a note. Follows the owner's feed; dies with the note.
+
+    ``terms`` is what it is found by, ``words`` and ``stems`` are its text as
+    ``notes.search.terms`` prepares it.
+    """
+
+    note = models.OneToOneField(
+        Note,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        primary_key=True,
+        related_name="indexed",
+    )
+    # No foreign key: the row dies with its note, whose owner never changes.
+    owner_id = models.PositiveBigIntegerField()
+    edited_at = models.DateTimeField()
+    terms = TermsField()
+    words = models.TextField()
+    stems = models.TextField(default="", db_default="")
+
+    objects = IndexedNoteQuerySet.as_manager()
+
+    class Meta:
+        constraints = [ForeignKeyConstraint(field="note", name="indexed_notes_die_with_their_note")]
+
+    def __str__(self) -> str:
+        return f"index of note {self.note_id}"

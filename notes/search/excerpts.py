@@ -1,0 +1,122 @@
+"""Where in a note the words of a search are. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from notes.search import words
+from notes.search.grammar import Words
+from notes.search.terms import is_open
+
+MAX_EXCERPT = 160  # characters
+BEFORE = 40  # characters of an excerpt that lie before what was found
+LOOKED_THROUGH = 100_000  # characters of a content
+CONSIDERED = 20  # places
+
+Span = tuple[int, int]
+
+
+class Excerpt(NamedTuple):
+    """A part of a content that begins at ``start``; ``spans`` are what was found in it.
+
+    All are in characters (Unicode code points), the spans from the excerpt's beginning.
+    """
+
+    text: str
+    start: int
+    spans: list[Span]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What marks a word as found."""
+
+    folded: frozenset[str]
+    stems: frozenset[str]
+    prefixes: tuple[str, ...]
+    unspaced: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.folded or self.prefixes or self.unspaced)
+
+
+def wanted(leaves: Iterable[Words], language: str) -> Wanted:
+    """Return what words to mark for the wanted words of a search."""
+    folded, stems, prefixes, unspaced = set(), set(), [], []
+    for leaf in leaves:
+        found = words.read(leaf.text, language)
+        for word in found:
+            if words.is_unspaced(word.folded):
+                unspaced.append(word.folded)
+                continue
+            folded.add(word.folded)
+            if not leaf.is_exact and len(found) == 1 and language != words.SIMPLE:
+                stems.add(word.stem)
+        last = found[-1].folded
+        if is_open(leaf, found) and not words.is_unspaced(last):
+            prefixes.append(last)
+    return Wanted(frozenset(folded), frozenset(stems), tuple(prefixes), tuple(unspaced))
+
+
+def mark(text: str, looked_for: Wanted, language: str, *, at_most: int = CONSIDERED) -> list[Span]:
+    """Return where the words are in a text, in characters."""
+    spans: list[Span] = []
+    if looked_for.is_empty:
+        return spans
+    for token in words.locate(text, language):
+        if is_found := [w for w in token.words if _matches(w, looked_for)]:
+            spans += _spans(text, token, is_found[0].folded, looked_for)
+            if len(spans) >= at_most:
+                break
+    return spans[:at_most]
+
+
+def _matches(word: words.Word, looked_for: Wanted) -> bool:
+    if words.is_unspaced(word.folded):
+        return any(part in word.folded for part in looked_for.unspaced)
+    return (
+        word.folded in looked_for.folded
+        or word.stem in looked_for.stems
+        or (bool(looked_for.prefixes) and word.folded.startswith(looked_for.prefixes))
+    )
+
+
+def _spans(text: str, token: words.Token, word: str, looked_for: Wanted) -> list[Span]:
+    """Return a whole word, or the parts of one that is written without blanks."""
+    run = text[token.start : token.end]
+    if not words.is_unspaced(word) or words.fold(run) != run:
+        return [(token.start, token.end)]
+    found = []
+    for part in looked_for.unspaced:
+        at = run.find(part)
+        while at >= 0:
+            found.append((token.start + at, token.start + at + len(part)))
+            at = run.find(part, at + len(part))
+    return sorted(found)
+
+
+def excerpt(content: str, looked_for: Wanted, language: str) -> Excerpt:
+    """Return the part of a content in which most was found, its beginning where nothing was.
+
+    The first 100,000 characters are looked through.
+    """
+    spans = mark(content[:LOOKED_THROUGH], looked_for, language)
+    best = max(spans, key=lambda span: (_kinds(content, spans, span[0]), -span[0]), default=(0, 0))
+    start = max(0, best[0] - BEFORE)
+    if start:
+        # Whole words, where there are any.
+        blank = content.find(" ", start, best[0])
+        start = blank + 1 if blank >= 0 else start
+    end = min(len(content), start + MAX_EXCERPT)
+    if end < len(content):
+        blank = content.rfind(" ", best[1], end)
+        end = blank if blank > start + MAX_EXCERPT // 2 else end
+    within = [(low - start, high - start) for low, high in spans if start <= low and high <= end]
+    return Excerpt(content[start:end], start, within)
+
+
+def _kinds(content: str, spans: Sequence[Span], start: int) -> int:
+    """Return how many different words an excerpt about this place would show."""
+    end = start + MAX_EXCERPT - BEFORE
+    return len({words.fold(content[low:high]) for low, high in spans if start <= low < end})

@@ -1,0 +1,89 @@
+"""Which of the notes that a search finds is meant. Pure.
+
+BM25 over the parts of a note (Robertson and Zaragoza, *The Probabilistic Relevance Framework: BM25
+and Beyond*, 2009, 3.6: BM25F), with what is known of the notes found instead of all: a word that
+comes often in them tells little.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from notes.search.terms import Needle
+
+# Title, tags, name of the file, content.
+WEIGHTS = (8.0, 4.0, 3.0, 1.0)
+SATURATION, LENGTH = 1.2, 0.6  # k1 and b
+IN_TITLE = 1.0  # for each word that the title has too
+WHOLE_TITLE = 2.0  # for a title that has nothing else
+TOGETHER = (2.0, 1.0, 1.0, 0.7)  # for words that follow each other in a part as in the query
+PRECISION = 1_000_000
+
+
+class Candidate(NamedTuple):
+    """A note that was found, with its prepared text, or the beginning of it."""
+
+    note_id: int
+    words: str
+    stems: str
+
+
+def scores(candidates: Sequence[Candidate], needles: Sequence[Needle]) -> dict[int, int]:
+    """Return how well each candidate answers, in millionths, by the id of its note."""
+    if not candidates:
+        return {}
+    counts = {each.note_id: [_counts(each, needle) for needle in needles] for each in candidates}
+    lengths = {each.note_id: len(each.words) for each in candidates}
+    average = sum(lengths.values()) / len(lengths)
+    total = sum(lengths.values())
+    rarity = []
+    for number in range(len(needles)):
+        often = sum(sum(found[number]) for found in counts.values())
+        rarity.append(math.log(1 + total / (1 + often)))
+    run = " ".join(needle.text.strip() for needle in needles if not needle.in_title)
+    return {
+        each.note_id: round(
+            PRECISION
+            * (
+                _words(counts[each.note_id], rarity, lengths[each.note_id] / average)
+                + _title(each, counts[each.note_id], rarity)
+                + (_together(each, run, rarity) if len(needles) > 1 else 0)
+            )
+        )
+        for each in candidates
+    }
+
+
+def _counts(candidate: Candidate, needle: Needle) -> tuple[int, ...]:
+    """Return how often each part has the words."""
+    counts = [line.count(needle.text) for line in candidate.words.split("\n")]
+    if needle.stem and candidate.stems:
+        forms = [line.count(needle.stem) for line in candidate.stems.split("\n")]
+        counts = [max(pair) for pair in zip(counts, forms, strict=False)]
+    if needle.in_title:
+        del counts[1:]
+    return tuple(counts)
+
+
+def _words(counts: Sequence[Sequence[int]], rarity: Sequence[float], length: float) -> float:
+    score = 0.0
+    for found, rare in zip(counts, rarity, strict=True):
+        weighted = sum(weight * count for weight, count in zip(WEIGHTS, found, strict=False))
+        score += rare * weighted / (weighted + SATURATION * (1 - LENGTH + LENGTH * length))
+    return score
+
+
+def _title(candidate: Candidate, counts: Sequence[Sequence[int]], rarity: Sequence[float]) -> float:
+    """Return what a title that the words are in adds: the more of it they are, the more."""
+    found = [rare for count, rare in zip(counts, rarity, strict=True) if count[0]]
+    if not found:
+        return 0.0
+    length = len(candidate.words.partition("\n")[0].split())
+    coverage = min(1.0, len(found) / max(1, length))
+    return IN_TITLE * sum(found) + WHOLE_TITLE * coverage * max(found)
+
+
+def _together(candidate: Candidate, run: str, rarity: Sequence[float]) -> float:
+    parts = zip(TOGETHER, candidate.words.split("\n"), strict=False)
+    found = [weight for weight, line in parts if f" {run}" in line]
+    return max(found) * max(rarity) if found else 0.0

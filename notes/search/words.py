@@ -1,0 +1,106 @@
+"""From text to words as searches compare them. Pure: no database, no HTTP.
+
+A word is a run of letters, digits and marks (Unicode), or one pictograph. It is folded: upper and
+lower case, accents and compatibility forms make no difference (:func:`fold`). Where a language is
+written without blanks between its words, a run of its letters is one word here, and whoever looks
+for a part of it finds it (:func:`pairs`).
+
+Word forms are those of a snowball stemmer; ``simple`` has none.
+"""
+
+import functools
+import threading
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import regex
+import Stemmer
+
+SIMPLE = "simple"
+LANGUAGES = (SIMPLE, "english", "german", "french", "russian")
+# Of a longer word between blanks no more is kept, and no more is looked for.
+MAX_LENGTH = 60
+
+UNSPACED = (
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u30fc\u3005]"
+)
+TOKEN = regex.compile(r"[\p{L}\p{N}\p{M}]+|\p{Extended_Pictographic}")
+PIECE = regex.compile(rf"(?V1){UNSPACED}+|[[\p{{L}}\p{{N}}\p{{M}}]--{UNSPACED}]+|\p{{So}}")
+IS_UNSPACED = regex.compile(UNSPACED)
+# Scripts whose marks are left out by who searches in a hurry. In others a mark is a letter.
+ACCENT = regex.compile(
+    r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hebrew}\p{Arabic}]\p{M}*)\p{M}|\p{Variation_Selector}"
+)
+
+_local = threading.local()
+
+
+class Word(NamedTuple):
+    """A word folded, and its stem, folded too."""
+
+    folded: str
+    stem: str
+
+
+class Token(NamedTuple):
+    """The words at ``start`` to ``end`` of a text, in characters: one but for rare ligatures."""
+
+    start: int
+    end: int
+    words: tuple[Word, ...]
+
+
+def fold(text: str) -> str:
+    """Return text as it is compared: case folded, without accents, in its plainest form (NFKC)."""
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return unicodedata.normalize("NFC", ACCENT.sub("", decomposed)).casefold()
+
+
+def is_unspaced(word: str) -> bool:
+    """Return whether a folded word is of a language that puts no blanks between words."""
+    return not word.isascii() and IS_UNSPACED.match(word) is not None
+
+
+def pairs(word: str) -> list[str]:
+    """Return what an unspaced word is found by: each two letters that follow, and the last one."""
+    return [word[at : at + 2] for at in range(len(word))]
+
+
+def read(text: str, language: str = SIMPLE) -> list[Word]:
+    """Return the words of a text in their order."""
+    known: dict[str, tuple[Word, ...]] = {}
+    words: list[Word] = []
+    for token in TOKEN.findall(text):
+        if token not in known:
+            known[token] = _words(token, language)
+        words += known[token]
+    return words
+
+
+def locate(text: str, language: str = SIMPLE) -> Iterator[Token]:
+    """Yield the words of a text with their places."""
+    for found in TOKEN.finditer(text):
+        yield Token(found.start(), found.end(), _known_words(found[0], language))
+
+
+def _words(token: str, language: str) -> tuple[Word, ...]:
+    pieces = [p if is_unspaced(p) else p[:MAX_LENGTH] for p in PIECE.findall(fold(token))]
+    if language == SIMPLE or len(pieces) != 1 or is_unspaced(pieces[0]):
+        return tuple(Word(piece, piece) for piece in pieces)
+    # The stemmer has to see the accents.
+    stem = _stemmer(language).stemWord(unicodedata.normalize("NFC", token).casefold())
+    return (Word(pieces[0], fold(stem)[:MAX_LENGTH] or pieces[0]),)
+
+
+_known_words = functools.lru_cache(20_000)(_words)
+
+
+def _stemmer(language: str) -> Stemmer.Stemmer:
+    """Return this thread's stemmer; they are not for two threads at once."""
+    stemmers: dict[str, Stemmer.Stemmer] = _local.__dict__
+    if language not in stemmers:
+        stemmers[language] = Stemmer.Stemmer(language, 0)
+    return stemmers[language]
