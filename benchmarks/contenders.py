@@ -39,7 +39,7 @@ class Contender:
 
     name = ""
     prefix = ""  # of all paths
-    searches: tuple[str, ...] = ()  # where a search may be asked for, the word at the end
+    search = ""  # where notes are searched, the word at the end
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.database_url = database_url
@@ -103,7 +103,7 @@ class CloudNotes(Contender):
 
     name = "CloudNotes"
     prefix = "/api/v1"
-    searches = ("/notes?search=", "/notes?q=", "/notes/search?q=", "/search?q=")
+    search = "/search?q="
 
     def __init__(self, folder: Path, database_url: str) -> None:
         super().__init__(folder, database_url)
@@ -154,7 +154,7 @@ class Baseline(Contender):
     """A service in FastAPI, served by uvicorn."""
 
     module = ""
-    searches = ("/notes?search=",)
+    search = "/notes?search="
 
     def __init__(self, folder: Path, database_url: str) -> None:
         super().__init__(folder, database_url)

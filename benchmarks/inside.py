@@ -25,6 +25,7 @@ from accounts.actions import users
 from benchmarks import filling, without_history
 from cloudnotes.queries import Bound, Query, Statement
 from cloudnotes.wsgi import application
+from notes.actions import indexing
 from notes.actions.notes import create_note
 
 EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
@@ -47,6 +48,7 @@ def fill() -> None:
         with transaction.atomic():
             for text in filling.texts(number):
                 create_note(title=text.title, content=text.content, by=user, now=text.at)
+        assert indexing.catch_up(user=user, seconds=60) == 0
     print(json.dumps(filling.USERS * filling.NOTES))
 
 

@@ -26,7 +26,7 @@ scopes are asked for, and a session that was revoked is refused by the very next
 import asyncio
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -125,7 +125,7 @@ class View:
 class Road:
     """The views, and what is the same for all of them."""
 
-    def __init__(self, views: Iterable[View]) -> None:
+    def __init__(self, views: Collection[View]) -> None:
         self.collections = {(view.method, view.path): view for view in views if not view.has_number}
         self.members = {(view.method, view.path): view for view in views if view.has_number}
 

@@ -225,7 +225,8 @@ def _read(environ: dict[str, Any], length: int) -> Asked:
 
 @functools.cache
 def _road() -> Road:
-    return Road(import_string(settings.FAST_VIEWS) if settings.FAST_ROAD else ())
+    paths = settings.FAST_VIEWS if settings.FAST_ROAD else ()
+    return Road([view for path in paths for view in import_string(path)])
 
 
 def thread_road(plain: Callable[..., Iterable[bytes]]) -> ThreadRoad:

@@ -307,7 +307,7 @@ USE_TZ = True
 
 # Ordinary requests to these views need nothing of the above (cloudnotes.fast).
 FAST_ROAD = env.bool("FAST_ROAD", default=True)
-FAST_VIEWS = "notes.api.fast.VIEWS"
+FAST_VIEWS = ["notes.api.fast.VIEWS", "notes.api.fast_search.VIEWS"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],

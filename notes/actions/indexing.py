@@ -7,10 +7,9 @@ change is missed is the promise of the feed.
 """
 
 import time
-from typing import Any
 
 from django.db import Error, IntegrityError, transaction
-from django.db.models import F, OuterRef, Q, Subquery, Value
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
 from accounts.models import User
@@ -43,7 +42,7 @@ def catch_up(*, user: User, seconds: float = REQUEST_SECONDS) -> int:
 
 def is_behind(user: User) -> bool:
     """Return whether there are changes that are not indexed yet."""
-    return bool(_behind().filter(pk=user.pk).exists())
+    return behind().filter(pk=user.pk).exists()
 
 
 def left(user: User) -> int:
@@ -57,13 +56,13 @@ def index_due() -> bool:
 
     Returns whether there may be more.
     """
-    found = list(User.objects.filter(pk__in=_behind().values("pk")[:USERS_AT_ONCE]))
+    found = list(User.objects.filter(pk__in=behind().values("pk")[:USERS_AT_ONCE]))
     for user in found:
         catch_up(user=user, seconds=WORKER_SECONDS)
     return len(found) == USERS_AT_ONCE or any(map(is_behind, found))
 
 
-def _behind() -> Any:
+def behind() -> QuerySet[Feed]:
     """Return the feeds that an index has not followed to their ends."""
     index = SearchIndex.objects.filter(pk=OuterRef("pk"))
     wanted = Concat(F("user__language"), Value(f"/{terms.FORMAT}"))

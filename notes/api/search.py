@@ -87,11 +87,7 @@ class SearchView(NoteEndpoint):
         found = versions.give(list(notes.filter(pk__in=page.ids)), within=notes, now=timezone.now())
         looked_for = excerpts.wanted(finding.wanted_words(search), user.language)
         told = {
-            note.pk: {
-                **self.note_data(note, FIELDS),
-                **shown(note.title, note.content, looked_for, user.language),
-            }
-            for note in found
+            note.pk: found_data(self.note_data(note), looked_for, user.language) for note in found
         }
         following = write_cursor(page.end, q, user) if page.end else None
         results = [told[pk] for pk in page.ids if pk in told]
@@ -104,14 +100,15 @@ def within(user: User, search: grammar.Search) -> NoteQuerySet:
     return notes if finding.includes_trash(search) else notes.live()
 
 
-def shown(title: str, content: str, looked_for: excerpts.Wanted, language: str) -> dict[str, Any]:
-    """Return what was found in a note as clients read it."""
-    excerpt = excerpts.excerpt(content, looked_for, language)
+def found_data(note: dict[str, Any], looked_for: excerpts.Wanted, language: str) -> dict[str, Any]:
+    """Return a note that was found as clients read it, from the whole of it."""
+    excerpt = excerpts.excerpt(note.pop("content"), looked_for, language)
     return {
+        **note,
         "excerpt": excerpt.text,
         "excerpt_start": excerpt.start,
         "highlights": {
-            "title": excerpts.mark(title, looked_for, language),
+            "title": excerpts.mark(note["title"], looked_for, language),
             "excerpt": excerpt.spans,
         },
     }

@@ -1,7 +1,9 @@
 """Where in a note the words of a search are. Pure."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from notes.search import words
@@ -12,6 +14,7 @@ MAX_EXCERPT = 160  # characters
 BEFORE = 40  # characters of an excerpt that lie before what was found
 LOOKED_THROUGH = 100_000  # characters of a content
 CONSIDERED = 20  # places
+STEM_ENDING = 2  # letters
 
 Span = tuple[int, int]
 
@@ -40,6 +43,16 @@ class Wanted:
     def is_empty(self) -> bool:
         return not (self.folded or self.prefixes or self.unspaced)
 
+    @cached_property
+    def in_ascii(self) -> "re.Pattern[str]":
+        """What finds, in ASCII of lower case, words that may match, several times faster.
+
+        A word and its stem begin alike but for the last letters.
+        """
+        stems = (stem[: max(1, len(stem) - STEM_ENDING)] for stem in self.stems)
+        heads = "|".join(map(re.escape, {*self.folded, *self.prefixes, *stems}))
+        return re.compile(f"(?<![a-z0-9])(?:{heads or '(?!)'})[a-z0-9]*")
+
 
 def wanted(leaves: Iterable[Words], language: str) -> Wanted:
     """Return what words to mark for the wanted words of a search."""
@@ -64,12 +77,22 @@ def mark(text: str, looked_for: Wanted, language: str, *, at_most: int = CONSIDE
     spans: list[Span] = []
     if looked_for.is_empty:
         return spans
-    for token in words.locate(text, language):
+    for token in _tokens(text, looked_for, language):
         if is_found := [w for w in token.words if _matches(w, looked_for)]:
             spans += _spans(text, token, is_found[0].folded, looked_for)
             if len(spans) >= at_most:
                 break
     return spans[:at_most]
+
+
+def _tokens(text: str, looked_for: Wanted, language: str) -> Iterator[words.Token]:
+    """Yield the words that may match."""
+    if not text.isascii():
+        yield from words.locate(text, language)
+        return
+    for found in looked_for.in_ascii.finditer(text.lower()):
+        start, end = found.span()
+        yield words.Token(start, end, words.known(found[0], language))
 
 
 def _matches(word: words.Word, looked_for: Wanted) -> bool:

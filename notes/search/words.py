@@ -83,10 +83,11 @@ def read(text: str, language: str = SIMPLE) -> list[Word]:
 def locate(text: str, language: str = SIMPLE) -> Iterator[Token]:
     """Yield the words of a text with their places."""
     for found in TOKEN.finditer(text):
-        yield Token(found.start(), found.end(), _known_words(found[0], language))
+        yield Token(found.start(), found.end(), known(found[0], language))
 
 
 def _words(token: str, language: str) -> tuple[Word, ...]:
+    """Return the words of a token."""
     pieces = [p if is_unspaced(p) else p[:MAX_LENGTH] for p in PIECE.findall(fold(token))]
     if language == SIMPLE or len(pieces) != 1 or is_unspaced(pieces[0]):
         return tuple(Word(piece, piece) for piece in pieces)
@@ -95,7 +96,7 @@ def _words(token: str, language: str) -> tuple[Word, ...]:
     return (Word(pieces[0], fold(stem)[:MAX_LENGTH] or pieces[0]),)
 
 
-_known_words = functools.lru_cache(20_000)(_words)
+known = functools.lru_cache(20_000)(_words)
 
 
 def _stemmer(language: str) -> Stemmer.Stemmer:

@@ -189,6 +189,44 @@ def test_what_leaves_it(both, as_alice, notes, settings):
         assert (answer.status_code, was_fast and status != 412) == (status, False), about
 
 
+def test_searches(both, as_alice, notes):
+    search = "/api/v1/search"
+    as_alice.get(f"{search}?q=x")  # which indexes all of it
+    page = as_alice.get(f"{search}?q=paragraph+-large&limit=2").json()
+    assert len(page["results"]) == 2
+    for query, is_fast, status in [
+        ("q=text", True, 200),
+        ("q=paragraph+-large", True, 200),
+        (f"q=paragraph+-large&limit=2&cursor={page['next']}", True, 200),
+        ("q=%C3%A9+OR+-title:large+-large", True, 200),
+        ("q=tag:%C3%A4%20in:work/plans", True, 200),
+        ("q=is:favorite", True, 200),
+        ("q=has:file+-is:archived", True, 200),
+        ("q=missing", False, 200),
+        ("q=is:trashed", False, 200),
+        ("q=%22two+words%22", False, 200),
+        ("q=line+before:2999-01-01", False, 200),
+        ("q=large", False, 200),
+        ("q=x&limit=50", False, 200),
+        ("q=%00x", False, 400),
+        ("q=%ff", False, 400),
+        ("q=x&q=text", False, 200),
+        ("limit=2&q=text", False, 200),
+        ("q=", False, 400),
+        ("q=OR", False, 400),
+        ("q=x:y", False, 400),
+        ("q=x&cursor=x", False, 400),
+        ("q=x&unknown=1", False, 400),
+    ]:
+        answer, was_fast = both.ask(as_alice, "GET", f"{search}?{query}")
+        assert (answer.status_code, was_fast) == (status, is_fast), query
+        if is_fast:
+            assert answer.json()["results"], query
+    as_alice.post(NOTES, {"title": "text again"}, format="json")
+    answer, was_fast = both.ask(as_alice, "GET", f"{search}?q=text")
+    assert (len(answer.json()["results"]), was_fast) == (2, False)
+
+
 def test_accounts_that_require_if_match(both, alice, as_alice, notes):
     alice.require_if_match = True
     alice.save(update_fields=["require_if_match"])

@@ -374,8 +374,11 @@ def test_a_text_of_more_words_than_the_database_takes(as_alice):
     assert found(as_alice, f"han {unspaced[100:110]}") == [note]
 
 
-def test_queries(as_alice, django_assert_num_queries):
+def test_queries(as_alice, settings, django_assert_num_queries):
     create(as_alice, "word")
     found(as_alice, "word")
-    with django_assert_num_queries(4):  # who asks, is there anything new, what matches, the page
+    with django_assert_num_queries(3):  # who asks; what matches and is all indexed; the page
+        found(as_alice, "word")
+    settings.FAST_ROAD = False
+    with django_assert_num_queries(4):  # whether all is indexed is asked first
         found(as_alice, "word")

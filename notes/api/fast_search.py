@@ -1,0 +1,108 @@
+"""A search on the fast road: one that the terms of the index answer, and that is not too broad.
+
+What it does is in ``notes.api.search``; see ``cloudnotes.fast`` for why it is here once more.
+"""
+
+import functools
+import re
+from typing import Any
+from urllib.parse import unquote_plus
+
+from django.db.models import Exists
+from django.utils import timezone
+from rest_framework.exceptions import ValidationError
+
+from accounts.models import User
+from cloudnotes import fast
+from cloudnotes.fast import Answer, Asked
+from cloudnotes.queries import Fetch, Parameter, Query
+from notes.actions import indexing, versions
+from notes.api import search
+from notes.api.fast import COLUMNS, READER, Shown, note_data, visible
+from notes.api.permissions import SCOPES
+from notes.models import IndexedNote
+from notes.search import excerpts, finding, grammar
+from notes.search.ranking import Candidate
+
+QUERY = re.compile(
+    r"q=([\w.~%+*'()!:/-]+)(?:&limit=([1-9]|1\d|20))?(?:&cursor=([\w.-]+))?", re.ASCII
+)
+
+
+def _candidates() -> Any:
+    """Return what matches and whether there is anything that is not indexed yet."""
+    indexed = IndexedNote.objects.visible_to(READER)
+    matching = indexed.filter(terms__matches=Parameter("terms"))
+    behind = Exists(indexing.behind().filter(pk=Parameter("user")))
+    return finding.candidates_of(matching).values_list("pk", *finding.TEXT, behind)
+
+
+CANDIDATES = Query(_candidates)
+
+
+@functools.cache
+def found(number: int) -> Query:
+    """Return the query of so many notes."""
+    keys = [Parameter(f"note_{n}") for n in range(number)]
+    return Query(lambda: visible().filter(pk__in=keys).values_list(*COLUMNS))
+
+
+class Search(fast.View):
+    """``GET search``."""
+
+    path = "/api/v1/search"
+    allow = "GET, HEAD, OPTIONS"
+    scope = SCOPES["GET"]
+
+    def takes(self, query: str) -> bool:
+        return QUERY.fullmatch(query) is not None
+
+    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
+        parameters = QUERY.fullmatch(asked.query)
+        if parameters is None or user.limited_to_category:
+            return None
+        limit, cursor = int(parameters[2] or search.PAGE), parameters[3]
+        try:
+            q = unquote_plus(parameters[1], errors="strict")
+            wanted = grammar.parse(q)
+            after = search.read_cursor(cursor, q, user) if cursor else None
+        except (UnicodeDecodeError, grammar.BrokenQuery, ValidationError):
+            return None
+        plan = finding.plan(wanted, owner=user.pk, language=user.language)
+        is_ranked = after is None or after.order == finding.SCORE
+        if "\0" in q or not (is_ranked and plan.is_of_terms_alone):
+            return None
+        if finding.includes_trash(wanted):
+            return None
+        rows = await fetch(CANDIDATES, user=user.pk, terms=finding.spell(plan.terms))
+        if not 0 < len(rows) <= finding.RANKED or rows[0][3]:
+            return None
+        candidates = [Candidate(*row[:3]) for row in rows]
+        page = finding.ranked(candidates, plan.needles, after=after, limit=limit)
+        notes = await self._notes(page.ids, user, fetch)
+        if any(note.content is None for note in notes.values()):
+            return None
+        looked_for = excerpts.wanted(finding.wanted_words(wanted), user.language)
+        body = {
+            "results": [
+                search.found_data(note_data(notes[pk], asked.root), looked_for, user.language)
+                for pk in page.ids
+                if pk in notes
+            ],
+            "next": search.write_cursor(page.end, q, user) if page.end else None,
+            "pending": 0,
+        }
+        return Answer(fast.render(body))
+
+    async def _notes(self, ids: Any, user: User, fetch: Fetch) -> dict[int, Shown]:
+        if not ids:
+            return {}
+        # As many as a page has, so that there is one statement for all of them.
+        padded = [*ids, *[ids[-1]] * (search.PAGE - len(ids))]
+        keys = {f"note_{n}": pk for n, pk in enumerate(padded)}
+        since = timezone.now() - versions.GIVEN_WITHIN
+        rows = await fetch(found(len(padded)), user=user.pk, since=since, **keys)
+        return {row[0]: Shown(*row) for row in rows}
+
+
+VIEWS = (Search(),)
