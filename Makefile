@@ -9,7 +9,7 @@ WEB := $(shell sed -n 's/^web: //p' Procfile)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help run admin test test-postgresql test-all lint services bench bench-growth bench-concurrency bench-history profile clean
+.PHONY: help run admin test test-postgresql test-all lint services bench bench-growth bench-concurrency bench-history bench-search profile clean
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -56,6 +56,9 @@ bench-concurrency: $(BIN)/.dev services ## Measure many connections at once.
 bench-history: $(BIN)/.dev services ## Measure what history and feed cost a write.
 	@sh benchmarks/services.sh
 	@. .services/environment && python -m benchmarks.history $(ARGS)
+
+bench-search: $(BIN)/.dev services ## Measure what searches cost among a million notes.
+	@. .services/environment && python -m benchmarks.searching $(ARGS)
 
 profile: $(BIN)/.dev $(BENCH_VENV)/.baselines services ## Draw where the list spends its time.
 	@sh benchmarks/services.sh

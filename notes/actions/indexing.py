@@ -116,8 +116,6 @@ def _index_some(user: User) -> None:
 def _indexed(note: Note, language: str) -> IndexedNote:
     file = note.get_attachment()
     is_marked = {
-        terms.TRASHED: note.trashed_at is not None,
-        terms.LIVE: note.trashed_at is None,
         "favorite": note.is_favorite,
         "archived": note.is_archived,
         "file": file is not None,
@@ -129,6 +127,7 @@ def _indexed(note: Note, language: str) -> IndexedNote:
         tags=names,
         category=note.category,
         marks=[mark for mark, is_so in is_marked.items() if is_so],
+        is_trashed=note.trashed_at is not None,
         language=language,
     )
     return IndexedNote(

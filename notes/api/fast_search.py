@@ -34,7 +34,7 @@ def _candidates() -> Any:
     indexed = IndexedNote.objects.visible_to(READER)
     matching = indexed.filter(terms__matches=Parameter("terms"))
     behind = Exists(indexing.behind().filter(pk=Parameter("user")))
-    return finding.candidates_of(matching).values_list("pk", *finding.TEXT, behind)
+    return finding.candidates(matching).values_list("pk", *finding.TEXT, behind)
 
 
 CANDIDATES = Query(_candidates)
@@ -72,7 +72,7 @@ class Search(fast.View):
         is_ranked = after is None or after.order == finding.SCORE
         if "\0" in q or not (is_ranked and plan.is_of_terms_alone):
             return None
-        if finding.includes_trash(wanted):
+        if wanted.with_trash:
             return None
         rows = await fetch(CANDIDATES, user=user.pk, terms=finding.spell(plan.terms))
         if not 0 < len(rows) <= finding.RANKED or rows[0][3]:

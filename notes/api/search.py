@@ -97,7 +97,7 @@ class SearchView(NoteEndpoint):
 def within(user: User, search: grammar.Search) -> NoteQuerySet:
     """Return the notes that a search is about, as their readers see them."""
     notes = Note.objects.visible_to(user).with_file()
-    return notes if finding.includes_trash(search) else notes.live()
+    return notes if search.with_trash else notes.live()
 
 
 def found_data(note: dict[str, Any], looked_for: excerpts.Wanted, language: str) -> dict[str, Any]:

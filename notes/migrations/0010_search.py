@@ -7,10 +7,8 @@ from django.conf import settings
 from django.db import migrations, models
 
 
-# Terms are read and written on their own, so a row without them is small: what a search counts and
-# sorts lies together. Indexing is nobody's request, so it need not be put off to a pending list.
+# Indexing is nobody's request, so it need not be put off to a pending list.
 POSTGRESQL = """
-ALTER TABLE notes_indexednote SET (toast_tuple_target = 128);
 CREATE INDEX notes_by_terms ON notes_indexednote USING gin (terms) WITH (fastupdate = off);
 """
 # A later migration that rebuilds the table on SQLite (ALTER there) has to make the triggers again.
@@ -80,6 +78,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'constraints': [cloudnotes.constraints.ForeignKeyConstraint(field='note', name='indexed_notes_die_with_their_note', on_delete='CASCADE')],
+                'indexes': [models.Index(fields=['owner_id', '-edited_at', '-note'], name='indexed_by_recent_edit')],
             },
         ),
         migrations.RunPython(make_searchable, forget, elidable=False),

@@ -26,7 +26,10 @@ class TermsField(models.TextField):  # type: ignore[type-arg]
 
 @TermsField.register_lookup
 class Matches(Lookup):  # type: ignore[type-arg]
-    """That a condition, in the words of the database (``notes.search.terms``), holds."""
+    """That a condition, in the words of the database (``notes.search.terms``), holds.
+
+    The rows are found by the index of terms.
+    """
 
     lookup_name = "matches"
 
@@ -38,8 +41,23 @@ class Matches(Lookup):  # type: ignore[type-arg]
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         note = compiler.quote_name_unless_alias(self.lhs.alias)
         condition, values = self.process_rhs(compiler, connection)
-        found = f"SELECT rowid FROM {FTS5_TABLE} WHERE {FTS5_TABLE} MATCH {condition}"  # noqa: S608
+        found = f"SELECT rowid FROM {FTS5_TABLE} WHERE {FTS5_TABLE} MATCH {condition}"  # noqa: S608 - of constants
         return f"{note}.note_id IN ({found})", list(values)
+
+
+@TermsField.register_lookup
+class Shows(Matches):
+    """The same, looked at in each row that is found otherwise."""
+
+    lookup_name = "shows"
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        told, values = super().as_postgresql(compiler, connection)
+        return f"({told}) IS TRUE", values
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        told, values = super().as_sqlite(compiler, connection)
+        return f"+{told}", values
 
 
 class SearchIndex(models.Model):
@@ -101,6 +119,10 @@ class IndexedNote(models.Model):
 
     class Meta:
         constraints = [ForeignKeyConstraint(field="note", name="indexed_notes_die_with_their_note")]
+        indexes = [
+            # What a broad search walks along, the last edited first.
+            models.Index(fields=["owner_id", "-edited_at", "-note"], name="indexed_by_recent_edit"),
+        ]
 
     def __str__(self) -> str:
         return f"index of note {self.note_id}"

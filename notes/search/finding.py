@@ -2,12 +2,11 @@
 
 What matches at most ``RANKED`` notes is ranked (``notes.search.ranking``). What matches more is too
 broad for a rank to tell much: notes with the words in their titles come first, then the others, and
-of both the last edited. So no search costs more than to look up its terms, to sort the times of
-what has them, and to read the text of some hundred notes, and the last page costs what the first
-one does.
+of both the last edited. Those are found by walking along the notes from the last edited on, some
+thousand a page. So no search costs more than to look up its terms and to read the text of some
+hundred notes, however many there are, and the last page costs what the first one does.
 """
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,17 +18,19 @@ from django.db.models.lookups import GreaterThan, LessThan
 
 from accounts.models import User
 from notes.models import IndexedNote
+from notes.models.searches import IndexedNoteQuerySet
 from notes.search import ranking, terms
-from notes.search.grammar import Edited, Marked, Search, Term, Words
-from notes.search.terms import TRASHED, Condition, Needle
+from notes.search.grammar import Edited, Search, Term, Words
+from notes.search.terms import Condition, Needle, Notes
 
 RANKED = 500
 # Of a note's text, for its rank.
 LOOKED_AT = 4000
-# How many broad matches a page looks through for what the terms cannot tell.
-WALKED, WALKS = 500, 4
+# How many notes a page of a broad search walks along: so many steps of so many.
+STEP, STEPS = 2000, 8
 # The orders, as cursors name them: by score, or titles before others, each the last edited first.
 SCORE, TITLED, RECENT = "score", "titled", "recent"
+TEXT = (Left("words", LOOKED_AT), Left("stems", LOOKED_AT))
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Plan:
 
     What it wants is among the notes that have ``terms`` and for which ``cheap`` holds, and is those
     of them for which ``exact`` holds, which reads their text; None where the terms say it all.
-    ``titled`` is the condition that the words are in the title.
+    ``titled`` is the condition on terms with the words in the title, None without words.
     """
 
     terms: Condition
@@ -72,47 +73,58 @@ class Page:
 
 def plan(search: Search, *, owner: int, language: str) -> Plan:
     """Return what a search for notes of an owner asks of the index."""
-    everything = terms.everything(owner, search)
-    conditions, without, titles = [everything], [], []
+    notes = terms.about(search, owner=owner)
     cheap, exact = Q(), Q()
     for clause in search.clauses:
-        found = [(term, *terms.condition(owner, term.leaf, language)) for term in clause]
-        is_all = all(is_exact for _, _, is_exact in found)
-        # Of which the terms rule something out: they must not, where they do not tell.
-        if all(c is not None and (is_exact or t.is_wanted) for t, c, is_exact in found):
-            told = [(term, c) for term, c, _ in found if c is not None]
-            if len(told) == 1 and not told[0][0].is_wanted:
-                without.append(told[0][1])
-            else:
-                each = [c if t.is_wanted else terms.but(everything, c) for t, c in told]
-                conditions.append(terms.some(each))
-        if not is_all:
-            told_q = Q()
-            for term in clause:
-                told_q |= _holds(term, owner, language)
-            if all(isinstance(t.leaf, Edited) or is_exact for t, _, is_exact in found):
-                cheap &= told_q
-            else:
-                exact &= told_q
-        in_title = [_titled(owner, t.leaf, language) for t in clause if _names_words(t)]
-        if in_title:
-            titles.append(terms.some(in_title))
-    asked = terms.every(conditions)
-    if without:
-        asked = terms.but(asked, terms.some(without))
-    wanted = [t.leaf for c in search.clauses for t in c if t.is_wanted and _names_words(t)]
-    needles = [terms.needle(leaf, language) for leaf in wanted if isinstance(leaf, Words)]
-    titled = terms.every([asked, *titles]) if titles else None
-    return Plan(asked, titled, cheap, exact or None, tuple(needles))
+        found = [(term, *terms.condition(notes, term.leaf, language)) for term in clause]
+        if all(is_all for _, _, is_all in found):
+            continue
+        told = Q()
+        for term in clause:
+            told |= _holds(term, notes, language)
+        if all(isinstance(term.leaf, Edited) or is_all for term, _, is_all in found):
+            cheap &= told
+        else:
+            exact &= told
+    wanted = wanted_words(search)
+    titled = None
+    if wanted:
+        in_titles = tuple(tuple(map(_in_title, clause)) for clause in search.clauses)
+        titled = _on_terms(Search(in_titles), notes, language)
+    needles = tuple(terms.needle(leaf, language) for leaf in wanted)
+    return Plan(_on_terms(search, notes, language), titled, cheap, exact or None, needles)
 
 
-def includes_trash(search: Search) -> bool:
-    """Return whether a search looks into the trash too."""
-    return Marked(TRASHED) in search.leaves()
+def _on_terms(search: Search, notes: Notes, language: str) -> Condition:
+    """Return what a search asks of the terms; what they cannot tell is left out."""
+    everything = notes.have(terms.NOTE)
+    conditions, without = [], []
+    for clause in search.clauses:
+        found = [(term, *terms.condition(notes, term.leaf, language)) for term in clause]
+        told = [
+            (term, condition)
+            for term, condition, is_all in found
+            if condition is not None and (is_all or term.is_wanted)
+        ]
+        if len(told) < len(found):
+            continue
+        if len(told) == 1 and not told[0][0].is_wanted:
+            without.append(told[0][1])
+            continue
+        each = [c if term.is_wanted else terms.but(everything, c) for term, c in told]
+        conditions.append(terms.some(each))
+    asked = terms.every(conditions or [everything])
+    return terms.but(asked, terms.some(without)) if without else asked
+
+
+def _in_title(term: Term) -> Term:
+    if isinstance(term.leaf, Words) and term.is_wanted:
+        return replace(term, leaf=replace(term.leaf, in_title=True))
+    return term
 
 
 def wanted_words(search: Search) -> list[Words]:
-    """Return the words that notes are to have, without those that are to be in titles alone."""
+    """Return the words that notes are to have."""
     leaves = [term.leaf for clause in search.clauses for term in clause if term.is_wanted]
     return [leaf for leaf in leaves if isinstance(leaf, Words)]
 
@@ -126,22 +138,28 @@ def find(asked: Plan, *, user: User, after: Place | None, limit: int) -> Page:
     """Return a page of the notes that a user may see and that a plan finds."""
     indexed = IndexedNote.objects.visible_to(user).filter(asked.cheap)
     if after is None or after.order == SCORE:
-        candidates = _candidates(indexed.filter(terms__matches=spell(asked.terms)), asked.exact)
-        if len(candidates) <= RANKED or after is not None:
-            found = [each for each, holds in candidates[:RANKED] if holds]
+        matching = candidates(indexed.filter(terms__matches=spell(asked.terms)))
+        rows = list(matching.values_list("pk", *TEXT, _flag(asked.exact)))
+        if len(rows) <= RANKED or after is not None:
+            found = [ranking.Candidate(*row[:3]) for row in rows if row[3]]
             return ranked(found, asked.needles, after=after, limit=limit)
-    return _walk(asked, indexed, after=after, limit=limit)
+    return _broad(asked, indexed, after=after, limit=limit)
+
+
+def candidates(matching: QuerySet[IndexedNote]) -> QuerySet[IndexedNote]:
+    """Return what is to be ranked, and one more where that is too much."""
+    return matching[: RANKED + 1]
 
 
 def ranked(
-    candidates: Sequence[ranking.Candidate],
+    found: Sequence[ranking.Candidate],
     needles: Sequence[Needle],
     *,
     after: Place | None,
     limit: int,
 ) -> Page:
     """Return a page of candidates by their rank."""
-    scored = ranking.scores(candidates, needles)
+    scored = ranking.scores(found, needles)
     order = sorted(((score, note_id) for note_id, score in scored.items()), reverse=True)
     if after is not None:
         order = [each for each in order if each < (after.value, after.key)]
@@ -150,20 +168,65 @@ def ranked(
     return Page([note_id for _, note_id in page], end)
 
 
-def candidates_of(indexed: QuerySet[IndexedNote]) -> QuerySet[IndexedNote]:
-    """Return those of some matches that are to be ranked, the last edited, and one more."""
-    newest = indexed.order_by("-edited_at", "-pk").values("pk")[: RANKED + 1]
-    return IndexedNote.objects.filter(pk__in=newest)
+def _broad(asked: Plan, indexed: IndexedNoteQuerySet, *, after: Place | None, limit: int) -> Page:
+    """Return a page of a broad search. It may be short, with more to come after it."""
+    place = after or Place(TITLED if asked.titled else RECENT, None, 0)
+    ids: list[int] = []
+    if place.order == TITLED and asked.titled:
+        page = _matching(asked.titled, asked.exact, indexed, place, limit)
+        if page.end is not None:
+            return page
+        ids, place = [*page.ids], Place(RECENT, None, 0)
+        if len(ids) == limit:
+            return Page(ids, place)
+    others = terms.but(asked.terms, asked.titled) if asked.titled else asked.terms
+    page = _matching(others, asked.exact, indexed, place, limit - len(ids))
+    return Page([*ids, *page.ids], page.end)
 
 
-TEXT = (Left("words", LOOKED_AT), Left("stems", LOOKED_AT))
+def _matching(
+    condition: Condition, exact: Q | None, indexed: IndexedNoteQuerySet, place: Place, limit: int
+) -> Page:
+    """Return the next notes for which a condition holds, the last edited first."""
+    few = _beyond(indexed.filter(terms__matches=spell(condition)), place)
+    rows = list(few.values_list("edited_at", "pk", _flag(exact))[: RANKED + 1])
+    if len(rows) > RANKED:
+        return _walk(condition, exact, indexed, place, limit)
+    found = sorted(((at, pk) for at, pk, holds in rows if holds), reverse=True)
+    end = Place(place.order, *found[limit - 1]) if len(found) > limit else None
+    return Page([pk for _, pk in found[:limit]], end)
 
 
-def _candidates(
-    indexed: QuerySet[IndexedNote], exact: Q | None
-) -> list[tuple[ranking.Candidate, bool]]:
-    rows = candidates_of(indexed).values_list("pk", *TEXT, _flag(exact))
-    return [(ranking.Candidate(*row[:3]), row[3]) for row in rows]
+def _walk(
+    condition: Condition, exact: Q | None, indexed: IndexedNoteQuerySet, place: Place, limit: int
+) -> Page:
+    """Return the same of many, by looking at each note."""
+    ids: list[int] = []
+    for _ in range(STEPS):
+        if len(ids) == limit:
+            return Page(ids, place)
+        rows = _beyond(indexed, place).order_by("-edited_at", "-pk")
+        end = rows.values_list("edited_at", "pk")[STEP - 1 : STEP].first()
+        if end is not None:
+            at, key = end
+            rows = rows.filter(Q(edited_at__gte=at), Q(edited_at__gt=at) | Q(pk__gte=key))
+        rows = rows.filter(terms__shows=spell(condition))
+        rows = rows if exact is None else rows.filter(exact)
+        found = list(rows.values_list("edited_at", "pk")[: limit - len(ids)])
+        ids += [pk for _, pk in found]
+        if len(ids) == limit:
+            return Page(ids, Place(place.order, *found[-1]))
+        if end is None:
+            return Page(ids, None)
+        place = Place(place.order, *end)
+    return Page(ids, place)
+
+
+def _beyond(indexed: IndexedNoteQuerySet, place: Place) -> IndexedNoteQuerySet:
+    if place.value is None:
+        return indexed
+    at = place.value
+    return indexed.filter(Q(edited_at__lte=at), Q(edited_at__lt=at) | Q(pk__lt=place.key))
 
 
 def _flag(exact: Q | None) -> Any:
@@ -172,60 +235,16 @@ def _flag(exact: Q | None) -> Any:
     return Case(When(exact, then=Value(True)), default=Value(False), output_field=BooleanField())  # noqa: FBT003 - it is what the flag says
 
 
-def _walk(asked: Plan, indexed: QuerySet[IndexedNote], *, after: Place | None, limit: int) -> Page:
-    """Return a page of a broad search. It may be short, with more to come after it."""
-    place = after or Place(TITLED if asked.titled else RECENT, None, 0)
-    ids: list[int] = []
-    for _ in range(WALKS):
-        steps = WALKED if asked.exact is not None else limit - len(ids) + 1
-        rows = _step(asked, indexed, place)[:steps]
-        for pk, edited_at, holds in rows:
-            if holds and len(ids) == limit:
-                return Page(ids, place)
-            place = Place(place.order, edited_at, pk)
-            if holds:
-                ids.append(pk)
-        if len(rows) == steps:
-            continue
-        if place.order == RECENT:
-            return Page(ids, None)
-        place = Place(RECENT, None, 0)
-    return Page(ids, place)
-
-
-def _step(asked: Plan, indexed: QuerySet[IndexedNote], place: Place) -> Any:
-    condition = asked.terms
-    if place.order == TITLED and asked.titled:
-        condition = asked.titled
-    elif asked.titled:
-        condition = terms.but(asked.terms, asked.titled)
-    rows = indexed.filter(terms__matches=spell(condition))
-    if place.value is not None:
-        at: dt.datetime = place.value
-        rows = rows.filter(Q(edited_at__lte=at), Q(edited_at__lt=at) | Q(pk__lt=place.key))
-    return rows.order_by("-edited_at", "-pk").values_list("pk", "edited_at", _flag(asked.exact))
-
-
-def _names_words(term: Term) -> bool:
-    return isinstance(term.leaf, Words) and term.is_wanted
-
-
-def _titled(owner: int, leaf: Any, language: str) -> Condition:
-    condition, _ = terms.condition(owner, replace(leaf, in_title=True), language)
-    assert condition is not None
-    return condition
-
-
-def _holds(term: Term, owner: int, language: str) -> Q:
+def _holds(term: Term, notes: Notes, language: str) -> Q:
     """Return a term as a condition on rows of the index, which may read their text."""
     leaf = term.leaf
     if isinstance(leaf, Edited):
-        start = dt.datetime.combine(leaf.day, dt.time(), dt.UTC)
+        start = leaf.starts_at
         told = Q(edited_at__lt=start) if leaf.is_before else Q(edited_at__gte=start)
         return told if term.is_wanted else ~told
-    condition, is_all = terms.condition(owner, leaf, language)
+    condition, is_all = terms.condition(notes, leaf, language)
     if is_all and condition is not None:
-        told = Q(terms__matches=spell(condition))
+        told = Q(terms__shows=spell(condition))
     else:
         assert isinstance(leaf, Words)
         told = _reads(terms.needle(leaf, language))

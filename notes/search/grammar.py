@@ -25,7 +25,8 @@ from cloudnotes.errors import DomainError
 from notes.search import words
 
 MAX_QUERY_LENGTH = 200
-FLAGS = ("favorite", "archived", "trashed")
+TRASHED = "trashed"
+FLAGS = ("favorite", "archived", TRASHED)
 PARTS = ("file",)
 OPERATORS = ("tag", "in", "is", "has", "before", "after", "title")
 
@@ -91,6 +92,11 @@ class Edited:
     day: dt.date
     is_before: bool
 
+    @property
+    def starts_at(self) -> dt.datetime:
+        """The beginning of the day."""
+        return dt.datetime.combine(self.day, dt.time(), dt.UTC)
+
 
 Leaf = Words | Tagged | Filed | Marked | Edited
 
@@ -112,6 +118,11 @@ class Search:
     def leaves(self) -> list[Leaf]:
         """Return all conditions in the order of the text."""
         return [term.leaf for clause in self.clauses for term in clause]
+
+    @property
+    def with_trash(self) -> bool:
+        """Whether it is about the notes in the trash too: it names them."""
+        return Marked(TRASHED) in self.leaves()
 
 
 def parse(text: str) -> Search:

@@ -32,7 +32,7 @@ def scores(candidates: Sequence[Candidate], needles: Sequence[Needle]) -> dict[i
     """Return how well each candidate answers, in millionths, by the id of its note."""
     if not candidates:
         return {}
-    counts = {each.note_id: [_counts(each, needle) for needle in needles] for each in candidates}
+    counts = {each.note_id: _counts(each, needles) for each in candidates}
     lengths = {each.note_id: len(each.words) for each in candidates}
     average = sum(lengths.values()) / len(lengths)
     total = sum(lengths.values())
@@ -54,15 +54,17 @@ def scores(candidates: Sequence[Candidate], needles: Sequence[Needle]) -> dict[i
     }
 
 
-def _counts(candidate: Candidate, needle: Needle) -> tuple[int, ...]:
-    """Return how often each part has the words."""
-    counts = [line.count(needle.text) for line in candidate.words.split("\n")]
-    if needle.stem and candidate.stems:
-        forms = [line.count(needle.stem) for line in candidate.stems.split("\n")]
-        counts = [max(pair) for pair in zip(counts, forms, strict=False)]
-    if needle.in_title:
-        del counts[1:]
-    return tuple(counts)
+def _counts(candidate: Candidate, needles: Sequence[Needle]) -> list[list[int]]:
+    """Return how often each part has the words, for every needle."""
+    lines, stems = candidate.words.split("\n"), candidate.stems.split("\n")
+    found = []
+    for needle in needles:
+        counts = [line.count(needle.text) for line in lines]
+        if needle.stem and candidate.stems:
+            forms = (line.count(needle.stem) for line in stems)
+            counts = [max(pair) for pair in zip(counts, forms, strict=False)]
+        found.append(counts[:1] if needle.in_title else counts)
+    return found
 
 
 def _words(counts: Sequence[Sequence[int]], rarity: Sequence[float], length: float) -> float:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from accounts import categories
 from accounts.identifiers import fold as fold_name
 from notes.search import words
-from notes.search.grammar import Edited, Filed, Leaf, Marked, Search, Tagged, Words
+from notes.search.grammar import TRASHED, Edited, Filed, Leaf, Marked, Search, Tagged, Words
 from notes.search.words import Word
 
 # Raised whenever other terms are made of the same note: every index is then made anew.
@@ -29,7 +29,8 @@ DIGITS = string.digits + string.ascii_lowercase
 WORD, STEM = "w", "s"
 TITLE_WORD, TITLE_STEM = "t", "u"
 TAG, CATEGORY, MARK = "g", "c", "m"
-LIVE, TRASHED = "live", "trashed"
+# Every note has this one.
+NOTE = "mnote"
 
 
 class Prepared(NamedTuple):
@@ -49,9 +50,10 @@ def prepare(
     *,
     owner: int,
     parts: Sequence[str],
-    tags: Iterable[str],
-    category: str,
-    marks: Iterable[str],
+    tags: Iterable[str] = (),
+    category: str = "",
+    marks: Iterable[str] = (),
+    is_trashed: bool = False,
     language: str,
 ) -> Prepared:
     """Return what the index holds of a note.
@@ -59,13 +61,13 @@ def prepare(
     ``parts`` are title, tags, name of the file and content as text.
     """
     lines = [words.read(part, language) for part in parts]
-    start = _owner(owner)
-    names = [f"{MARK}{mark}" for mark in marks]
+    names = [NOTE, *(f"{MARK}{mark}" for mark in marks)]
     names += [f"{TAG}{_digest(tag)}" for tag in tags]
     names += [f"{CATEGORY}{_digest(above)}" for above in _upwards(category)]
     names += _named(lines[0], TITLE_WORD, TITLE_STEM)
     for line in lines:
         names += _named(line, WORD, STEM)
+    start = prefix(owner, is_trashed=is_trashed)
     return Prepared(
         " ".join(_within_limit(f"{start}{name}" for name in dict.fromkeys(names))),
         _join([[word.folded for word in line] for line in lines]),
@@ -96,12 +98,13 @@ def _join(lines: Iterable[Iterable[str]]) -> str:
     return "\n".join(f" {' '.join(line)} " for line in lines)
 
 
-def _owner(number: int) -> str:
+def prefix(owner: int, *, is_trashed: bool = False) -> str:
+    """Return what the terms of an owner's notes begin with, of those in the trash another one."""
     digits = ""
-    while number:
-        number, digit = divmod(number, len(DIGITS))
+    while owner:
+        owner, digit = divmod(owner, len(DIGITS))
         digits = DIGITS[digit] + digits
-    return f"{digits}/"
+    return f"{digits}{'//' if is_trashed else '/'}"
 
 
 def _digest(name: str) -> str:
@@ -122,10 +125,34 @@ class Condition:
     fts5: str
 
 
-def has(owner: int, term: str, *, is_prefix: bool = False) -> Condition:
-    """Return the condition that a note of this owner has a term, or one that begins so."""
-    name = f"{_owner(owner)}{term}"
-    return Condition(f"'{name}'{':*' * is_prefix}", f'"{name}"{" *" * is_prefix}')
+@dataclass(frozen=True)
+class Notes:
+    """The notes that a search is about: an owner's live ones, and the trash if it names that."""
+
+    owner: int
+    with_trash: bool
+
+    def have(self, term: str, *, is_prefix: bool = False) -> Condition:
+        """Return the condition that a note has a term, or one that begins so."""
+        found = [self._has(prefix(self.owner), term, is_prefix=is_prefix)]
+        if self.with_trash:
+            trash = prefix(self.owner, is_trashed=True)
+            found.append(self._has(trash, term, is_prefix=is_prefix))
+        return some(found)
+
+    def are_trashed(self) -> Condition:
+        """Return the condition that a note is in the trash."""
+        return self._has(prefix(self.owner, is_trashed=True), NOTE)
+
+    @staticmethod
+    def _has(start: str, term: str, *, is_prefix: bool = False) -> Condition:
+        name = f"{start}{term}"
+        return Condition(f"'{name}'{':*' * is_prefix}", f'"{name}"{" *" * is_prefix}')
+
+
+def about(search: Search, *, owner: int) -> Notes:
+    """Return the notes of an owner that a search is about."""
+    return Notes(owner, with_trash=search.with_trash)
 
 
 def every(conditions: Sequence[Condition]) -> Condition:
@@ -154,12 +181,6 @@ def but(condition: Condition, without: Condition) -> Condition:
     )
 
 
-def everything(owner: int, search: Search) -> Condition:
-    """Return the condition of all notes that a search is about: live, unless it names the trash."""
-    live, trashed = has(owner, f"{MARK}{LIVE}"), has(owner, f"{MARK}{TRASHED}")
-    return some([live, trashed]) if Marked(TRASHED) in search.leaves() else live
-
-
 class Needle(NamedTuple):
     """How words look in a line of the prepared text, and in that of stems, '' if not there.
 
@@ -186,7 +207,7 @@ def is_open(leaf: Words, found: Sequence[Word]) -> bool:
     return leaf.is_prefix and len(found[-1].folded) >= FEWEST_OF_A_PREFIX
 
 
-def condition(owner: int, leaf: Leaf, language: str) -> tuple[Condition | None, bool]:
+def condition(notes: Notes, leaf: Leaf, language: str) -> tuple[Condition | None, bool]:
     """Return the condition on terms of a leaf, and whether it is all that the leaf says.
 
     Where it is not, the notes that are wanted are among those for which it holds; None for any.
@@ -194,15 +215,17 @@ def condition(owner: int, leaf: Leaf, language: str) -> tuple[Condition | None, 
     if isinstance(leaf, Edited):
         return None, False
     if isinstance(leaf, Tagged):
-        return has(owner, f"{TAG}{_digest(leaf.name)}"), True
+        return notes.have(f"{TAG}{_digest(leaf.name)}"), True
     if isinstance(leaf, Filed):
-        return has(owner, f"{CATEGORY}{_digest(leaf.category)}"), True
+        return notes.have(f"{CATEGORY}{_digest(leaf.category)}"), True
     if isinstance(leaf, Marked):
-        return has(owner, f"{MARK}{leaf.mark}"), True
-    return _words_condition(owner, leaf, language)
+        if leaf.mark == TRASHED:
+            return notes.are_trashed(), True
+        return notes.have(f"{MARK}{leaf.mark}"), True
+    return _words_condition(notes, leaf, language)
 
 
-def _words_condition(owner: int, leaf: Words, language: str) -> tuple[Condition, bool]:
+def _words_condition(notes: Notes, leaf: Words, language: str) -> tuple[Condition, bool]:
     kind, stem_kind = (TITLE_WORD, TITLE_STEM) if leaf.in_title else (WORD, STEM)
     found = words.read(leaf.text, language)
     conditions, is_all = [], len(found) == 1
@@ -212,13 +235,13 @@ def _words_condition(owner: int, leaf: Words, language: str) -> tuple[Condition,
             # The last letter may have others after it.
             parts = words.pairs(word.folded)[:-1] or [word.folded]
             is_all = is_all and len(parts) == 1
-            conditions += [has(owner, f"{kind}{p}", is_prefix=len(p) == 1) for p in parts]
+            conditions += [notes.have(f"{kind}{p}", is_prefix=len(p) == 1) for p in parts]
             continue
         is_prefix = is_last and is_open(leaf, found)
-        forms = [has(owner, f"{kind}{word.folded}", is_prefix=is_prefix)]
+        forms = [notes.have(f"{kind}{word.folded}", is_prefix=is_prefix)]
         if language != words.SIMPLE and not leaf.is_exact and len(found) == 1:
             if word.stem != word.folded:
-                forms.append(has(owner, f"{kind}{word.stem}"))
-            forms.append(has(owner, f"{stem_kind}{word.stem}"))
+                forms.append(notes.have(f"{kind}{word.stem}"))
+            forms.append(notes.have(f"{stem_kind}{word.stem}"))
         conditions.append(some(forms))
     return every(conditions), is_all

@@ -79,7 +79,7 @@ def test_any_text_is_a_query_or_says_where_it_is_not(text):
         return
     assert search.clauses
     for found in search.leaves():
-        terms.condition(1, found, "english")
+        terms.condition(terms.about(search, owner=1), found, "english")
         if isinstance(found, Words):
             assert words.read(found.text)
             assert terms.needle(found, "german").text.strip()

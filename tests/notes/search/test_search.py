@@ -303,7 +303,8 @@ def test_pages(as_alice, as_carol, monkeypatch, ranked):
 
 def test_a_broad_search_walks_past_what_the_terms_cannot_tell(as_alice, monkeypatch):
     monkeypatch.setattr(finding, "RANKED", 2)
-    monkeypatch.setattr(finding, "WALKED", 3)
+    monkeypatch.setattr(finding, "STEP", 3)
+    monkeypatch.setattr(finding, "STEPS", 4)
     first = create(as_alice, "", "one two")
     for _ in range(20):
         create(as_alice, "", "two one")
