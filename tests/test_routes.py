@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from accounts.actions import avatars, contacts, sessions, tokens
 from accounts.models import PersonalAccessToken, Session, User
-from notes.actions import attachments
+from notes.actions import attachments, saved_searches
 from notes.actions import notes as actions
+from notes.models import SavedSearch
 from tests.conftest import PASSWORD, client_of, make_user
 
 ACTORS = (
@@ -121,6 +122,13 @@ TABLE = {
     ("categories", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
     ("categories/<path:category>", "patch"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
     ("categories/<path:category>", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
+    ("notes/<int:pk>/related", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
+    ("searches", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
+    ("searches", "post"): (401, 201, 201, 201, 401, 401, 403, 201, 201),
+    ("searches/<int:pk>", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
+    ("searches/<int:pk>", "patch"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
+    ("searches/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
+    ("searches/<int:pk>/notes", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
     ("search", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
     ("sync", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
     ("sync", "post"): (401, 200, 200, 200, 401, 401, 403, 200, 200),
@@ -164,6 +172,8 @@ BODIES = {
     "tags/<path:name>": {"name": "t"},
     "categories/<path:category>": {"category": "t"},
     "sync": {"changes": [{"op": "create", "title": "t"}]},
+    "searches": {"query": "t"},
+    "searches/<int:pk>": {"query": "t"},
     "rewind": {"to": "2026-01-01T00:00:00Z", "dry_run": True},
 }
 
@@ -265,7 +275,14 @@ def make_filed_note(owner):
     return actions.create_note(**about, by=owner, now=timezone.now())
 
 
+def make_search(owner):
+    name = f"secret {SavedSearch.objects.count()}"
+    now = timezone.now()
+    return saved_searches.save_search(name=name, query="secret", by=owner, now=now)
+
+
 MAKE = {
+    "searches": make_search,
     "categories": make_filed_note,
     "tags": make_filed_note,
     "contacts": make_contact,
@@ -294,6 +311,8 @@ def test_the_table(actors, route, verb, prefix):
             response = clients[actor].post(url, BODIES[route], content_type="text/vcard")
         else:
             body = None if verb == "get" else BODIES.get(route)
+            if route == "searches" and body:
+                body = {**body, "name": actor}  # of which there is one a name
             response = getattr(clients[actor], verb)(url, body, format="json")
         assert response.status_code == expected, (actor, verb, url)
         if expected >= 400 and "<" in route:

@@ -1,7 +1,7 @@
 """``search``: notes by their words."""
 
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.authentication import caller
 from accounts.models import User
@@ -16,7 +17,8 @@ from cloudnotes import cursors
 from notes.actions import indexing, versions
 from notes.api.fields import TextField
 from notes.api.listing import UnknownParameters
-from notes.api.representation import NoteEndpoint, NoteSerializer
+from notes.api.permissions import SCOPES
+from notes.api.representation import NoteSerializer
 from notes.models import Note
 from notes.models.notes import NoteQuerySet
 from notes.search import excerpts, finding, grammar
@@ -27,14 +29,17 @@ PAGE, LONGEST_PAGE = 20, 200
 FIELDS = [name for name in NoteSerializer.Meta.fields if name != "content"]
 
 
-class SearchSerializer(UnknownParameters, serializers.Serializer[Any]):
-    """What to look for."""
+class PageSerializer(UnknownParameters, serializers.Serializer[Any]):
+    """Which part of what is found."""
 
-    q = TextField(
-        help_text='Words, "phrases", -not, OR, tag:, in:, is:, has:, before:, after:, title:'
-    )
     limit = serializers.IntegerField(default=PAGE, min_value=1, max_value=LONGEST_PAGE)
     cursor = serializers.CharField(required=False, help_text="The `next` of the page before.")
+
+
+class SearchSerializer(PageSerializer):
+    """What to look for."""
+
+    q = TextField(help_text=SYNTAX)
 
 
 class HighlightsSerializer(serializers.Serializer[Any]):
@@ -64,34 +69,36 @@ class FoundNotesSerializer(serializers.Serializer[Any]):
     pending = serializers.IntegerField()
 
 
-class SearchView(NoteEndpoint):
+class SearchView(APIView):
     """The notes that the caller may see, by their words."""
 
-    pagination_class = None
+    scopes: ClassVar = SCOPES
 
     @extend_schema(parameters=[SearchSerializer], responses={200: FoundNotesSerializer})
     def get(self, request: Request) -> Response:
         """Find notes, the best answer first; a page may be short and still have a `next`."""
         asked = SearchSerializer(data=request.query_params.dict())
         asked.is_valid(raise_exception=True)
-        return self.find(**asked.validated_data)
+        return find(request, **asked.validated_data)
 
-    def find(self, q: str, limit: int, cursor: str = "") -> Response:
-        """Return the answer to a search. Raises BrokenQuery and ValidationError."""
-        search, user = grammar.parse(q), caller(self.request)
-        after = read_cursor(cursor, q, user) if cursor else None
-        pending = indexing.catch_up(user=user)
-        plan = finding.plan(search, owner=user.pk, language=user.language)
-        page = finding.find(plan, user=user, after=after, limit=limit)
-        notes = within(user, search)
-        found = versions.give(list(notes.filter(pk__in=page.ids)), within=notes, now=timezone.now())
-        looked_for = excerpts.wanted(finding.wanted_words(search), user.language)
-        told = {
-            note.pk: found_data(self.note_data(note), looked_for, user.language) for note in found
-        }
-        following = write_cursor(page.end, q, user) if page.end else None
-        results = [told[pk] for pk in page.ids if pk in told]
-        return Response({"results": results, "next": following, "pending": pending})
+
+def find(request: Request, q: str, limit: int, cursor: str = "") -> Response:
+    """Return the answer to a search. Raises BrokenQuery and ValidationError."""
+    search, user = grammar.parse(q), caller(request)
+    after = read_cursor(cursor, q, user) if cursor else None
+    pending = indexing.catch_up(user=user)
+    plan = finding.plan(search, owner=user.pk, language=user.language)
+    page = finding.find(plan, user=user, after=after, limit=limit)
+    notes = within(user, search)
+    found = versions.give(list(notes.filter(pk__in=page.ids)), within=notes, now=timezone.now())
+    looked_for = excerpts.wanted(finding.wanted_words(search), user.language)
+    told = {
+        note["id"]: found_data(note, looked_for, user.language)
+        for note in NoteSerializer(found, many=True, context={"request": request}).data
+    }
+    following = write_cursor(page.end, q, user) if page.end else None
+    results = [told[pk] for pk in page.ids if pk in told]
+    return Response({"results": results, "next": following, "pending": pending})
 
 
 def within(user: User, search: grammar.Search) -> NoteQuerySet:

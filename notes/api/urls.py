@@ -8,8 +8,10 @@ from notes.api import (
     categories,
     edits,
     notes,
+    related,
     revisions,
     rewinding,
+    saved_searches,
     search,
     sync,
     tags,
@@ -17,6 +19,7 @@ from notes.api import (
 from notes.api.permissions import WRITING_SCOPES
 
 note = notes.NoteViewSet.as_view
+saved_search = saved_searches.SavedSearchViewSet.as_view
 revision = revisions.RevisionViewSet.as_view
 
 urlpatterns = [
@@ -50,6 +53,7 @@ urlpatterns = [
         revision({"post": "restore"}, even_trashed=False),
         name="revision-restore",
     ),
+    path("notes/<int:pk>/related", related.RelatedView.as_view(), name="related"),
     path("notes/bulk", bulk.BulkView.as_view(), name="notes-bulk"),
     path("tags", tags.TagViewSet.as_view({"get": "overview"}), name="tags"),
     path(
@@ -64,6 +68,13 @@ urlpatterns = [
         name="category",
     ),
     path("search", search.SearchView.as_view(), name="search"),
+    path("searches", saved_search({"get": "list", "post": "create"}), name="searches"),
+    path(
+        "searches/<int:pk>",
+        saved_search({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="saved-search",
+    ),
+    path("searches/<int:pk>/notes", saved_search({"get": "notes"}), name="saved-search-notes"),
     path("sync", sync.SyncView.as_view(), name="sync"),
     path("sync/digest", sync.DigestView.as_view(), name="sync-digest"),
     path("rewind", rewinding.RewindView.as_view(), name="rewind"),

@@ -6,6 +6,7 @@ from notes.models.imports import ImportedItem
 from notes.models.notes import Note
 from notes.models.objects import StoredObject
 from notes.models.revisions import Revision
+from notes.models.saved_searches import SavedSearch
 from notes.models.searches import IndexedNote, SearchIndex
 from notes.models.tags import Tagging
 
@@ -18,6 +19,7 @@ __all__ = [
     "IndexedNote",
     "Note",
     "Revision",
+    "SavedSearch",
     "SearchIndex",
     "StoredObject",
     "Tagging",

@@ -32,11 +32,12 @@ class Matches(Lookup):  # type: ignore[type-arg]
     """
 
     lookup_name = "matches"
+    indexed = "notes_terms(%s)"  # migration 0010
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         terms, parameters = self.process_lhs(compiler, connection)
         condition, values = self.process_rhs(compiler, connection)
-        return f"{terms} @@ {condition}::tsquery", [*parameters, *values]
+        return f"{self.indexed % terms} @@ {condition}::tsquery", [*parameters, *values]
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         note = compiler.quote_name_unless_alias(self.lhs.alias)
@@ -50,10 +51,7 @@ class Shows(Matches):
     """The same, looked at in each row that is found otherwise."""
 
     lookup_name = "shows"
-
-    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        told, values = super().as_postgresql(compiler, connection)
-        return f"({told}) IS TRUE", values
+    indexed = "%s"
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         told, values = super().as_sqlite(compiler, connection)

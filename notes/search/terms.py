@@ -62,7 +62,7 @@ def prepare(
     """
     lines = [words.read(part, language) for part in parts]
     names = [NOTE, *(f"{MARK}{mark}" for mark in marks)]
-    names += [f"{TAG}{_digest(tag)}" for tag in tags]
+    names += map(tag, tags)
     names += [f"{CATEGORY}{_digest(above)}" for above in _upwards(category)]
     names += _named(lines[0], TITLE_WORD, TITLE_STEM)
     for line in lines:
@@ -105,6 +105,16 @@ def prefix(owner: int, *, is_trashed: bool = False) -> str:
         owner, digit = divmod(owner, len(DIGITS))
         digits = DIGITS[digit] + digits
     return f"{digits}{'//' if is_trashed else '/'}"
+
+
+def tag(name: str) -> str:
+    """Return the term of a tag."""
+    return f"{TAG}{_digest(name)}"
+
+
+def word(folded: str) -> str:
+    """Return the term of a word, anywhere in a note."""
+    return f"{WORD}{folded}"
 
 
 def _digest(name: str) -> str:
@@ -215,7 +225,7 @@ def condition(notes: Notes, leaf: Leaf, language: str) -> tuple[Condition | None
     if isinstance(leaf, Edited):
         return None, False
     if isinstance(leaf, Tagged):
-        return notes.have(f"{TAG}{_digest(leaf.name)}"), True
+        return notes.have(tag(leaf.name)), True
     if isinstance(leaf, Filed):
         return notes.have(f"{CATEGORY}{_digest(leaf.category)}"), True
     if isinstance(leaf, Marked):

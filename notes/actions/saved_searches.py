@@ -1,0 +1,63 @@
+"""Writing saved searches."""
+
+import datetime as dt
+from typing import Any
+
+from django.db import transaction
+
+from accounts.actions.users import lock
+from accounts.identifiers import fold
+from accounts.models import User
+from cloudnotes.errors import DomainError
+from notes.models import SavedSearch
+
+MAX_SEARCHES = 200
+
+
+class TooManySearches(DomainError):
+    """The owner would have more saved searches than an account may."""
+
+    status = 409
+    code = "too_many_searches"
+    detail = f"An account has at most {MAX_SEARCHES} saved searches. Delete some, then try again."
+
+
+class SearchGone(DomainError):
+    """The saved search was deleted between the look and the lock."""
+
+    status = 404
+    code = "not_found"
+    detail = "There is nothing here that you may see."
+
+
+def save_search(*, name: str, query: str, by: User, now: dt.datetime) -> SavedSearch:
+    """Keep a search. Raises IntegrityError by ``one_saved_search_per_name``.
+
+    Also :class:`TooManySearches`, exactly: the account is locked while they are counted.
+    """
+    with transaction.atomic():
+        lock(by)
+        if SavedSearch.objects.filter(owner=by).count() >= MAX_SEARCHES:
+            raise TooManySearches
+        times = {"created_at": now, "updated_at": now}
+        return SavedSearch.objects.create(
+            owner=by, name=name, name_folded=fold(name), query=query, **times
+        )
+
+
+def change_search(*, search: SavedSearch, changes: dict[str, Any], now: dt.datetime) -> SavedSearch:
+    """Set ``name`` and ``query``, whichever is sent. Raises :class:`SearchGone`.
+
+    Also IntegrityError by ``one_saved_search_per_name``.
+    """
+    if "name" in changes:
+        changes = {**changes, "name_folded": fold(changes["name"])}
+    mine = SavedSearch.objects.filter(pk=search.pk)
+    if not mine.update(**changes, updated_at=now):
+        raise SearchGone
+    return mine.get()
+
+
+def delete_search(*, search: SavedSearch) -> None:
+    """Forget a search."""
+    SavedSearch.objects.filter(pk=search.pk).delete()

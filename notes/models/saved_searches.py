@@ -1,0 +1,59 @@
+"""Searches that people keep."""
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from cloudnotes.constraints import ForeignKeyConstraint
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MAX_NAME_LENGTH, MAX_FOLDED_LENGTH = 100, 400
+
+
+class SavedSearchQuerySet(models.QuerySet["SavedSearch"]):
+    """Questions about saved searches."""
+
+    def visible_to(self, user: "User") -> "SavedSearchQuerySet":
+        """Return a user's own; none through a token that is limited to a category.
+
+        What is searched for tells of notes that lie elsewhere.
+        """
+        return self.none() if user.limited_to_category else self.filter(owner_id=user.pk)
+
+
+class SavedSearch(models.Model):
+    """A search under a name. Belongs to its owner and dies with the account."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    name = models.CharField(max_length=MAX_NAME_LENGTH)
+    name_folded = models.CharField(max_length=MAX_FOLDED_LENGTH, editable=False)
+    query = models.CharField(max_length=200)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    objects = SavedSearchQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            ForeignKeyConstraint(field="owner", name="saved_searches_die_with_their_owner"),
+            # Also the cascade from the owner.
+            models.UniqueConstraint(
+                fields=["owner", "name_folded"],
+                name="one_saved_search_per_name",
+                violation_error_code="name_taken",
+                violation_error_message="You have a saved search of this name. Choose another one.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"saved search {self.pk} of user {self.owner_id}"

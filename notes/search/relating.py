@@ -1,0 +1,89 @@
+"""Which notes are about the same as one. Read-only.
+
+Notes are related by the tags that they share and by rare words: of the words that tell most about a
+note, those that few other notes have.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db.models import CharField, Value
+
+from accounts.models import User
+from notes.models import IndexedNote
+from notes.models.searches import IndexedNoteQuerySet
+from notes.search import finding, terms, words
+from notes.search.terms import Notes
+
+ASKED = 24  # words of a note
+FEWEST_LETTERS = 4
+IN_TITLE = 3  # times as much as in the content
+COMMON = 50  # notes with a word, above which it tells nothing
+TAG = 2.0  # the least that a shared tag counts
+
+
+@dataclass
+class Related:
+    """A note and what it shares with the other; what is rarest counts most."""
+
+    note_id: int
+    score: float = 0.0
+    tags: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+
+def relate(*, note_id: int, tags: Sequence[str], user: User, at_most: int) -> list[Related]:
+    """Return the notes that are most related to one with these tags, of those a user may see."""
+    indexed = IndexedNote.objects.visible_to(user)
+    text = indexed.filter(pk=note_id).values_list("words", flat=True).first()
+    if text is None:
+        return []
+    notes = Notes(user.pk, with_trash=False)
+    asked = {f"t{tag}": notes.have(terms.tag(tag)) for tag in tags}
+    asked |= {f"w{word}": notes.have(terms.word(word)) for word in _telling(text)}
+    found = _having(indexed.exclude(pk=note_id), {k: finding.spell(v) for k, v in asked.items()})
+    related: dict[int, Related] = {}
+    for name, ids in sorted(found.items(), key=lambda each: len(each[1])):
+        is_tag, told = name[0] == "t", name[1:]
+        if len(ids) > COMMON and not is_tag:
+            continue
+        worth = math.log((COMMON + 1) / min(COMMON, len(ids))) + TAG * is_tag
+        for pk in ids:
+            one = related.setdefault(pk, Related(pk))
+            one.score += worth
+            (one.tags if is_tag else one.words).append(told)
+    # The newer of two that share as much.
+    best = sorted(related.values(), key=lambda one: (one.score, one.note_id), reverse=True)
+    return best[:at_most]
+
+
+def _telling(text: str) -> list[str]:
+    """Return the words of a prepared text that tell most: of the title, frequent and long."""
+    title, _, _, content = text.split("\n")
+    counts = Counter(_long(content))
+    for word in _long(title):
+        counts[word] += IN_TITLE
+    order = sorted(counts, key=lambda word: (counts[word] * len(word), word), reverse=True)
+    return order[:ASKED]
+
+
+def _long(line: str) -> list[str]:
+    return [
+        word for word in line.split() if len(word) >= FEWEST_LETTERS and not words.is_unspaced(word)
+    ]
+
+
+def _having(indexed: IndexedNoteQuerySet, asked: dict[str, str]) -> dict[str, list[int]]:
+    """Return the ids of notes for which each condition holds, of every one some more than few."""
+    parts = []
+    for name, condition in asked.items():
+        some = indexed.filter(terms__matches=condition).values("pk")[: COMMON + 1]
+        rows = IndexedNote.objects.filter(pk__in=some)
+        parts.append(rows.values_list(Value(name, CharField()), "pk"))
+    found: dict[str, list[int]] = {}
+    if parts:
+        for name, pk in parts[0].union(*parts[1:], all=True):
+            found.setdefault(name, []).append(pk)
+    return found
