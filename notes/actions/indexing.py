@@ -9,19 +9,21 @@ change is missed is the promise of the feed.
 import time
 
 from django.db import Error, IntegrityError, transaction
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
 from accounts.models import User
 from cloudnotes.expressions import OctetLength
-from notes.models import Change, Feed, IndexedNote, Note, SearchIndex, tags
+from notes import links as markdown_links
+from notes.actions import links
+from notes.models import Change, Feed, IndexedNote, Link, Note, SearchIndex, tags
 from notes.search import terms
 
 AT_ONCE = 100  # notes
 BYTES_AT_ONCE = 2 * 2**20
 USERS_AT_ONCE = 20
 REQUEST_SECONDS, WORKER_SECONDS = 1.0, 5.0
-REPLACED = ("owner_id", "edited_at", "terms", "words", "stems")
+REPLACED = ("edited_at", "title_key", "renamed_from", "terms", "words", "stems")
 
 
 def catch_up(*, user: User, seconds: float = REQUEST_SECONDS) -> int:
@@ -34,7 +36,8 @@ def catch_up(*, user: User, seconds: float = REQUEST_SECONDS) -> int:
         while is_behind(user):
             if time.monotonic() > deadline:
                 return left(user)
-            _index_some(user)
+            if not _index_some(user):
+                links.follow_renames(User.objects.get(pk=user.pk))
     except Error:  # a search tells what it could not look into; the worker comes again
         return left(user)
     return 0
@@ -63,21 +66,22 @@ def index_due() -> bool:
 
 
 def behind() -> QuerySet[Feed]:
-    """Return the feeds that an index has not followed to their ends."""
+    """Return the feeds that an index has not followed to their ends, or links not to new titles."""
     index = SearchIndex.objects.filter(pk=OuterRef("pk"))
     wanted = Concat(F("user__language"), Value(f"/{terms.FORMAT}"))
     feeds = Feed.objects.filter(seq__gt=0).annotate(
         made=Subquery(index.values("made")), indexed=Subquery(index.values("seq"))
     )
-    return feeds.filter(Q(made=None) | ~Q(made=wanted) | Q(indexed__lt=F("seq")))
+    renamed = IndexedNote.objects.filter(owner_id=OuterRef("pk")).exclude(renamed_from="")
+    return feeds.filter(Q(made=None) | ~Q(made=wanted) | Q(indexed__lt=F("seq")) | Exists(renamed))
 
 
 def _made(language: str) -> str:
     return f"{language}/{terms.FORMAT}"
 
 
-def _index_some(user: User) -> None:
-    """Index the next changes of a user's feed.
+def _index_some(user: User) -> bool:
+    """Index the next changes of a user's feed and return whether there were any.
 
     They are read and prepared without a lock; what another process has indexed meanwhile is left.
     """
@@ -95,25 +99,47 @@ def _index_some(user: User) -> None:
             break
         end = seq
         ids.append(note_id)
+    if not ids and (index.seq, index.made) == (start, made):
+        return False
     mine = Note.objects.filter(owner=user, pk__in=ids).select_related("attachment")
     # By id, so that two transactions that hold notes never wait for each other.
-    rows = [_indexed(note, user.language) for note in mine.order_by("pk")]
+    notes = list(mine.order_by("pk"))
+    known = IndexedNote.objects.filter(pk__in=ids)
+    before = {pk: told for pk, *told in known.values_list("pk", "title_key", "renamed_from")}
+    rows = [_indexed(note, user.language, *before.get(note.pk, ())) for note in notes]
     try:
         with transaction.atomic():
             SearchIndex.objects.bulk_create([SearchIndex(user=user)], ignore_conflicts=True)
             locked = SearchIndex.objects.select_for_update().get(pk=user.pk)
             if (locked.seq, locked.made) != (index.seq, index.made):
-                return
+                return True
             IndexedNote.objects.bulk_create(
                 rows, update_conflicts=True, unique_fields=["note"], update_fields=REPLACED
             )
+            Link.objects.filter(source__in=ids).delete()
+            Link.objects.bulk_create(link for note in notes for link in _links(note))
             locked.seq, locked.made = end, made
             locked.save(update_fields=["seq", "made"])
     except IntegrityError:
-        return  # a note was deleted meanwhile: the next time it is not there
+        pass  # a note was deleted meanwhile: the next time it is not there
+    return True
 
 
-def _indexed(note: Note, language: str) -> IndexedNote:
+def _links(note: Note) -> list[Link]:
+    found = dict.fromkeys(
+        (terms.title_key(link.title), link.note_id) for link in markdown_links.find(note.content)
+    )
+    about = {"source": note, "owner_id": note.owner_id}
+    return [Link(**about, title_key=key, target_id=target) for key, target in found]
+
+
+def _indexed(
+    note: Note, language: str, title_before: str = "", renamed_before: str = ""
+) -> IndexedNote:
+    """Return what is indexed of a note; of one that was, by its title and the one before that."""
+    key = terms.title_key(note.title)
+    # Renamed again, or back, before the links have followed: they still say the first one.
+    renamed_from = renamed_before or title_before
     file = note.get_attachment()
     is_marked = {
         "favorite": note.is_favorite,
@@ -134,6 +160,8 @@ def _indexed(note: Note, language: str) -> IndexedNote:
         note_id=note.pk,
         owner_id=note.owner_id,
         edited_at=note.updated_at,
+        title_key=key,
+        renamed_from=renamed_from if renamed_from != key else "",
         terms=prepared.terms,
         words=prepared.words,
         stems=prepared.stems,

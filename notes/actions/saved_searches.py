@@ -53,9 +53,10 @@ def change_search(*, search: SavedSearch, changes: dict[str, Any], now: dt.datet
     if "name" in changes:
         changes = {**changes, "name_folded": fold(changes["name"])}
     mine = SavedSearch.objects.filter(pk=search.pk)
-    if not mine.update(**changes, updated_at=now):
-        raise SearchGone
-    return mine.get()
+    with transaction.atomic():
+        if not mine.update(**changes, updated_at=now):
+            raise SearchGone
+        return mine.get()
 
 
 def delete_search(*, search: SavedSearch) -> None:

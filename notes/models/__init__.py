@@ -3,6 +3,7 @@
 from notes.models.attachments import Attachment
 from notes.models.changes import Change, Feed, Generation
 from notes.models.imports import ImportedItem
+from notes.models.links import Link
 from notes.models.notes import Note
 from notes.models.objects import StoredObject
 from notes.models.revisions import Revision
@@ -17,6 +18,7 @@ __all__ = [
     "Generation",
     "ImportedItem",
     "IndexedNote",
+    "Link",
     "Note",
     "Revision",
     "SavedSearch",

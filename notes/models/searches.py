@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.lookups import Lookup
 
 from cloudnotes.constraints import ForeignKeyConstraint
@@ -96,7 +96,8 @@ class IndexedNote(models.Model):
     """What searches know of a note. Follows the owner's feed; dies with the note.
 
     ``terms`` is what it is found by, ``words`` and ``stems`` are its text as
-    ``notes.search.terms`` prepares it.
+    ``notes.search.terms`` prepares it. ``title_key`` is what links call it by, ``renamed_from``
+    what they called it by before, until they are brought up to date.
     """
 
     note = models.OneToOneField(
@@ -109,6 +110,8 @@ class IndexedNote(models.Model):
     # No foreign key: the row dies with its note, whose owner never changes.
     owner_id = models.PositiveBigIntegerField()
     edited_at = models.DateTimeField()
+    title_key = models.CharField(max_length=16, blank=True, default="", db_default="")
+    renamed_from = models.CharField(max_length=16, blank=True, default="", db_default="")
     terms = TermsField()
     words = models.TextField()
     stems = models.TextField(default="", db_default="")
@@ -120,6 +123,12 @@ class IndexedNote(models.Model):
         indexes = [
             # What a broad search walks along, the last edited first.
             models.Index(fields=["owner_id", "-edited_at", "-note"], name="indexed_by_recent_edit"),
+            # The notes of a title.
+            models.Index(fields=["owner_id", "title_key", "note"], name="indexed_by_title"),
+            # Whose links are to be brought up to date.
+            models.Index(
+                fields=["owner_id"], condition=~Q(renamed_from=""), name="indexed_and_renamed"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -107,6 +107,11 @@ def prefix(owner: int, *, is_trashed: bool = False) -> str:
     return f"{digits}{'//' if is_trashed else '/'}"
 
 
+def title_key(title: str) -> str:
+    """Return what titles have in common that links take for the same one; '' for none."""
+    return _digest(" ".join(title.split())) if title.strip() else ""
+
+
 def tag(name: str) -> str:
     """Return the term of a tag."""
     return f"{TAG}{_digest(name)}"

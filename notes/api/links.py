@@ -1,0 +1,107 @@
+"""``notes/{id}/links``: what a note links to, and what links to it."""
+
+from typing import Any
+
+from django.db.models import Q
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import caller
+from accounts.models import User
+from notes import links
+from notes.actions import indexing
+from notes.api.representation import NoteEndpoint
+from notes.models import IndexedNote, Link, Note
+from notes.search import terms
+
+MOST_INCOMING = 1000
+
+
+class LinkedNoteSerializer(serializers.Serializer[Any]):
+    """A note at the other end of a link."""
+
+    id = serializers.IntegerField()
+    title = serializers.CharField()
+
+
+class OutgoingSerializer(serializers.Serializer[Any]):
+    """A link as it is written, where, and the note that is meant; null where there is none."""
+
+    text = serializers.CharField()
+    start = serializers.IntegerField(help_text="In characters (Unicode code points).")
+    end = serializers.IntegerField()
+    note = LinkedNoteSerializer(allow_null=True)
+
+
+class LinksSerializer(serializers.Serializer[Any]):
+    """The links of a note, and the notes that link to it, the oldest first."""
+
+    outgoing = OutgoingSerializer(many=True)
+    incoming = LinkedNoteSerializer(many=True)
+    pending = serializers.IntegerField()
+
+
+class LinksView(NoteEndpoint):
+    """Links between notes: `[[Title]]`, or to the address of a note."""
+
+    pagination_class = None
+
+    @extend_schema(responses={200: LinksSerializer})
+    def get(self, request: Request, pk: int) -> Response:
+        """Say what a note links to and what links to it, at most 1,000 of each.
+
+        Of several notes with a title the oldest is meant. Where a note is renamed, the notes that
+        link to it are written anew, within seconds or when this is asked.
+        """
+        user = caller(request)
+        self.get_object()
+        pending = indexing.catch_up(user=user)
+        note = self.get_object()
+        return Response(
+            {"outgoing": outgoing(note, user), "incoming": incoming(note, user), "pending": pending}
+        )
+
+
+def outgoing(note: Note, user: User) -> list[dict[str, Any]]:
+    """Return the links of a note with the notes that they mean, of those that a user may see."""
+    found = links.find(note.content)
+    keys = {link.title: terms.title_key(link.title) for link in found if link.title}
+    by_key = meant({*keys.values()}, user)
+    ids = {link.note_id for link in found if link.note_id} | {*by_key.values()}
+    live = Note.objects.visible_to(user).live().filter(pk__in=ids)
+    titles = dict(live.values_list("pk", "title"))
+    told = []
+    for link in found:
+        target = link.note_id or by_key.get(keys.get(link.title, ""))
+        is_there = target in titles
+        told.append(
+            {
+                "text": note.content[link.start : link.end],
+                "start": link.start,
+                "end": link.end,
+                "note": {"id": target, "title": titles[target]} if is_there and target else None,
+            }
+        )
+    return told
+
+
+def meant(keys: set[str], user: User) -> dict[str, int]:
+    """Return the notes that links by some titles mean: the oldest of each that is not trashed."""
+    named = IndexedNote.objects.visible_to(user).filter(title_key__in=keys)
+    live = named.filter(note__trashed_at=None).order_by("-pk")
+    return dict(live.values_list("title_key", "pk"))
+
+
+def incoming(note: Note, user: User) -> list[dict[str, Any]]:
+    """Return the notes that link to one, of those that a user may see."""
+    key = terms.title_key(note.title)
+    wanted = Q(target_id=note.pk)
+    if key and meant({key}, user).get(key) == note.pk:
+        wanted |= Q(title_key=key)
+    sources = Link.objects.filter(wanted, owner_id=note.owner_id).values("source")
+    live = Note.objects.visible_to(user).live().filter(pk__in=sources).order_by("pk")
+    return [
+        {"id": pk, "title": title} for pk, title in live.values_list("pk", "title")[:MOST_INCOMING]
+    ]

@@ -1,0 +1,200 @@
+"""Links between notes: what they mean, and that a rename leaves them right."""
+
+import pytest
+
+from accounts.models import User
+from notes import links as markdown
+from notes.actions import indexing
+from notes.models import IndexedNote, Link, Note
+from tests.conftest import PASSWORD, client_of
+
+pytestmark = pytest.mark.django_db
+NOTES = "/api/v1/notes"
+
+
+def create(client, title="", content="", **fields):
+    answer = client.post(NOTES, {"title": title, "content": content, **fields}, format="json")
+    assert answer.status_code == 201, answer.content
+    return answer.json()["id"]
+
+
+def patch(client, note, **fields):
+    answer = client.patch(f"{NOTES}/{note}", fields, format="json")
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def content(client, note):
+    return client.get(f"{NOTES}/{note}").json()["content"]
+
+
+def links(client, note):
+    answer = client.get(f"{NOTES}/{note}/links")
+    assert answer.status_code == 200, answer.content
+    told = answer.json()
+    assert told["pending"] == 0
+    outgoing = [(link["text"], link["note"] and link["note"]["id"]) for link in told["outgoing"]]
+    return outgoing, [note["id"] for note in told["incoming"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("[[Plan]]", ["Plan"]),
+        ("a [[ The  Plan ]] b [[x|y]] [[x#y]] [[x#y|z]]", ["The  Plan", "x", "x", "x"]),
+        ("[[]] [[ ]] [[|x]] [[#x]] [[a\nb]] [[a]b]] [x] [[x]", []),
+        ("[t](/api/v1/notes/12) [t](https://notes.example.org/api/v1/notes/13)", [12, 13]),
+        ("[t](</notes/14>) [t](/notes/15/file) [t](/notes/) /notes/16", [14]),
+        ("`[[no]]` [[yes]] ``[[no]] ` [[no]]`` [[too]] ` [[open]]", ["yes", "too", "open"]),
+        ("```\n[[no]]\n```\n[[yes]]\n~~~~ py\n[[no]]\n~~~\n[[no]]\n~~~~\n[[too]]", ["yes", "too"]),
+        ("  ```\n[[no]]", []),
+        ("[[é|ü]] 🎉[[東京]]", ["é", "東京"]),
+        ("[[" + "x" * 301 + "]]", []),
+    ],
+)
+def test_which_there_are(text, found):
+    told = markdown.find(text)
+    assert [link.note_id or link.title for link in told] == found
+    for link in told:
+        assert text[link.start : link.end][0] in "[("
+
+
+HOSTILE = ["[[", "`", "` `` ", "](http://", "[[a|", "[[a]]", "```\n", "[[" + "a" * 299]
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_hostile_texts_of_the_largest_size_end(part):
+    assert len(markdown.find(part * (2**20 // len(part)))) <= markdown.MOST
+    assert markdown.find("".join("`" * n + " " for n in range(1400))) == []
+
+
+def test_what_links_where(as_alice, as_carol):
+    plan = create(as_alice, "The Plan")
+    other = create(as_alice, "Other")
+    foreign = create(as_carol, "Secret")
+    text = f"[[the plan]] [[Nobody]] [a](/api/v1/notes/{other}) [[Secret]] [b](/notes/{foreign})"
+    source = create(as_alice, "Source", text)
+    assert links(as_alice, source) == (
+        [
+            ("[[the plan]]", plan),
+            ("[[Nobody]]", None),
+            (f"(/api/v1/notes/{other})", other),
+            ("[[Secret]]", None),
+            (f"(/notes/{foreign})", None),
+        ],
+        [],
+    )
+    assert links(as_alice, plan) == links(as_alice, other) == ([], [source])
+    assert links(as_carol, foreign) == ([], [])
+    patch(as_alice, source, content="")
+    assert links(as_alice, plan) == ([], [])
+    as_alice.delete(f"{NOTES}/{plan}")
+    assert as_alice.get(f"{NOTES}/{plan}/links").status_code == 404
+
+
+def test_of_several_with_a_title_the_oldest_is_meant(as_alice):
+    first, second = create(as_alice, "Twin"), create(as_alice, "TWIN")
+    source = create(as_alice, "Source", "[[twin]]")
+    assert links(as_alice, source)[0] == [("[[twin]]", first)]
+    assert (links(as_alice, first)[1], links(as_alice, second)[1]) == ([source], [])
+    patch(as_alice, second, title="Other")
+    assert links(as_alice, source)[0] == [("[[twin]]", first)]
+    patch(as_alice, second, title="Twin")
+    as_alice.delete(f"{NOTES}/{first}")
+    assert links(as_alice, source)[0] == [("[[twin]]", second)]
+    assert links(as_alice, second)[1] == [source]
+
+
+def test_a_rename_keeps_them_right(as_alice):
+    plan = create(as_alice, "Plan", "[[Plan]] of its own")
+    text = "[[plan]] and [[PLAN|that]], [[Plan#now]], `[[Plan]]`, [[Planet]]"
+    source = create(as_alice, "Source", text)
+    links(as_alice, plan)
+    before = as_alice.get(f"{NOTES}/{source}").json()["version"]
+    patch(as_alice, plan, title="The Idea")
+    assert links(as_alice, plan)[1] == [plan, source]
+    assert content(as_alice, plan) == "[[The Idea]] of its own"
+    assert content(as_alice, source) == (
+        "[[The Idea]] and [[The Idea|that]], [[The Idea#now]], `[[Plan]]`, [[Planet]]"
+    )
+    after = as_alice.get(f"{NOTES}/{source}").json()
+    assert after["version"] == before + 1
+    revision = as_alice.get(f"{NOTES}/{source}/revisions/{before}").json()
+    assert revision["content"] == text
+    feed = as_alice.get("/api/v1/sync").json()["changes"]
+    assert {source, plan} <= {change["id"] for change in feed}
+    assert not IndexedNote.objects.exclude(renamed_from="").exists()
+
+
+@pytest.mark.parametrize("title", ["a|b", "a#b", "[a]", ""])
+def test_a_title_that_cannot_be_written_is_linked_by_number(as_alice, title):
+    plan = create(as_alice, "Plan")
+    source = create(as_alice, "Source", "[[Plan]] [[Plan|that]]")
+    links(as_alice, plan)
+    patch(as_alice, plan, title=title)
+    assert links(as_alice, plan)[1] == [source]
+    address = f"/api/v1/notes/{plan}"
+    assert content(as_alice, source) == f"[Plan]({address}) [that]({address})"
+
+
+def test_several_renames_before_anybody_looks(as_alice):
+    plan = create(as_alice, "A")
+    source = create(as_alice, "Source", "[[A]]")
+    links(as_alice, plan)
+    patch(as_alice, plan, title="B")
+    patch(as_alice, plan, title="C")
+    assert links(as_alice, source)[0] == [("[[C]]", plan)]
+    patch(as_alice, plan, title="D")
+    patch(as_alice, plan, title="C")
+    assert links(as_alice, source)[0] == [("[[C]]", plan)]
+
+
+def test_the_worker_follows_too_and_once(as_alice, alice):
+    plan = create(as_alice, "A")
+    sources = [create(as_alice, f"Source {n}", "[[A]]") for n in range(5)]
+    while indexing.index_due():
+        pass
+    as_alice.put(f"{NOTES}/{plan}/title", {"title": "B"}, format="json")
+    while indexing.index_due():
+        pass
+    assert [content(as_alice, source) for source in sources] == ["[[B]]"] * 5
+    versions = list(Note.objects.order_by("pk").values_list("version", flat=True))
+    assert versions == [2] * 6
+    while indexing.index_due():
+        pass
+    assert list(Note.objects.order_by("pk").values_list("version", flat=True)) == versions
+    assert not indexing.is_behind(User.objects.get(pk=alice.pk))
+
+
+def test_they_survive_that_the_index_is_made_anew(as_alice):
+    plan, source = create(as_alice, "Plan"), create(as_alice, "Source", "[[Plan]] [a](/notes/1)")
+    links(as_alice, plan)
+    for language in ("german", "simple"):
+        as_alice.patch("/api/v1/auth/me", {"language": language}, format="json")
+        assert links(as_alice, plan) == ([], [source])
+        assert Link.objects.count() == 2
+    as_alice.delete(f"{NOTES}/{source}?permanent=true")
+    assert links(as_alice, plan) == ([], [])
+    assert not Link.objects.exists()
+
+
+def test_a_note_that_would_be_too_long_keeps_its_link(as_alice):
+    plan = create(as_alice, "A")
+    source = create(as_alice, "Source", "[[A]]" + "x" * (2**20 - 5))
+    links(as_alice, plan)
+    patch(as_alice, plan, title="Longer")
+    assert links(as_alice, plan) == ([], [])
+    assert content(as_alice, source).startswith("[[A]]")
+
+
+def test_a_token_of_a_category_sees_no_further(as_alice):
+    inside = create(as_alice, "Inside", "[[Outside]] [[Beside]]", category="Work")
+    beside = create(as_alice, "Beside", category="Work")
+    create(as_alice, "Outside", "[[Inside]]", category="Home")
+    sent = {"name": "t", "password": PASSWORD, "scopes": ["notes:write"], "category": "Work"}
+    token = as_alice.post("/api/v1/auth/tokens", sent, format="json").json()["token"]
+    limited = client_of(None)
+    limited.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    assert links(limited, inside) == ([("[[Outside]]", None), ("[[Beside]]", beside)], [])
+    assert links(limited, beside) == ([], [inside])
+    assert len(links(as_alice, inside)[1]) == 1
