@@ -89,7 +89,7 @@ def outgoing(note: Note, user: User) -> list[dict[str, Any]]:
 
 def meant(keys: set[str], user: User) -> dict[str, int]:
     """Return the notes that links by some titles mean: the oldest of each that is not trashed."""
-    named = IndexedNote.objects.visible_to(user).filter(title_key__in=keys)
+    named = IndexedNote.objects.visible_to(user).in_order(user).filter(title_key__in=keys)
     live = named.filter(note__trashed_at=None).order_by("-pk")
     return dict(live.values_list("title_key", "pk"))
 

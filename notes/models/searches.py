@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
-from django.db.models.lookups import Lookup
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.lookups import Exact, Lookup
 
 from cloudnotes.constraints import ForeignKeyConstraint
 from notes.models.notes import Note
@@ -85,11 +85,19 @@ class IndexedNoteQuerySet(models.QuerySet["IndexedNote"]):
     """Questions about what is indexed."""
 
     def visible_to(self, user: "User") -> "IndexedNoteQuerySet":
-        """Return what is indexed of the notes that a user may know of."""
-        mine = self.filter(owner_id=user.pk)
+        """Return what is indexed of the notes that a user may know of.
+
+        The owner is asked for so that no index of theirs is taken: where terms are looked up, all
+        that they find is the owner's, and reading their whole index beside cost more than that.
+        """
+        mine = self.filter(Exact(F("owner_id") + 0, user.pk))
         if not user.limited_to_category:
             return mine
         return mine.filter(Exists(Note.objects.visible_to(user).filter(pk=OuterRef("pk"))))
+
+    def in_order(self, user: "User") -> "IndexedNoteQuerySet":
+        """Return those of a user for who walks along an index of theirs."""
+        return self.filter(owner_id=user.pk)
 
 
 class IndexedNote(models.Model):

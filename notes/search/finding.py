@@ -143,7 +143,7 @@ def find(asked: Plan, *, user: User, after: Place | None, limit: int) -> Page:
         if len(rows) <= RANKED or after is not None:
             found = [ranking.Candidate(*row[:3]) for row in rows if row[3]]
             return ranked(found, asked.needles, after=after, limit=limit)
-    return _broad(asked, indexed, after=after, limit=limit)
+    return _Broad(asked, user).page(after, limit)
 
 
 def candidates(matching: QuerySet[IndexedNote]) -> QuerySet[IndexedNote]:
@@ -168,65 +168,67 @@ def ranked(
     return Page([note_id for _, note_id in page], end)
 
 
-def _broad(asked: Plan, indexed: IndexedNoteQuerySet, *, after: Place | None, limit: int) -> Page:
-    """Return a page of a broad search. It may be short, with more to come after it."""
-    place = after or Place(TITLED if asked.titled else RECENT, None, 0)
-    ids: list[int] = []
-    if place.order == TITLED and asked.titled:
-        page = _matching(asked.titled, asked.exact, indexed, place, limit)
-        if page.end is not None:
-            return page
-        ids, place = [*page.ids], Place(RECENT, None, 0)
-        if len(ids) == limit:
-            return Page(ids, place)
-    others = terms.but(asked.terms, asked.titled) if asked.titled else asked.terms
-    page = _matching(others, asked.exact, indexed, place, limit - len(ids))
-    return Page([*ids, *page.ids], page.end)
+@dataclass(frozen=True)
+class _Broad:
+    """A search that matches too much to be ranked."""
 
+    asked: Plan
+    user: User
 
-def _matching(
-    condition: Condition, exact: Q | None, indexed: IndexedNoteQuerySet, place: Place, limit: int
-) -> Page:
-    """Return the next notes for which a condition holds, the last edited first."""
-    few = _beyond(indexed.filter(terms__matches=spell(condition)), place)
-    rows = list(few.values_list("edited_at", "pk", _flag(exact))[: RANKED + 1])
-    if len(rows) > RANKED:
-        return _walk(condition, exact, indexed, place, limit)
-    found = sorted(((at, pk) for at, pk, holds in rows if holds), reverse=True)
-    end = Place(place.order, *found[limit - 1]) if len(found) > limit else None
-    return Page([pk for _, pk in found[:limit]], end)
+    def page(self, after: Place | None, limit: int) -> Page:
+        """Return a page; it may be short, with more to come after it."""
+        titled = self.asked.titled
+        place = after or Place(TITLED if titled else RECENT, None, 0)
+        ids: list[int] = []
+        if place.order == TITLED and titled:
+            page = self._matching(titled, place, limit)
+            ids, place = [*page.ids], Place(RECENT, None, 0)
+            if page.end is not None or len(ids) == limit:
+                return Page(ids, page.end or place)
+        others = terms.but(self.asked.terms, titled) if titled else self.asked.terms
+        page = self._matching(others, place, limit - len(ids))
+        return Page([*ids, *page.ids], page.end)
 
+    def _matching(self, condition: Condition, place: Place, limit: int) -> Page:
+        """Return the next notes for which a condition holds, the last edited first."""
+        begun = self._walk(condition, place, limit, steps=1)
+        if begun.end is None or len(begun.ids) == limit:
+            return begun
+        matching = self._beyond(begun.end).filter(terms__matches=spell(condition))
+        rows = matching.values_list("edited_at", "pk", _flag(self.asked.exact))[: RANKED + 1]
+        found = sorted(((at, pk) for at, pk, holds in rows if holds), reverse=True)
+        room = limit - len(begun.ids)
+        if len(rows) > RANKED:
+            page = self._walk(condition, begun.end, room, steps=STEPS - 1)
+            return Page([*begun.ids, *page.ids], page.end)
+        end = Place(place.order, *found[room - 1]) if len(found) > room else None
+        return Page([*begun.ids, *(pk for _, pk in found[:room])], end)
 
-def _walk(
-    condition: Condition, exact: Q | None, indexed: IndexedNoteQuerySet, place: Place, limit: int
-) -> Page:
-    """Return the same of many, by looking at each note."""
-    ids: list[int] = []
-    for _ in range(STEPS):
-        if len(ids) == limit:
-            return Page(ids, place)
-        rows = _beyond(indexed, place).order_by("-edited_at", "-pk")
-        end = rows.values_list("edited_at", "pk")[STEP - 1 : STEP].first()
-        if end is not None:
-            at, key = end
-            rows = rows.filter(Q(edited_at__gte=at), Q(edited_at__gt=at) | Q(pk__gte=key))
-        rows = rows.filter(terms__shows=spell(condition))
-        rows = rows if exact is None else rows.filter(exact)
-        found = list(rows.values_list("edited_at", "pk")[: limit - len(ids)])
-        ids += [pk for _, pk in found]
-        if len(ids) == limit:
-            return Page(ids, Place(place.order, *found[-1]))
-        if end is None:
-            return Page(ids, None)
-        place = Place(place.order, *end)
-    return Page(ids, place)
+    def _walk(self, condition: Condition, place: Place, limit: int, *, steps: int) -> Page:
+        """Return the next notes for which a condition holds, by looking at so many thousands."""
+        ids: list[int] = []
+        for _ in range(steps):
+            rows = self._beyond(place).in_order(self.user).order_by("-edited_at", "-pk")
+            end = rows.values_list("edited_at", "pk")[STEP - 1 : STEP].first()
+            if end is not None:
+                at, key = end
+                rows = rows.filter(Q(edited_at__gte=at), Q(edited_at__gt=at) | Q(pk__gte=key))
+            rows = rows.filter(self.asked.exact or Q(), terms__shows=spell(condition))
+            found = list(rows.values_list("edited_at", "pk")[: limit - len(ids)])
+            ids += [pk for _, pk in found]
+            if len(ids) == limit:
+                return Page(ids, Place(place.order, *found[-1]))
+            if end is None:
+                return Page(ids, None)
+            place = Place(place.order, *end)
+        return Page(ids, place)
 
-
-def _beyond(indexed: IndexedNoteQuerySet, place: Place) -> IndexedNoteQuerySet:
-    if place.value is None:
-        return indexed
-    at = place.value
-    return indexed.filter(Q(edited_at__lte=at), Q(edited_at__lt=at) | Q(pk__lt=place.key))
+    def _beyond(self, place: Place) -> IndexedNoteQuerySet:
+        indexed = IndexedNote.objects.visible_to(self.user).filter(self.asked.cheap)
+        if place.value is None:
+            return indexed
+        at = place.value
+        return indexed.filter(Q(edited_at__lte=at), Q(edited_at__lt=at) | Q(pk__lt=place.key))
 
 
 def _flag(exact: Q | None) -> Any:
