@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Func, IntegerField, TextField
+from django.db.models import BooleanField, Func, IntegerField, TextField
 
 
 class OctetLength(Func):
@@ -27,3 +27,11 @@ class Bytewise(Func):
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         template = "(%(expressions)s) COLLATE BINARY"
         return self.as_sql(compiler, connection, template=template, **context)
+
+
+class Unindexed(Func):
+    """A condition that is looked at in rows that are found otherwise, by no index of its own."""
+
+    template = "(%(expressions)s) IS TRUE"
+    arity = 1
+    output_field = BooleanField()

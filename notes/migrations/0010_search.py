@@ -13,7 +13,7 @@ from django.db import migrations, models
 # pending list.
 POSTGRESQL = """
 CREATE FUNCTION notes_terms(tsvector) RETURNS tsvector
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT COST 10000 AS 'BEGIN RETURN $1; END';
+LANGUAGE plpgsql IMMUTABLE STRICT COST 1000 AS 'BEGIN RETURN $1; END';
 CREATE INDEX notes_by_terms ON notes_indexednote USING gin (notes_terms(terms))
 WITH (fastupdate = off);
 """

@@ -8,6 +8,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.lookups import Exact, Lookup
 
 from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.expressions import Unindexed
 from notes.models.notes import Note
 
 if TYPE_CHECKING:
@@ -87,10 +88,10 @@ class IndexedNoteQuerySet(models.QuerySet["IndexedNote"]):
     def visible_to(self, user: "User") -> "IndexedNoteQuerySet":
         """Return what is indexed of the notes that a user may know of.
 
-        The owner is asked for so that no index of theirs is taken: where terms are looked up, all
-        that they find is the owner's, and reading their whole index beside cost more than that.
+        By no index: where terms are looked up, all that they find is the owner's, and PostgreSQL
+        read the owner's whole index beside.
         """
-        mine = self.filter(Exact(F("owner_id") + 0, user.pk))
+        mine = self.filter(Unindexed(Exact(F("owner_id"), user.pk)))
         if not user.limited_to_category:
             return mine
         return mine.filter(Exists(Note.objects.visible_to(user).filter(pk=OuterRef("pk"))))
