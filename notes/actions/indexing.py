@@ -72,7 +72,7 @@ def behind() -> QuerySet[Feed]:
     feeds = Feed.objects.filter(seq__gt=0).annotate(
         made=Subquery(index.values("made")), indexed=Subquery(index.values("seq"))
     )
-    renamed = IndexedNote.objects.filter(owner_id=OuterRef("pk")).exclude(renamed_from="")
+    renamed = IndexedNote.objects.filter(owner_id=OuterRef("pk"), renamed_from__isnull=False)
     return feeds.filter(Q(made=None) | ~Q(made=wanted) | Q(indexed__lt=F("seq")) | Exists(renamed))
 
 
@@ -134,7 +134,7 @@ def _links(note: Note) -> list[Link]:
 
 
 def _indexed(
-    note: Note, language: str, title_before: str = "", renamed_before: str = ""
+    note: Note, language: str, title_before: str = "", renamed_before: str | None = None
 ) -> IndexedNote:
     """Return what is indexed of a note; of one that was, by its title and the one before that."""
     key = terms.title_key(note.title)
@@ -161,7 +161,7 @@ def _indexed(
         owner_id=note.owner_id,
         edited_at=note.updated_at,
         title_key=key,
-        renamed_from=renamed_from if renamed_from != key else "",
+        renamed_from=renamed_from if renamed_from not in ("", key) else None,
         terms=prepared.terms,
         words=prepared.words,
         stems=prepared.stems,

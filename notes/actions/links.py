@@ -21,7 +21,7 @@ def follow_renames(owner: User) -> None:
     Each is a write of its own, in the history as by the owner, and made once however often this is
     begun. A note that would become too long keeps its link.
     """
-    renamed = IndexedNote.objects.filter(owner_id=owner.pk).exclude(renamed_from="")
+    renamed = IndexedNote.objects.filter(owner_id=owner.pk, renamed_from__isnull=False)
     for note_id, old, new in list(
         renamed.order_by("pk").values_list("pk", "renamed_from", "title_key")[:AT_ONCE]
     ):
@@ -30,7 +30,7 @@ def follow_renames(owner: User) -> None:
             sources = Link.objects.filter(owner_id=owner.pk, title_key=old)
             for source in sources.order_by("source").values_list("source", flat=True):
                 _retitle(source, old=old, title=title, note_id=note_id, by=owner)
-        IndexedNote.objects.filter(pk=note_id, renamed_from=old).update(renamed_from="")
+        IndexedNote.objects.filter(pk=note_id, renamed_from=old).update(renamed_from=None)
 
 
 def _was_meant(owner: User, note_id: int, key: str) -> bool:

@@ -120,7 +120,9 @@ class IndexedNote(models.Model):
     owner_id = models.PositiveBigIntegerField()
     edited_at = models.DateTimeField()
     title_key = models.CharField(max_length=16, blank=True, default="", db_default="")
-    renamed_from = models.CharField(max_length=16, blank=True, default="", db_default="")
+    renamed_from = models.CharField(  # noqa: DJ001 - NULL is what a prepared statement can ask for
+        max_length=16, null=True, blank=True
+    )
     terms = TermsField()
     words = models.TextField()
     stems = models.TextField(default="", db_default="")
@@ -136,7 +138,9 @@ class IndexedNote(models.Model):
             models.Index(fields=["owner_id", "title_key", "note"], name="indexed_by_title"),
             # Whose links are to be brought up to date.
             models.Index(
-                fields=["owner_id"], condition=~Q(renamed_from=""), name="indexed_and_renamed"
+                fields=["owner_id"],
+                condition=Q(renamed_from__isnull=False),
+                name="indexed_and_renamed",
             ),
         ]
 

@@ -123,7 +123,7 @@ def test_a_rename_keeps_them_right(as_alice):
     assert revision["content"] == text
     feed = as_alice.get("/api/v1/sync").json()["changes"]
     assert {source, plan} <= {change["id"] for change in feed}
-    assert not IndexedNote.objects.exclude(renamed_from="").exists()
+    assert not IndexedNote.objects.exclude(renamed_from=None).exists()
 
 
 @pytest.mark.parametrize("title", ["a|b", "a#b", "[a]", ""])
