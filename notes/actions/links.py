@@ -26,7 +26,7 @@ def follow_renames(owner: User) -> None:
         renamed.order_by("pk").values_list("pk", "renamed_from", "title_key")[:AT_ONCE]
     ):
         title = Note.objects.filter(pk=note_id).values_list("title", flat=True).first()
-        if title is not None and old != new and _was_meant(owner, note_id, old):
+        if title is not None and old and old != new and _was_meant(owner, note_id, old):
             sources = Link.objects.filter(owner_id=owner.pk, title_key=old)
             for source in sources.order_by("source").values_list("source", flat=True):
                 _retitle(source, old=old, title=title, note_id=note_id, by=owner)
