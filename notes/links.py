@@ -55,28 +55,32 @@ def find(text: str) -> list[Link]:
     return found
 
 
-def retitle(text: str, is_meant: Callable[[str], bool], title: str, address: str) -> str:
-    """Return a text whose links by titles that are meant have another title.
+def retitle(text: str, told: Callable[[str], tuple[str, str] | None]) -> str:
+    """Return a text some of whose links by title are written anew.
 
-    One that cannot stand between brackets is linked to by the note's ``address``.
+    ``told`` returns the other title and the address of the note that a title means, None where the
+    link stays. A title that cannot stand between brackets, or is '', gives way to the address.
     """
     parts, at = [], 0
     for link in find(text):
-        if not link.title or not is_meant(link.title):
+        found = told(link.title) if link.title else None
+        if found is None:
             continue
-        if can_be_written(title):
-            told = f"[[{title}{link.rest}]]"
+        title, address = found
+        if can_be_written(title) and len(title + link.rest) <= LONGEST:
+            written = f"[[{title}{link.rest}]]"
         else:
-            label = link.rest.partition("|")[2] or link.title
-            told = f"[{label}]({address})"
-        parts += [text[at : link.start], told]
+            written = f"[{link.rest.partition('|')[2] or link.title}]({address})"
+        parts += [text[at : link.start], written]
         at = link.end
     return "".join([*parts, text[at:]])
 
 
 def can_be_written(title: str) -> bool:
     """Return whether a title can stand between the brackets of a link."""
-    return bool(title.strip()) and not re.search(r"[\[\]|#\n]", title)
+    return (
+        bool(title.strip()) and not re.search(r"[\[\]|#`]", title) and title.splitlines() == [title]
+    )
 
 
 def _outside_of_code(text: str) -> Iterator[tuple[int, int]]:

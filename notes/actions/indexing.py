@@ -7,8 +7,10 @@ change is missed is the promise of the feed.
 """
 
 import time
+from collections.abc import Iterator, Sequence
 
-from django.db import Error, IntegrityError, transaction
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import Error, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
@@ -36,10 +38,14 @@ def catch_up(*, user: User, seconds: float = REQUEST_SECONDS) -> int:
         while is_behind(user):
             if time.monotonic() > deadline:
                 return left(user)
-            if not _index_some(user):
-                links.follow_renames(User.objects.get(pk=user.pk))
+            # As it is now: its language may have been changed.
+            owner = User.objects.get(pk=user.pk)
+            if not _index_some(owner):
+                links.follow_renames(owner=owner, until=deadline)
     except Error:  # a search tells what it could not look into; the worker comes again
         return left(user)
+    except ObjectDoesNotExist:  # the account was deleted meanwhile
+        pass
     return 0
 
 
@@ -49,20 +55,23 @@ def is_behind(user: User) -> bool:
 
 
 def left(user: User) -> int:
-    """Return how many changes are not indexed yet."""
+    """Return how many changes that a user may hear of are not indexed yet."""
     index = SearchIndex.objects.filter(pk=user.pk, made=_made(user.language)).first()
-    return Change.objects.filter(user=user, seq__gt=index.seq if index else 0).count()
+    changes = Change.objects.filter(user=user, seq__gt=index.seq if index else 0)
+    if user.limited_to_category:
+        changes = changes.filter(note__in=Note.objects.visible_to(user))
+    return changes.count()
 
 
 def index_due() -> bool:
     """Index what has changed in some accounts; a worker's job.
 
-    Returns whether there may be more.
+    Returns whether there may be more. Which accounts it takes is left to chance, so that one that
+    cannot be indexed holds up no others.
     """
-    found = list(User.objects.filter(pk__in=behind().values("pk")[:USERS_AT_ONCE]))
-    for user in found:
-        catch_up(user=user, seconds=WORKER_SECONDS)
-    return len(found) == USERS_AT_ONCE or any(map(is_behind, found))
+    found = list(User.objects.filter(pk__in=behind().order_by("?").values("pk")[:USERS_AT_ONCE]))
+    done = [catch_up(user=user, seconds=WORKER_SECONDS) == 0 for user in found]
+    return any(done) and (len(found) == USERS_AT_ONCE or not all(done))
 
 
 def behind() -> QuerySet[Feed]:
@@ -103,26 +112,39 @@ def _index_some(user: User) -> bool:
         return False
     mine = Note.objects.filter(owner=user, pk__in=ids).select_related("attachment")
     # By id, so that two transactions that hold notes never wait for each other.
-    notes = list(mine.order_by("pk"))
-    known = IndexedNote.objects.filter(pk__in=ids)
-    before = {pk: told for pk, *told in known.values_list("pk", "title_key", "renamed_from")}
-    rows = [_indexed(note, user.language, *before.get(note.pk, ())) for note in notes]
-    try:
-        with transaction.atomic():
-            SearchIndex.objects.bulk_create([SearchIndex(user=user)], ignore_conflicts=True)
-            locked = SearchIndex.objects.select_for_update().get(pk=user.pk)
-            if (locked.seq, locked.made) != (index.seq, index.made):
-                return True
-            IndexedNote.objects.bulk_create(
-                rows, update_conflicts=True, unique_fields=["note"], update_fields=REPLACED
-            )
-            Link.objects.filter(source__in=ids).delete()
-            Link.objects.bulk_create(link for note in notes for link in _links(note))
-            locked.seq, locked.made = end, made
-            locked.save(update_fields=["seq", "made"])
-    except IntegrityError:
-        pass  # a note was deleted meanwhile: the next time it is not there
+    notes = list(mine)
+    prepared = {note.pk: _indexed(note, user.language) for note in notes}
+    with transaction.atomic():
+        SearchIndex.objects.bulk_create([SearchIndex(user=user)], ignore_conflicts=True)
+        locked = SearchIndex.objects.select_for_update().get(pk=user.pk)
+        if (locked.seq, locked.made) != (index.seq, index.made):
+            return True
+        # By id, as all writers do, and not those that were deleted meanwhile: whoever deletes a
+        # note holds it and waits for what is indexed of it.
+        there = Note.objects.select_for_update(no_key=True).filter(pk__in=prepared).order_by("pk")
+        rows = [prepared[pk] for pk in there.values_list("pk", flat=True)]
+        for row, title_key, renamed_from in _known(rows):
+            # Renamed again, or back, before the links have followed: they still say the first one.
+            called = renamed_from or title_key
+            row.renamed_from = called if called not in ("", row.title_key) else None
+        IndexedNote.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["note"], update_fields=REPLACED
+        )
+        Link.objects.filter(owner_id=user.pk, source__in=ids).delete()
+        kept = {row.pk for row in rows}
+        made_of = (link for note in notes if note.pk in kept for link in _links(note))
+        Link.objects.bulk_create(made_of)
+        locked.seq, locked.made = end, made
+        locked.save(update_fields=["seq", "made"])
     return True
+
+
+def _known(rows: Sequence[IndexedNote]) -> Iterator[tuple[IndexedNote, str, str | None]]:
+    """Yield the rows that there are already, with what links call their notes by."""
+    fresh = {row.pk: row for row in rows}
+    known = IndexedNote.objects.filter(pk__in=fresh)
+    for pk, title_key, renamed_from in known.values_list("pk", "title_key", "renamed_from"):
+        yield fresh[pk], title_key, renamed_from
 
 
 def _links(note: Note) -> list[Link]:
@@ -133,13 +155,7 @@ def _links(note: Note) -> list[Link]:
     return [Link(**about, title_key=key, target_id=target) for key, target in found]
 
 
-def _indexed(
-    note: Note, language: str, title_before: str = "", renamed_before: str | None = None
-) -> IndexedNote:
-    """Return what is indexed of a note; of one that was, by its title and the one before that."""
-    key = terms.title_key(note.title)
-    # Renamed again, or back, before the links have followed: they still say the first one.
-    renamed_from = renamed_before or title_before
+def _indexed(note: Note, language: str) -> IndexedNote:
     file = note.get_attachment()
     is_marked = {
         "favorite": note.is_favorite,
@@ -160,8 +176,7 @@ def _indexed(
         note_id=note.pk,
         owner_id=note.owner_id,
         edited_at=note.updated_at,
-        title_key=key,
-        renamed_from=renamed_from if renamed_from not in ("", key) else None,
+        title_key=terms.title_key(note.title),
         terms=prepared.terms,
         words=prepared.words,
         stems=prepared.stems,

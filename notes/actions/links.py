@@ -3,55 +3,114 @@
 It happens behind the rename, as the index follows the feed, whatever has renamed the note.
 """
 
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import PersonalAccessToken, User
 from notes import events, links
 from notes.actions.versions import ContentTooLong, NoteGone, lock, write
-from notes.models import IndexedNote, Link, Note
+from notes.models import IndexedNote, Link, Note, SearchIndex
+from notes.models.notes import filed_within
 from notes.search import terms
 
-AT_ONCE = 20  # renamed notes
+AT_ONCE = 100  # renamed notes
 
 
-def follow_renames(owner: User) -> None:
+class Renamed(NamedTuple):
+    """A note that links call by ``old`` as yet.
+
+    ``title`` is what they can call it now, '' if only its number is sure to mean it; ``within`` is
+    the category that the rename may be followed in, None where it may not.
+    """
+
+    note_id: int
+    old: str
+    new: str
+    title: str
+    within: str | None
+
+
+def follow_renames(*, owner: User, until: float) -> None:
     """Write the present titles of renamed notes into the notes that link to them.
 
-    Each is a write of its own, in the history as by the owner, and made once however often this is
-    begun. A note that would become too long keeps its link.
+    Each of those is written once, as by the owner, in a transaction of its own, so that whoever
+    waits for it does not wait for all. What is not done at ``until``, a time of the monotonic
+    clock, is done the next time. A note that would become too long keeps its links.
     """
-    renamed = IndexedNote.objects.filter(owner_id=owner.pk, renamed_from__isnull=False)
-    for note_id, old, new in list(
-        renamed.order_by("pk").values_list("pk", "renamed_from", "title_key")[:AT_ONCE]
-    ):
-        title = Note.objects.filter(pk=note_id).values_list("title", flat=True).first()
-        if title is not None and old and old != new and _was_meant(owner, note_id, old):
-            sources = Link.objects.filter(owner_id=owner.pk, title_key=old)
-            for source in sources.order_by("source").values_list("source", flat=True):
-                _retitle(source, old=old, title=title, note_id=note_id, by=owner)
-        IndexedNote.objects.filter(pk=note_id, renamed_from=old).update(renamed_from=None)
+    renamed = _renamed(owner)
+    meant = {each.old: each for each in renamed if _is_meant(owner, each)}
+    keys = [each.old for each in meant.values() if each.within is not None]
+    sources = Link.objects.filter(owner_id=owner.pk, title_key__in=keys).values("source")
+    for note in Note.objects.filter(owner=owner, pk__in=sources).defer("content").order_by("pk"):
+        if time.monotonic() > until:
+            return
+        _retitle(note, meant, by=owner)
+    with transaction.atomic():
+        SearchIndex.objects.select_for_update().filter(pk=owner.pk).first()
+        for each in renamed:
+            row = IndexedNote.objects.filter(pk=each.note_id)
+            row.filter(title_key=each.new).update(renamed_from=None)
+            # Renamed again meanwhile: from now on links call it by what was just written.
+            row.exclude(title_key=each.new).update(renamed_from=each.new or None)
 
 
-def _was_meant(owner: User, note_id: int, key: str) -> bool:
-    """Return whether links by a title meant this note: of several the oldest is meant."""
-    others = IndexedNote.objects.filter(owner_id=owner.pk, title_key=key, pk__lt=note_id)
-    return not others.exists()
+def _renamed(owner: User) -> list[Renamed]:
+    rows = IndexedNote.objects.filter(owner_id=owner.pk, renamed_from__isnull=False)
+    columns = ("pk", "renamed_from", "title_key", "note__title", "note__state_credential")
+    found = list(rows.order_by("pk").values_list(*columns)[:AT_ONCE])
+    old_keys = {old for _, old, *_ in found}
+    told = []
+    for pk, old, new, title, credential in found:
+        live = IndexedNote.objects.filter(owner_id=owner.pk, title_key=new, note__trashed_at=None)
+        # Not by a title that means an older note, or that others are yet to be renamed from.
+        is_sure = new not in old_keys and not live.filter(pk__lt=pk).exists()
+        told.append(Renamed(pk, old or "", new, title if is_sure else "", _reach(credential)))
+    return told
 
 
-def _retitle(source: int, *, old: str, title: str, note_id: int, by: User) -> None:
-    # In a transaction of its own: who waits for one of the notes does not wait for all.
+def _reach(credential: str) -> str | None:
+    """Return the category that a credential may write in, '' for all, None for one that is gone."""
+    kind, _, number = credential.partition(" ")
+    if kind != "token":
+        return ""
+    tokens = PersonalAccessToken.objects.filter(pk=int(number))
+    return tokens.values_list("category", flat=True).first()
+
+
+def _is_meant(owner: User, renamed: Renamed) -> bool:
+    """Return whether links by the old title meant this note: of several the oldest is meant."""
+    older = IndexedNote.objects.filter(
+        owner_id=owner.pk, pk__lt=renamed.note_id, note__trashed_at=None
+    )
+    still_so = older.filter(title_key=renamed.old, renamed_from=None)
+    return not (still_so.exists() or older.filter(renamed_from=renamed.old).exists())
+
+
+def _retitle(source: Note, meant: dict[str, Renamed], *, by: User) -> None:
     try:
         with transaction.atomic():
-            note = lock(Note(pk=source, version=0))
-            content = links.retitle(
-                note.content,
-                lambda each: terms.title_key(each) == old,
-                title,
-                f"/api/v1/notes/{note_id}",
-            )
+            note = lock(source, even_trashed=True)
+            inside = Note.objects.filter(pk=note.pk)
+            reached = {
+                key: each
+                for key, each in meant.items()
+                if each.within is not None and inside.filter(filed_within(each.within)).exists()
+            }
+            content = links.retitle(note.content, _writer(reached))
             changes, now = {"content": content}, timezone.now()
             if write(note, changes, by=by, cause=Note.Cause.EDIT, now=now):
                 events.record("note_updated", note=note, by=by)
     except (NoteGone, ContentTooLong):
         return
+
+
+def _writer(reached: dict[str, Renamed]) -> Callable[[str], tuple[str, str] | None]:
+    def told(title: str) -> tuple[str, str] | None:
+        each = reached.get(terms.title_key(title))
+        return (each.title, f"/api/v1/notes/{each.note_id}") if each else None
+
+    return told

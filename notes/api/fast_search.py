@@ -18,12 +18,14 @@ from cloudnotes.fast import Answer, Asked
 from cloudnotes.queries import Fetch, Parameter, Query
 from notes.actions import indexing, versions
 from notes.api import search
-from notes.api.fast import COLUMNS, READER, Shown, note_data, visible
+from notes.api.fast import COLUMNS, READER, SMALL_BYTES, Shown, note_data, visible
 from notes.api.permissions import SCOPES
 from notes.models import IndexedNote
 from notes.search import excerpts, finding, grammar
 from notes.search.ranking import Candidate
 
+# With more to count the event loop would be held up.
+MOST_NEEDLES = 8
 QUERY = re.compile(
     r"q=([\w.~%+*'()!:/-]+)(?:&limit=([1-9]|1\d|20))?(?:&cursor=([\w.-]+))?", re.ASCII
 )
@@ -72,6 +74,8 @@ class Search(fast.View):
         is_ranked = after is None or after.order == finding.SCORE
         if "\0" in q or not (is_ranked and plan.is_of_terms_alone):
             return None
+        if len(plan.needles) > MOST_NEEDLES:
+            return None
         if wanted.with_trash:
             return None
         rows = await fetch(CANDIDATES, user=user.pk, terms=finding.spell(plan.terms))
@@ -82,10 +86,12 @@ class Search(fast.View):
         notes = await self._notes(page.ids, user, fetch)
         if any(note.content is None for note in notes.values()):
             return None
+        if sum(len(note.content or "") for note in notes.values()) > SMALL_BYTES:
+            return None
         looked_for = excerpts.wanted(finding.wanted_words(wanted), user.language)
         body = {
             "results": [
-                search.found_data(note_data(notes[pk], asked.root), looked_for, user.language)
+                self._found(notes[pk], asked.root, looked_for, user.language)
                 for pk in page.ids
                 if pk in notes
             ],
@@ -93,6 +99,13 @@ class Search(fast.View):
             "pending": 0,
         }
         return Answer(fast.render(body))
+
+    @staticmethod
+    def _found(
+        note: Shown, root: str, looked_for: excerpts.Wanted, language: str
+    ) -> dict[str, Any]:
+        data = note_data(note, root)
+        return search.found_data(data, data.pop("content"), looked_for, language)
 
     async def _notes(self, ids: Any, user: User, fetch: Fetch) -> dict[int, Shown]:
         if not ids:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Min, Q
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -47,6 +47,7 @@ class LinksView(NoteEndpoint):
     """Links between notes: `[[Title]]`, or to the address of a note."""
 
     pagination_class = None
+    conditional = ()
 
     @extend_schema(responses={200: LinksSerializer})
     def get(self, request: Request, pk: int) -> Response:
@@ -90,8 +91,8 @@ def outgoing(note: Note, user: User) -> list[dict[str, Any]]:
 def meant(keys: set[str], user: User) -> dict[str, int]:
     """Return the notes that links by some titles mean: the oldest of each that is not trashed."""
     named = IndexedNote.objects.visible_to(user).in_order(user).filter(title_key__in=keys)
-    live = named.filter(note__trashed_at=None).order_by("-pk")
-    return dict(live.values_list("title_key", "pk"))
+    live = named.filter(note__trashed_at=None).order_by().values("title_key")
+    return dict(live.annotate(oldest=Min("pk")).values_list("title_key", "oldest"))
 
 
 def incoming(note: Note, user: User) -> list[dict[str, Any]]:

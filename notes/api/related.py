@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
+from accounts.identifiers import fold
 from notes.actions import indexing, versions
 from notes.api.listing import UnknownParameters
 from notes.api.representation import NoteEndpoint, NoteSerializer
@@ -47,6 +48,7 @@ class RelatedView(NoteEndpoint):
     """Notes that share tags or rare words with one."""
 
     pagination_class = None
+    conditional = ()
 
     @extend_schema(parameters=[RelatedSerializer], responses={200: RelatedNotesSerializer})
     def get(self, request: Request, pk: int) -> Response:
@@ -67,10 +69,16 @@ class RelatedView(NoteEndpoint):
         told = [
             {
                 **self.note_data(found[one.note_id], FIELDS),
-                "shared_tags": one.tags,
+                "shared_tags": shared(note, found[one.note_id]),
                 "shared_words": one.words,
             }
             for one in related
             if one.note_id in found
         ]
         return Response({"results": told, "pending": pending})
+
+
+def shared(note: Note, other: Note) -> list[str]:
+    """Return the tags that both notes have."""
+    theirs = {*map(fold, tags.split(other.tags))}
+    return [name for name in tags.split(note.tags) if fold(name) in theirs]

@@ -11,12 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
+from accounts.identifiers import fold
 from notes.actions import saved_searches
 from notes.api.fields import TextField
 from notes.api.permissions import WRITING_SCOPES
 from notes.api.search import FoundNotesSerializer, PageSerializer, find
 from notes.models import SavedSearch
-from notes.models.saved_searches import MAX_NAME_LENGTH, SavedSearchQuerySet
+from notes.models.saved_searches import MAX_FOLDED_LENGTH, MAX_NAME_LENGTH, SavedSearchQuerySet
 from notes.search import grammar
 
 
@@ -34,6 +35,11 @@ class SavedSearchWriteSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField(max_length=MAX_NAME_LENGTH)
     query = TextField(max_length=grammar.MAX_QUERY_LENGTH)
+
+    def validate_name(self, name: str) -> str:
+        if len(fold(name)) > MAX_FOLDED_LENGTH:
+            raise serializers.ValidationError("This name is too long.", code="max_length")
+        return name
 
     def validate_query(self, query: str) -> str:
         grammar.parse(query)

@@ -1,8 +1,10 @@
 """``search``: notes by their words."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from django.db.models.functions import Left
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -25,7 +27,8 @@ from notes.search import excerpts, finding, grammar
 from notes.search.finding import Place
 
 SYNTAX = 'Words, "phrases", -not, OR; tag:, in:, is:, has:, before:, after:, title:.'
-PAGE, LONGEST_PAGE = 20, 200
+PAGE, LONGEST_PAGE = 20, 50
+BEGINNING = Left("content", excerpts.LOOKED_THROUGH + excerpts.MAX_EXCERPT)
 FIELDS = [name for name in NoteSerializer.Meta.fields if name != "content"]
 
 
@@ -89,12 +92,15 @@ def find(request: Request, q: str, limit: int, cursor: str = "") -> Response:
     pending = indexing.catch_up(user=user)
     plan = finding.plan(search, owner=user.pk, language=user.language)
     page = finding.find(plan, user=user, after=after, limit=limit)
-    notes = within(user, search)
-    found = versions.give(list(notes.filter(pk__in=page.ids)), within=notes, now=timezone.now())
+    # The beginnings of the contents are enough for their excerpts.
+    notes = within(user, search).defer("content").annotate(beginning=BEGINNING)
+    found: Any = versions.give(
+        list(notes.filter(pk__in=page.ids)), within=notes, now=timezone.now()
+    )
     looked_for = excerpts.wanted(finding.wanted_words(search), user.language)
     told = {
-        note["id"]: found_data(note, looked_for, user.language)
-        for note in NoteSerializer(found, many=True, context={"request": request}).data
+        note["id"]: found_data(note, source.beginning, looked_for, user.language)
+        for note, source in zip(light(found, request), found, strict=True)
     }
     following = write_cursor(page.end, q, user) if page.end else None
     results = [told[pk] for pk in page.ids if pk in told]
@@ -107,9 +113,18 @@ def within(user: User, search: grammar.Search) -> NoteQuerySet:
     return notes if search.with_trash else notes.live()
 
 
-def found_data(note: dict[str, Any], looked_for: excerpts.Wanted, language: str) -> dict[str, Any]:
-    """Return a note that was found as clients read it, from the whole of it."""
-    excerpt = excerpts.excerpt(note.pop("content"), looked_for, language)
+def light(notes: Sequence[Any], request: Request) -> list[dict[str, Any]]:
+    """Return notes without their contents as clients read them."""
+    # One serializer for all of them: to make one takes longer than what it does.
+    serializer = NoteSerializer(context={"request": request, "fields": FIELDS})
+    return [serializer.to_representation(note) for note in notes]
+
+
+def found_data(
+    note: dict[str, Any], content: str, looked_for: excerpts.Wanted, language: str
+) -> dict[str, Any]:
+    """Return a note that was found as clients read it, with an excerpt of its content."""
+    excerpt = excerpts.excerpt(content, looked_for, language)
     return {
         **note,
         "excerpt": excerpt.text,

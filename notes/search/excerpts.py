@@ -12,8 +12,8 @@ from notes.search.terms import is_open
 
 MAX_EXCERPT = 160  # characters
 BEFORE = 40  # characters of an excerpt that lie before what was found
-LOOKED_THROUGH = 100_000  # characters of a content
-CONSIDERED = 20  # places
+LOOKED_THROUGH = 50_000  # characters of a content
+CONSIDERED = 60  # places
 STEM_ENDING = 2  # letters
 
 Span = tuple[int, int]
@@ -69,7 +69,7 @@ def wanted(leaves: Iterable[Words], language: str) -> Wanted:
         last = found[-1].folded
         if is_open(leaf, found) and not words.is_unspaced(last):
             prefixes.append(last)
-    return Wanted(frozenset(folded), frozenset(stems), tuple(prefixes), tuple(unspaced))
+    return Wanted(frozenset(folded), frozenset(stems), tuple(prefixes), tuple({*unspaced}))
 
 
 def mark(text: str, looked_for: Wanted, language: str, *, at_most: int = CONSIDERED) -> list[Span]:
@@ -122,10 +122,11 @@ def _spans(text: str, token: words.Token, word: str, looked_for: Wanted) -> list
 def excerpt(content: str, looked_for: Wanted, language: str) -> Excerpt:
     """Return the part of a content in which most was found, its beginning where nothing was.
 
-    The first 100,000 characters are looked through.
+    The first 50,000 characters are looked through.
     """
     spans = mark(content[:LOOKED_THROUGH], looked_for, language)
-    best = max(spans, key=lambda span: (_kinds(content, spans, span[0]), -span[0]), default=(0, 0))
+    told = [(start, words.fold(content[start:end])) for start, end in spans]
+    best = max(spans, key=lambda span: (_kinds(told, span[0]), -span[0]), default=(0, 0))
     start = max(0, best[0] - BEFORE)
     if start:
         # Whole words, where there are any.
@@ -139,7 +140,7 @@ def excerpt(content: str, looked_for: Wanted, language: str) -> Excerpt:
     return Excerpt(content[start:end], start, within)
 
 
-def _kinds(content: str, spans: Sequence[Span], start: int) -> int:
+def _kinds(told: Sequence[tuple[int, str]], start: int) -> int:
     """Return how many different words an excerpt about this place would show."""
     end = start + MAX_EXCERPT - BEFORE
-    return len({words.fold(content[low:high]) for low, high in spans if start <= low < end})
+    return len({word for at, word in told if start <= at < end})

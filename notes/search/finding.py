@@ -4,7 +4,7 @@ What matches at most ``RANKED`` notes is ranked (``notes.search.ranking``). What
 broad for a rank to tell much: notes with the words in their titles come first, then the others, and
 of both the last edited. Those are found by walking along the notes from the last edited on, some
 thousand a page. So no search costs more than to look up its terms and to read the text of some
-hundred notes, however many there are, and the last page costs what the first one does.
+thousand notes, however many there are, and the last page costs what the first one does.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,9 @@ from notes.search.terms import Condition, Needle, Notes
 RANKED = 500
 # Of a note's text, for its rank.
 LOOKED_AT = 4000
-# How many notes a page of a broad search walks along: so many steps of so many.
-STEP, STEPS = 2000, 8
+# How many notes a page of a broad search walks along: so many steps of so many, of fewer where
+# their text has to be read.
+STEP, STEP_OF_TEXTS, STEPS = 2000, 500, 8
 # The orders, as cursors name them: by score, or titles before others, each the last edited first.
 SCORE, TITLED, RECENT = "score", "titled", "recent"
 TEXT = (Left("words", LOOKED_AT), Left("stems", LOOKED_AT))
@@ -91,7 +92,7 @@ def plan(search: Search, *, owner: int, language: str) -> Plan:
     if wanted:
         in_titles = tuple(tuple(map(_in_title, clause)) for clause in search.clauses)
         titled = _on_terms(Search(in_titles), notes, language)
-    needles = tuple(terms.needle(leaf, language) for leaf in wanted)
+    needles = tuple(dict.fromkeys(terms.needle(leaf, language) for leaf in wanted))
     return Plan(_on_terms(search, notes, language), titled, cheap, exact or None, needles)
 
 
@@ -162,7 +163,12 @@ def ranked(
     scored = ranking.scores(found, needles)
     order = sorted(((score, note_id) for note_id, score in scored.items()), reverse=True)
     if after is not None:
-        order = [each for each in order if each < (after.value, after.key)]
+        # What was written meanwhile can have moved all scores, hardly their order.
+        place = next((at for at, (_, pk) in enumerate(order) if pk == after.key), None)
+        if place is None:
+            order = [each for each in order if each < (after.value, after.key)]
+        else:
+            order = order[place + 1 :]
     page = order[:limit]
     end = Place(SCORE, *page[-1]) if len(order) > limit else None
     return Page([note_id for _, note_id in page], end)
@@ -209,7 +215,8 @@ class _Broad:
         ids: list[int] = []
         for _ in range(steps):
             rows = self._beyond(place).in_order(self.user).order_by("-edited_at", "-pk")
-            end = rows.values_list("edited_at", "pk")[STEP - 1 : STEP].first()
+            step = STEP if self.asked.exact is None else STEP_OF_TEXTS
+            end = rows.values_list("edited_at", "pk")[step - 1 : step].first()
             if end is not None:
                 at, key = end
                 rows = rows.filter(Q(edited_at__gte=at), Q(edited_at__gt=at) | Q(pk__gte=key))

@@ -26,11 +26,10 @@ TAG = 2.0  # the least that a shared tag counts
 
 @dataclass
 class Related:
-    """A note and what it shares with the other; what is rarest counts most."""
+    """A note and the words that it shares with the other; what is rarest counts most."""
 
     note_id: int
     score: float = 0.0
-    tags: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
 
 
@@ -53,7 +52,8 @@ def relate(*, note_id: int, tags: Sequence[str], user: User, at_most: int) -> li
         for pk in ids:
             one = related.setdefault(pk, Related(pk))
             one.score += worth
-            (one.tags if is_tag else one.words).append(told)
+            if not is_tag:
+                one.words.append(told)
     # The newer of two that share as much.
     best = sorted(related.values(), key=lambda one: (one.score, one.note_id), reverse=True)
     return best[:at_most]

@@ -109,7 +109,7 @@ def prefix(owner: int, *, is_trashed: bool = False) -> str:
 
 def title_key(title: str) -> str:
     """Return what titles have in common that links take for the same one; '' for none."""
-    return _digest(" ".join(title.split())) if title.strip() else ""
+    return _digest(title) if title.strip() else ""
 
 
 def tag(name: str) -> str:
@@ -124,7 +124,8 @@ def word(folded: str) -> str:
 
 def _digest(name: str) -> str:
     """Return what stands for a name, which may have any characters, in a term."""
-    return hashlib.blake2b(fold_name(name).encode(), digest_size=8).hexdigest()
+    plain = fold_name(" ".join(name.split()))
+    return hashlib.blake2b(plain.encode(), digest_size=8).hexdigest()
 
 
 def _upwards(category: str) -> Iterable[str]:

@@ -29,9 +29,12 @@ TOKEN = regex.compile(r"[\p{L}\p{N}\p{M}]+|\p{Extended_Pictographic}")
 PIECE = regex.compile(rf"(?V1){UNSPACED}+|[[\p{{L}}\p{{N}}\p{{M}}]--{UNSPACED}]+|\p{{So}}")
 IS_UNSPACED = regex.compile(UNSPACED)
 # Scripts whose marks are left out by who searches in a hurry. In others a mark is a letter.
-ACCENT = regex.compile(
-    r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hebrew}\p{Arabic}]\p{M}*)\p{M}|\p{Variation_Selector}"
+ACCENTS = regex.compile(
+    r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hebrew}\p{Arabic}])\p{M}+|\p{Variation_Selector}"
 )
+# No writing has more marks on a letter (Unicode Standard Annex 15, 13: Stream-Safe Text Format),
+# and to bring them into order takes the square of the time.
+TOO_MANY_MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
 
 _local = threading.local()
 
@@ -55,8 +58,8 @@ def fold(text: str) -> str:
     """Return text as it is compared: case folded, without accents, in its plainest form (NFKC)."""
     if text.isascii():
         return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return unicodedata.normalize("NFC", ACCENT.sub("", decomposed)).casefold()
+    decomposed = unicodedata.normalize("NFKD", TOO_MANY_MARKS.sub(r"\1", text).casefold())
+    return unicodedata.normalize("NFC", ACCENTS.sub("", decomposed)).casefold()
 
 
 def is_unspaced(word: str) -> bool:
@@ -91,12 +94,20 @@ def _words(token: str, language: str) -> tuple[Word, ...]:
     pieces = [p if is_unspaced(p) else p[:MAX_LENGTH] for p in PIECE.findall(fold(token))]
     if language == SIMPLE or len(pieces) != 1 or is_unspaced(pieces[0]):
         return tuple(Word(piece, piece) for piece in pieces)
-    # The stemmer has to see the accents.
+    # The stemmer has to see the accents. Of a longer word there is no form to know.
+    if len(token) > MAX_LENGTH:
+        return (Word(pieces[0], pieces[0]),)
     stem = _stemmer(language).stemWord(unicodedata.normalize("NFC", token).casefold())
-    return (Word(pieces[0], fold(stem)[:MAX_LENGTH] or pieces[0]),)
+    stems = PIECE.findall(fold(stem))
+    return (Word(pieces[0], stems[0][:MAX_LENGTH] if len(stems) == 1 else pieces[0]),)
 
 
-known = functools.lru_cache(20_000)(_words)
+_known = functools.lru_cache(20_000)(_words)
+
+
+def known(token: str, language: str) -> tuple[Word, ...]:
+    """Return the words of a token, from memory if it has been asked for."""
+    return (_known if len(token) <= MAX_LENGTH else _words)(token, language)
 
 
 def _stemmer(language: str) -> Stemmer.Stemmer:

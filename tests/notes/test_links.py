@@ -5,6 +5,7 @@ import pytest
 from accounts.models import User
 from notes import links as markdown
 from notes.actions import indexing
+from notes.actions import links as link_actions
 from notes.models import IndexedNote, Link, Note
 from tests.conftest import PASSWORD, client_of
 
@@ -126,15 +127,87 @@ def test_a_rename_keeps_them_right(as_alice):
     assert not IndexedNote.objects.exclude(renamed_from=None).exists()
 
 
-@pytest.mark.parametrize("title", ["a|b", "a#b", "[a]", ""])
+ODD = ["a|b", "a#b", "[a]", "a`b", "a\u2028b", "\u200b\x85", "x" * 200, ""]
+
+
+@pytest.mark.parametrize("title", ODD)
 def test_a_title_that_cannot_be_written_is_linked_by_number(as_alice, title):
     plan = create(as_alice, "Plan")
-    source = create(as_alice, "Source", "[[Plan]] [[Plan|that]]")
+    label = "that" * 30
+    source = create(as_alice, "Source", f"[[Plan|{label}]] [[Plan]]")
     links(as_alice, plan)
     patch(as_alice, plan, title=title)
     assert links(as_alice, plan)[1] == [source]
     address = f"/api/v1/notes/{plan}"
-    assert content(as_alice, source) == f"[Plan]({address}) [that]({address})"
+    if len(title) < 200:
+        assert content(as_alice, source) == f"[{label}]({address}) [Plan]({address})"
+    else:
+        assert content(as_alice, source) == f"[{label}]({address}) [[{title}]]"
+
+
+def test_a_title_that_means_an_older_note_is_linked_by_number(as_alice):
+    first, second = create(as_alice, "Z"), create(as_alice, "A")
+    source = create(as_alice, "Source", "[[A]] [[Z]]")
+    links(as_alice, source)
+    patch(as_alice, second, title="Z")
+    address = f"/api/v1/notes/{second}"
+    assert links(as_alice, source)[0] == [(f"({address})", second), ("[[Z]]", first)]
+
+
+@pytest.mark.parametrize("titles", ["BC", "BA", "CA"])
+def test_two_renames_at_once_are_told_apart(as_alice, titles):
+    first, second = create(as_alice, "A"), create(as_alice, "B")
+    source = create(as_alice, "Source", "[[A]] [[B]]")
+    links(as_alice, source)
+    patch(as_alice, first, title=titles[0])
+    patch(as_alice, second, title=titles[1])
+    assert [note for _, note in links(as_alice, source)[0]] == [first, second]
+    assert as_alice.get(f"{NOTES}/{source}").json()["version"] == 2
+
+
+def test_trashed_notes_neither_mean_nor_miss_anything(as_alice):
+    gone, plan = create(as_alice, "A"), create(as_alice, "A")
+    source, kept = create(as_alice, "S", "[[A]]"), create(as_alice, "T", "[[A]]")
+    for note in (gone, source):
+        as_alice.delete(f"{NOTES}/{note}")
+    links(as_alice, plan)
+    patch(as_alice, plan, title="B")
+    assert links(as_alice, plan)[1] == [kept]
+    as_alice.post(f"{NOTES}/{source}/restore")
+    assert links(as_alice, plan)[1] == [source, kept]
+    assert content(as_alice, source) == "[[B]]"
+
+
+def test_a_rename_during_the_rename(as_alice, alice, monkeypatch):
+    plan, source = create(as_alice, "A"), create(as_alice, "Source", "[[A]]")
+    links(as_alice, plan)
+    patch(as_alice, plan, title="B")
+    retitle, begun = link_actions._retitle, []
+
+    def slow(*arguments, **named):
+        retitle(*arguments, **named)
+        if not begun:
+            begun.append(True)
+            patch(as_alice, plan, title="C")
+            while indexing._index_some(alice):
+                pass
+
+    monkeypatch.setattr(link_actions, "_retitle", slow)
+    assert links(as_alice, source)[0] == [("[[C]]", plan)]
+
+
+def test_many_links_take_their_time(as_alice, monkeypatch):
+    plan = create(as_alice, "A")
+    sources = [create(as_alice, f"S {n}", "[[A]]") for n in range(5)]
+    links(as_alice, plan)
+    patch(as_alice, plan, title="B")
+    ticks = iter(range(1000))
+    with monkeypatch.context() as patched:
+        patched.setattr(link_actions.time, "monotonic", lambda: next(ticks) / 4)
+        as_alice.get(f"{NOTES}/{plan}/links")
+    written = [content(as_alice, source) for source in sources]
+    assert {"[[A]]", "[[B]]"} == {*written}
+    assert links(as_alice, plan)[1] == sources
 
 
 def test_several_renames_before_anybody_looks(as_alice):
@@ -185,6 +258,21 @@ def test_a_note_that_would_be_too_long_keeps_its_link(as_alice):
     patch(as_alice, plan, title="Longer")
     assert links(as_alice, plan) == ([], [])
     assert content(as_alice, source).startswith("[[A]]")
+
+
+def test_a_token_of_a_category_writes_no_further(as_alice):
+    plan = create(as_alice, "Plan", category="Work")
+    inside = create(as_alice, "Inside", "[[Plan]]", category="Work")
+    outside = create(as_alice, "Outside", "[[Plan]]", category="Home")
+    links(as_alice, plan)
+    sent = {"name": "t", "password": PASSWORD, "scopes": ["notes:write"], "category": "Work"}
+    token = as_alice.post("/api/v1/auth/tokens", sent, format="json").json()
+    limited = client_of(None)
+    limited.credentials(HTTP_AUTHORIZATION=f"Bearer {token['token']}")
+    patch(limited, plan, title="Injected")
+    assert links(limited, plan)[1] == [inside]
+    assert content(as_alice, outside) == "[[Plan]]"
+    assert content(as_alice, inside) == "[[Injected]]"
 
 
 def test_a_token_of_a_category_sees_no_further(as_alice):

@@ -127,7 +127,9 @@ def is_word(word, wanted, leaf, all_wanted, number):
 @pytest.mark.parametrize("language", words.LANGUAGES)
 def test_it(alice, drawn, monkeypatch, language, ranked):
     monkeypatch.setattr(finding, "RANKED", ranked)
-    monkeypatch.setattr(finding, "STEP", 4 if ranked == 3 else 2000)
+    if ranked == 3:
+        monkeypatch.setattr(finding, "STEP", 4)
+        monkeypatch.setattr(finding, "STEP_OF_TEXTS", 4)
     alice.language = language
     alice.save(update_fields=["language"])
     assert indexing.catch_up(user=alice, seconds=60) == 0

@@ -2,12 +2,14 @@
 
 import datetime as dt
 import io
+import unicodedata
 
 import pytest
 
+from accounts.models import User
 from notes.actions import indexing
 from notes.models import IndexedNote, Note, SearchIndex
-from notes.search import finding
+from notes.search import finding, words
 from tests.conftest import PASSWORD, client_of
 
 pytestmark = pytest.mark.django_db
@@ -303,7 +305,7 @@ def test_pages(as_alice, as_carol, monkeypatch, ranked):
 
 def test_a_broad_search_walks_past_what_the_terms_cannot_tell(as_alice, monkeypatch):
     monkeypatch.setattr(finding, "RANKED", 2)
-    monkeypatch.setattr(finding, "STEP", 3)
+    monkeypatch.setattr(finding, "STEP_OF_TEXTS", 3)
     monkeypatch.setattr(finding, "STEPS", 4)
     first = create(as_alice, "", "one two")
     for _ in range(20):
@@ -373,6 +375,58 @@ def test_a_text_of_more_words_than_the_database_takes(as_alice):
     unspaced = "".join(chr(0x4E00 + n * 7919 % 20_000) for n in range(300_000))
     note = create(as_alice, "han", unspaced)
     assert found(as_alice, f"han {unspaced[100:110]}") == [note]
+
+
+def test_a_page_goes_on_where_it_ended_whatever_is_written_meanwhile(as_alice):
+    notes = {create(as_alice, "", "word") for _ in range(9)}
+    page = search(as_alice, "word", limit=4)
+    create(as_alice, "", "word other")
+    seen = [note["id"] for note in page["results"]]
+    while page["next"]:
+        page = search(as_alice, "word", limit=4, cursor=page["next"])
+        seen += [note["id"] for note in page["results"]]
+    assert len(seen) == len({*seen})
+    assert notes <= {*seen}
+
+
+HOSTILE = [
+    "a" + "\u0316\u0301" * 200_000,
+    "x" * 2**20,
+    "\u0e01" * 300_000,
+    "\u0f77" * 300_000,
+    "\ufdfa" * 300_000,
+    "é " * 300_000,
+    "a" * 59 + "\u0301 ",
+]
+
+
+@pytest.mark.parametrize("language", ["simple", "russian"])
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_hostile_texts_of_the_largest_size(as_alice, language, number):
+    text = HOSTILE[number]
+    text = (text * (2**20 // len(text.encode()) + 1)).encode()[: 2**20].decode(errors="ignore")
+    as_alice.patch("/api/v1/auth/me", {"language": language}, format="json")
+    note = create(as_alice, "odd", text)
+    assert found(as_alice, "odd") == [note]
+    answer = as_alice.get(SEARCH, {"q": "odd " + text[:150]})
+    assert answer.status_code == 200, answer.content
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_any_character_can_be_written_and_asked_for(as_alice, language):
+    as_alice.patch("/api/v1/auth/me", {"language": language}, format="json")
+    kept = [chr(n) for n in range(0x20, 0x3400) if unicodedata.category(chr(n))[0] in "LNMSP"]
+    for start in range(0, len(kept), 1000):
+        create(as_alice, "odd", " ".join(kept[start : start + 1000]))
+    assert len(found(as_alice, "odd")) == -(-len(kept) // 1000)
+    for character in ["⑴", "⅟", "ŀ", "ͺ", "\\", "'", "⁄", "№", "％", "＇", "：", "＊", "﹨"]:
+        for query in (character, f"a{character}b", f'"{character}"', f"tag:{character}"):
+            answer = as_alice.get(SEARCH, {"q": query})
+            assert answer.status_code in (200, 400), (query, answer.content)
+
+
+def test_the_languages_are_those_of_accounts():
+    assert [*words.LANGUAGES] == User.Language.values
 
 
 def test_queries(as_alice, settings, django_assert_num_queries):
