@@ -286,3 +286,14 @@ def test_a_token_of_a_category_sees_no_further(as_alice):
     assert links(limited, inside) == ([("[[Outside]]", None), ("[[Beside]]", beside)], [])
     assert links(limited, beside) == ([], [inside])
     assert len(links(as_alice, inside)[1]) == 1
+
+
+def test_queries(as_alice, django_assert_num_queries):
+    plan = create(as_alice, "Plan")
+    source = create(as_alice, "Source", "[[Plan]] [[Source]]" * 20)
+    links(as_alice, source)
+    # Who asks; the note; is there news; the note again; whether its own title means it; what links
+    # to it; of what it links to, whom the titles mean and what those are called.
+    for note, number in ((plan, 6), (source, 8)):
+        with django_assert_num_queries(number):
+            links(as_alice, note)

@@ -65,3 +65,10 @@ def test_a_token_of_a_category_hears_of_no_others(as_alice):
     assert [one["id"] for one in related(limited, note)] == [inside]
     assert [one["id"] for one in related(as_alice, note)] == [outside, inside]
     assert limited.get(f"{NOTES}/{outside}/related").status_code == 404
+
+
+def test_queries(as_alice, django_assert_num_queries):
+    notes = [create(as_alice, "quince", "quince jelly", tags=["food"]) for _ in range(3)]
+    related(as_alice, notes[0])
+    with django_assert_num_queries(6):  # who asks; note; is there news; its words; others; notes
+        related(as_alice, notes[0])

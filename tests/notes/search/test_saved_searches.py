@@ -87,3 +87,12 @@ def test_a_token_of_a_category_has_none(as_alice):
     for method in ("get", "patch", "delete"):
         assert getattr(limited, method)(f"{SEARCHES}/{search}").status_code == 404
     assert limited.get(f"{SEARCHES}/{search}/notes").status_code == 404
+
+
+def test_queries(as_alice, django_assert_num_queries):
+    searches = [save(as_alice, str(n)).json()["id"] for n in range(3)]
+    as_alice.get(f"{SEARCHES}/{searches[0]}/notes")
+    with django_assert_num_queries(2):  # who asks; the page
+        as_alice.get(SEARCHES)
+    with django_assert_num_queries(4):  # who asks; the search; is there news; what matches: nothing
+        as_alice.get(f"{SEARCHES}/{searches[0]}/notes")
