@@ -173,7 +173,7 @@ BODIES = {
     "tags/<path:name>": {"name": "t"},
     "categories/<path:category>": {"category": "t"},
     "sync": {"changes": [{"op": "create", "title": "t"}]},
-    "searches": {"query": "t"},
+    "searches": {"name": "t", "query": "t"},
     "searches/<int:pk>": {"query": "t"},
     "rewind": {"to": "2026-01-01T00:00:00Z", "dry_run": True},
 }
