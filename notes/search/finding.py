@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, Case, F, Q, QuerySet, Value, When
+from django.db.models import BooleanField, Case, Count, F, IntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Left, StrIndex
 from django.db.models.lookups import GreaterThan, LessThan
 
@@ -138,13 +138,25 @@ def spell(condition: Condition) -> str:
 def find(asked: Plan, *, user: User, after: Place | None, limit: int) -> Page:
     """Return a page of the notes that a user may see and that a plan finds."""
     indexed = IndexedNote.objects.visible_to(user).filter(asked.cheap)
-    if after is None or after.order == SCORE:
+    is_first = after is None and not _is_surely_broad(asked, indexed, user)
+    if is_first or (after is not None and after.order == SCORE):
         matching = candidates(indexed.filter(terms__matches=spell(asked.terms)))
         rows = list(matching.values_list("pk", *TEXT, _flag(asked.exact)))
         if len(rows) <= RANKED or after is not None:
             found = [ranking.Candidate(*row[:3]) for row in rows if row[3]]
             return ranked(found, asked.needles, after=after, limit=limit)
     return _Broad(asked, user).page(after, limit)
+
+
+def _is_surely_broad(asked: Plan, indexed: IndexedNoteQuerySet, user: User) -> bool:
+    """Return whether the last edited notes alone are too many to be ranked.
+
+    To look at those is quicker than to look up a term that most notes have.
+    """
+    newest = indexed.in_order(user).order_by("-edited_at", "-pk")
+    is_shown = Case(When(terms__shows=spell(asked.terms), then=1), output_field=IntegerField())
+    found = newest.annotate(is_shown=is_shown)[:STEP].aggregate(number=Count("is_shown"))
+    return bool(found["number"] > RANKED)
 
 
 def candidates(matching: QuerySet[IndexedNote]) -> QuerySet[IndexedNote]:

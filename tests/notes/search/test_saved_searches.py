@@ -94,5 +94,6 @@ def test_queries(as_alice, django_assert_num_queries):
     as_alice.get(f"{SEARCHES}/{searches[0]}/notes")
     with django_assert_num_queries(2):  # who asks; the page
         as_alice.get(SEARCHES)
-    with django_assert_num_queries(4):  # who asks; the search; is there news; what matches: nothing
+    # Who asks; the search; is there news; is it broad; what matches: nothing.
+    with django_assert_num_queries(5):
         as_alice.get(f"{SEARCHES}/{searches[0]}/notes")

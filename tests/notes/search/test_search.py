@@ -435,5 +435,5 @@ def test_queries(as_alice, settings, django_assert_num_queries):
     with django_assert_num_queries(3):  # who asks; what matches and is all indexed; the page
         found(as_alice, "word")
     settings.FAST_ROAD = False
-    with django_assert_num_queries(4):  # whether all is indexed is asked first
+    with django_assert_num_queries(5):  # whether all is indexed is asked first, and if it is broad
         found(as_alice, "word")
