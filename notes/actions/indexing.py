@@ -110,9 +110,7 @@ def _index_some(user: User) -> bool:
         ids.append(note_id)
     if not ids and (index.seq, index.made) == (start, made):
         return False
-    mine = Note.objects.filter(owner=user, pk__in=ids).select_related("attachment")
-    # By id, so that two transactions that hold notes never wait for each other.
-    notes = list(mine)
+    notes = list(Note.objects.filter(owner=user, pk__in=ids).select_related("attachment"))
     prepared = {note.pk: _indexed(note, user.language) for note in notes}
     with transaction.atomic():
         SearchIndex.objects.bulk_create([SearchIndex(user=user)], ignore_conflicts=True)

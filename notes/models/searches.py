@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FTS5_TABLE = "notes_indexednote_terms"
 
 
-class TermsField(models.TextField):  # type: ignore[type-arg]
+class TermsField(models.TextField):  # type: ignore[type-arg]  # not generic at run time
     """Terms with blanks between them: a ``tsvector`` on PostgreSQL, text on SQLite."""
 
     def db_type(self, connection: Any) -> str:
@@ -26,7 +26,7 @@ class TermsField(models.TextField):  # type: ignore[type-arg]
 
 
 @TermsField.register_lookup
-class Matches(Lookup):  # type: ignore[type-arg]
+class Matches(Lookup):  # type: ignore[type-arg]  # not generic at run time
     """That a condition, in the words of the database (``notes.search.terms``), holds.
 
     The rows are found by the index of terms.
