@@ -21,9 +21,11 @@ from django.http.request import UnreadablePostError
 from django.template.response import SimpleTemplateResponse
 from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts import keys, limits
-from accounts.authentication import Bearer, BearerAuthentication
+from accounts.authentication import Bearer, BearerAuthentication, caller
 from accounts.models import IdempotencyKey, PersonalAccessToken
 from cloudnotes import errors
 from cloudnotes.errors import DomainError
@@ -79,8 +81,9 @@ class IdempotencyMiddleware:
     (5xx) is rolled back, and those counts are made again.
 
     So ``on_commit`` callbacks run after the view and before its answer goes out. What must not run
-    in a transaction (storing files) or streams its answer cannot be a POST of such a view. A body
-    with a key has at most ``DATA_UPLOAD_MAX_MEMORY_SIZE`` bytes (413).
+    in a transaction (storing files) is a POST of a view that says ``keeps_own_answers`` and calls
+    :func:`once` for the rest of it, or needs no key. A body with a key has at most
+    ``DATA_UPLOAD_MAX_MEMORY_SIZE`` bytes (413).
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -94,7 +97,8 @@ class IdempotencyMiddleware:
     ) -> HttpResponse | None:
         key, view_class = request.headers.get(HEADER), getattr(view, "cls", object)
         reads_tokens = BearerAuthentication in getattr(view_class, "authentication_classes", ())
-        if request.method != "POST" or key is None or not reads_tokens:
+        keeps_own_answers = getattr(view_class, "keeps_own_answers", False)
+        if request.method != "POST" or key is None or not reads_tokens or keeps_own_answers:
             return None
         try:
             bearer = BearerAuthentication().authenticate(request)
@@ -112,6 +116,25 @@ class IdempotencyMiddleware:
             if answer is None:
                 raise
             return answer
+
+
+def once(view: APIView, *, said: str, ask: Callable[[], Response]) -> HttpResponse:
+    """Return what ``ask`` answers, or has answered to the same request with the same key.
+
+    For a view that ``keeps_own_answers``: ``said`` tells its request from others, in place of a
+    body that nobody keeps. ``ask`` runs in the transaction that keeps its answer, if there is a
+    key. Raises :class:`MalformedKey`, :class:`KeyReused`, :class:`RequestInProgress` and whatever
+    ``ask`` does.
+    """
+    request = view.request
+    key = request.headers.get(HEADER)
+    if key is None:
+        return ask()
+    bearer: Any = (caller(request), request.auth)
+    kept = KeptAnswer(request._request, key, bearer, said=said)
+    return _carry_out(
+        request._request, kept, lambda: view.finalize_response(request, ask(), **view.kwargs)
+    )
 
 
 def _carry_out(
@@ -149,13 +172,15 @@ class KeptAnswer:
     the keys before it. Raises :class:`MalformedKey`.
     """
 
-    def __init__(self, request: HttpRequest, key: str, bearer: Bearer) -> None:
+    def __init__(
+        self, request: HttpRequest, key: str, bearer: Bearer, *, said: str | None = None
+    ) -> None:
         if not WELL_FORMED.fullmatch(key):
             raise MalformedKey
         self.user, credential = bearer
         # The key is part of each: without it nobody can try what a request may have said.
         whose = (self.user.pk, key)
-        said = _describe(request, credential)
+        said = _describe(request, credential, said)
         self.digests = [each.hex() for each in keys.derive_all("idempotency key", *whose)]
         self.fingerprints = [
             each.hex() for each in keys.derive_all("idempotency request", *whose, said)
@@ -223,14 +248,17 @@ def forget_old() -> bool:
     return len(ids) == BATCH
 
 
-def _describe(request: HttpRequest, credential: Any) -> str:
+def _describe(request: HttpRequest, credential: Any, said: str | None) -> str:
     """Return what tells a request from others, with what its credential may do.
+
+    By its body, or what was ``said`` of it; a form, whose boundary is new each time, by no header.
 
     So that a token of fewer powers is not given what one of more powers was told.
     """
     powers = ["session"]
     if isinstance(credential, PersonalAccessToken):
         powers = ["token", credential.scopes, credential.category]
-    headers = [request.headers.get(name) for name in TELLING_HEADERS]
-    body = hashlib.sha256(request.body).hexdigest()
+    telling = TELLING_HEADERS if said is None else TELLING_HEADERS[1:]
+    headers = [request.headers.get(name) for name in telling]
+    body = hashlib.sha256(request.body if said is None else said.encode()).hexdigest()
     return json.dumps([request.method, request.get_full_path(), headers, body, powers])

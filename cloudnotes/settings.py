@@ -70,6 +70,9 @@ RUN_WORKER = env.bool("RUN_WORKER", default=not IN_PRODUCTION)
 WORKER_JOBS = {
     "mail": ("accounts.actions.mails.send_due", 1),
     "objects": ("notes.actions.objects.sweep_due", 300),
+    "uploads": ("notes.actions.uploads.verify_due", 2),
+    "old uploads": ("notes.actions.uploads.forget_due", 600),
+    "thumbnails": ("notes.actions.thumbnails.make_due", 2),
     "trash": ("notes.actions.notes.purge_due", 600),
     "search": ("notes.actions.indexing.index_due", 10),
     "revisions": ("notes.actions.revisions.thin_due", 600),
@@ -86,6 +89,11 @@ WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=2)
 WEB_THREADS = env.int("WEB_THREADS", default=4)
 MAX_JSON_BYTES = 8 * 2**20  # 1 MiB of note text may need six bytes a character when escaped
 MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=100 * 2**20)
+# Of files that clients bring to the bucket themselves: S3 copies no larger object at once.
+MAX_DIRECT_FILE_BYTES = env.int("MAX_DIRECT_FILE_BYTES", default=5 * 2**30)
+# What all files of an account may be together, equal ones counted once.
+MAX_ACCOUNT_BYTES = env.int("MAX_ACCOUNT_BYTES", default=10 * 2**30)
+MAX_ACCOUNT_FILES = env.int("MAX_ACCOUNT_FILES", default=10_000)
 MAX_BODY_BYTES = max(MAX_FILE_BYTES + 2**20, MAX_JSON_BYTES)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
@@ -152,7 +160,7 @@ AWS_S3_ADDRESSING_STYLE = env.str(
 FILE_LINK_SECONDS = 300
 STORAGES = {
     "default": {
-        "BACKEND": "notes.storage.BucketStorage",
+        "BACKEND": "notes.buckets.BucketStorage",
         "OPTIONS": {
             "bucket_name": BUCKET_NAME,
             "region_name": AWS_REGION or None,
@@ -165,7 +173,7 @@ STORAGES = {
     }
     if BUCKET_NAME
     else {
-        "BACKEND": "notes.storage.FolderStorage",
+        "BACKEND": "notes.folders.FolderStorage",
         "OPTIONS": {"location": str(DATA_DIR / "files")},
     },
     "staticfiles": {
@@ -208,6 +216,8 @@ STAFF_TWO_FACTOR = env.str("STAFF_TWO_FACTOR", default="optional")
 BEFORE_USER_DELETE = "notes.actions.owners.release_owner"
 # The module that stores pictures: what accounts.actions.avatars.ObjectStore describes.
 OBJECT_STORE = "notes.actions.objects"
+# What says how much an account holds, for `auth/me`.
+STORAGE_USAGE = "notes.quotas.get_usage"
 
 # Mail. Without EMAIL_URL a laptop prints its mails; a deploy keeps them in the queue for a day.
 

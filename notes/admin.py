@@ -14,7 +14,7 @@ from accounts.admin import UserAdmin, counted
 from accounts.authentication import caller
 from accounts.models import User
 from notes.actions import notes as note_actions
-from notes.models import Note
+from notes.models import Note, attachments
 
 
 class HasFile(admin.SimpleListFilter):
@@ -28,7 +28,7 @@ class HasFile(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Note]) -> QuerySet[Note]:
         if self.value() in ("yes", "no"):
-            return queryset.filter(attachment__isnull=self.value() == "no")
+            return queryset.filter(files="") if self.value() == "no" else queryset.exclude(files="")
         return queryset
 
 
@@ -41,7 +41,7 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "title",
         "owner",
         "characters",
-        "file_name",
+        "file_names",
         "version",
         "updated_at",
         "created_at",
@@ -49,7 +49,7 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     )
     list_display_links = ("pk", "title")
     list_filter = ("updated_at", "created_at", HasFile, "trashed_at")
-    list_select_related = ("owner", "attachment")
+    list_select_related = ("owner",)
     search_fields = ("title", "owner__email_folded", "owner__username_folded")
     search_help_text = "Title, or the owner's e-mail address or username"
     autocomplete_fields = ("owner",)
@@ -60,7 +60,7 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "category",
         "tags",
         "content",
-        "file_name",
+        "file_names",
         "is_favorite",
         "is_archived",
         "version",
@@ -81,10 +81,9 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def characters(self, note: Any) -> int:
         return int(note.content_length)
 
-    @admin.display(description="file")
-    def file_name(self, note: Note) -> str:
-        attachment = note.get_attachment()
-        return attachment.name if attachment else "-"
+    @admin.display(description="files")
+    def file_names(self, note: Note) -> str:
+        return ", ".join(file.name for file in attachments.split(note.files)) or "-"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -18,6 +18,7 @@ Kind = Literal[
     "note_restored",
     "note_deleted",
     "file_stored",
+    "file_renamed",
     "file_removed",
 ]
 

@@ -67,7 +67,7 @@ def differing(
     """
     said = Revision.objects.filter(pk=OuterRef("then"))
     same = Exists(
-        said.filter(**{name: OuterRef(name) for name in ("title", "content", "category", "tags")})
+        said.filter(**{name: OuterRef(name) for name in Note.KEPT if name != "trashed_at"})
     )
     stays = Q(trashed_at=None, in_trash=False) | Q(trashed_at__isnull=False, in_trash=True)
     was_written = Q(created_at__lte=time)
@@ -97,10 +97,7 @@ def get_past(notes: Sequence[Note], *, without_content: bool = False) -> dict[in
 
 
 def rewound(notes: Sequence[Note]) -> Sequence[Note]:
-    """Return notes as they were at the time of :func:`as_of`, not to be saved.
-
-    Files have no history: they are those of now.
-    """
+    """Return notes as they were at the time of :func:`as_of`, not to be saved."""
     past = get_past(notes)
     for note in notes:
         if revision := past.get(note.pk):

@@ -1,46 +1,30 @@
 """Where files lie: object keys, the storage itself and short-lived signed links. No ORM, no HTTP.
 
-The storage is S3 when ``BUCKET_NAME`` is set, else a folder; both have the same methods and this
-module is the only one that calls them.
+The storage is S3 when ``BUCKET_NAME`` is set, else a folder (``notes.buckets``, ``notes.folders``);
+both have the same methods and this module is the only one that calls them. While files move from
+one storage to another (``OTHER_STORAGE``) what is not in the one is looked for in the other.
 """
 
-import os
-import re
+import contextlib
+import hashlib
 import secrets
-import shutil
-import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 from boto3.exceptions import Boto3Error
-from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core import signing
-from django.core.files.storage import FileSystemStorage, default_storage
-from django.utils.http import content_disposition_header
-from storages.backends.s3 import S3Storage
+from django.core.files.storage import default_storage, storages
 
 from cloudnotes.errors import DomainError
+from notes.listings import Head, Listed, Parts, Unfinished
 
-UNKNOWN_TYPE = "application/octet-stream"
-LINK_PATH = "/files/"
+FILES, ARRIVING = "files/", "arriving/"
 LINK_SALT = "notes.storage.link"
-NAME_BYTES = 255
-# First bytes of the types that files may be served as; everything else is octets.
-SIGNATURES = (
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
-    (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
-    (re.compile(rb"GIF8[79]a"), "image/gif"),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp"),
-    (re.compile(rb"%PDF-"), "application/pdf"),
-)
-TEXT_SAMPLE = 4096
-COPY_BYTES = 2**20
+UPLOAD_SALT = "notes.storage.upload"
+# What reading through may fail with, beside the end of a connection in the middle.
+FAILURES = (BotoCoreError, ClientError, Boto3Error, OSError)
 
 _storage: Any = default_storage
 
@@ -53,210 +37,250 @@ class StorageUnavailable(DomainError):
     detail = "Files cannot be stored or fetched at the moment. Please try again."
 
 
+class WrongBytes(DomainError):
+    """What is sent is not what the link is for."""
+
+    status = 422
+    code = "checksum_mismatch"
+    detail = "These are not the bytes that were announced. Send those, as they are."
+
+
 class InvalidLink(Exception):
     """The link is not one that this service signed, or its time is over."""
 
 
-class BucketStorage(S3Storage):
-    """django-storages' S3 with its unsafe or slow defaults changed."""
+class Writer(Protocol):
+    """Stores an object as its bytes come. What is not finished is left to who knows its key."""
 
-    def get_default_settings(self) -> dict[str, Any]:
-        return {
-            **super().get_default_settings(),
-            "file_overwrite": False,
-            "default_acl": None,
-            "querystring_auth": True,
-            "signature_version": "s3v4",
-            # Uploads stay in the thread that asked for them,
-            # one request each, so that a crash leaves no parts of an object behind.
-            "transfer_config": TransferConfig(
-                use_threads=False, multipart_threshold=settings.MAX_FILE_BYTES + 1
-            ),
-            "client_config": Config(
-                # Two attempts of 4 s: whoever uploads hears within 10 s that S3 hangs. (With
-                # 10 s and `max_attempts` 2, which means three attempts, that took 33 s.)
-                connect_timeout=3,
-                read_timeout=4,
-                retries={"mode": "standard", "total_max_attempts": 2},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                signature_version="s3v4",
-                s3={"addressing_style": settings.AWS_S3_ADDRESSING_STYLE},
-            ),
-        }
-
-    def put(self, key: str, content: IO[bytes], content_type: str) -> None:
-        """Upload ``content`` from its start to its end under a key that was never used."""
-        self.bucket.Object(self._normalize_name(key)).upload_fileobj(
-            content, ExtraArgs={"ContentType": content_type}, Config=self.transfer_config
-        )
-
-    def read(self, key: str) -> bytes | None:
-        """Return a whole object, None when there is none."""
-        try:
-            answer = self.bucket.Object(self._normalize_name(key)).get()
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return None
-            raise
-        content: bytes = answer["Body"].read()
-        return content
-
-    def link(self, key: str, name: str, content_type: str) -> str:
-        """Return an address that S3 itself answers, with a signature over all of it."""
-        answer = {
-            "ResponseContentType": content_type,
-            "ResponseContentDisposition": content_disposition_header(
-                as_attachment=True, filename=name
-            ),
-            "ResponseCacheControl": "private, no-store",
-        }
-        return str(self.url(key, parameters=answer))
-
-    def is_reachable(self) -> bool:
-        """Return whether the bucket answers now."""
-        try:
-            self.bucket.meta.client.head_bucket(Bucket=self.bucket_name)
-        except (BotoCoreError, ClientError):
-            return False
-        return True
-
-
-class FolderStorage(FileSystemStorage):
-    """Files below a folder, on the disk before they are said to be stored."""
-
-    def put(self, key: str, content: IO[bytes], content_type: str) -> None:
-        """Write ``content`` under a key that was never used and wait until the disk has it."""
-        path = Path(self.path(key))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
-            shutil.copyfileobj(content, file, COPY_BYTES)
-            file.flush()
-            os.fsync(file.fileno())
-        for folder in (path.parent, path.parent.parent):
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-
-    def read(self, key: str) -> bytes | None:
-        """Return a whole file, None when there is none."""
-        try:
-            return Path(self.path(key)).read_bytes()
-        except FileNotFoundError:
-            return None
-
-    def link(self, key: str, name: str, content_type: str) -> str:
-        """Return a path of this service that ``open_link`` understands until it expires."""
-        return LINK_PATH + signing.dumps([key, name, content_type], salt=LINK_SALT)
-
-    def is_reachable(self) -> bool:
-        """Return whether there is a folder, or a place for one."""
-        return True
-
-
-@dataclass(frozen=True)
-class Download:
-    """An open file with what the client is to be told of it."""
-
-    file: IO[bytes]
-    name: str
-    content_type: str
+    def write(self, chunk: bytes) -> None: ...
+    def finish(self) -> None: ...
+    def abort(self) -> None: ...
 
 
 def new_key() -> str:
     """Return a key that nobody can guess (256 random bits) and that says nothing of its file."""
     token = secrets.token_hex(32)
-    return f"files/{token[:2]}/{token}"
+    return f"{FILES}{token[:2]}/{token}"
 
 
-def put(key: str, content: IO[bytes], content_type: str) -> None:
-    """Store ``content`` under a new key. Raises :class:`StorageUnavailable`."""
+def arriving(key: str) -> str:
+    """Return the key that a client may write to of an object that will have this one.
+
+    Never the same: whoever still holds the link could replace what was checked.
+    """
+    return ARRIVING + key.removeprefix(FILES)
+
+
+def open_writer(key: str, *, on_parts: Callable[[str], None]) -> Writer:
+    """Return what stores an object under a new key; ``on_parts`` is told of an upload in parts.
+
+    It and its methods raise :class:`StorageUnavailable`.
+    """
     with _failures_named():
-        _storage.put(key, content, content_type)
+        return _NamingWriter(_storage.open_writer(key, on_parts=on_parts))
 
 
-def read(key: str) -> bytes | None:
-    """Return a whole object, None when there is none. Raises :class:`StorageUnavailable`."""
+def read(key: str, start: int = 0, end: int | None = None) -> bytes | None:
+    """Return an object, or a part of it, None when there is none. For small ones.
+
+    Raises :class:`StorageUnavailable`.
+    """
+    found = stream(key, start, end)
+    if found is None:
+        return None
+    return b"".join(found)
+
+
+def stream(key: str, start: int = 0, end: int | None = None) -> Iterator[bytes] | None:
+    """Return the bytes of an object in pieces, from ``start`` to before ``end``.
+
+    None when there is no object. Raises :class:`StorageUnavailable`, in the middle too.
+    """
     with _failures_named():
-        content: bytes | None = _storage.read(key)
-        return content
+        found = _holder(key).stream(key, start, end)
+    return None if found is None else _named(found)
+
+
+def head(key: str) -> Head | None:
+    """Return what there is to know of an object, None when there is none.
+
+    Raises :class:`StorageUnavailable`.
+    """
+    with _failures_named():
+        found: Head | None = _holder(key).head(key)
+        return found
+
+
+def copy(source: str, key: str) -> None:
+    """Have an object under a second key. Raises :class:`StorageUnavailable`."""
+    with _failures_named():
+        _storage.copy(source, key)
 
 
 def delete(key: str) -> None:
     """Delete an object; deleting one that is gone succeeds. Raises :class:`StorageUnavailable`."""
     with _failures_named():
-        _storage.delete(key)
+        for each in _all():
+            each.remove(key)
 
 
-def link(key: str, name: str, content_type: str) -> str:
-    """Return an address, or a path of this service, that gives the file for 300 s to anybody.
+def listed(*, is_arriving: bool = False) -> Iterator[Listed]:
+    """Yield all objects, or those that clients are sending. Raises :class:`StorageUnavailable`."""
+    with _failures_named():
+        for each in _all():
+            yield from each.listed(ARRIVING if is_arriving else FILES)
 
-    Raises :class:`StorageUnavailable` when there is nothing to sign with.
+
+def unfinished() -> Iterator[Unfinished]:
+    """Yield the uploads in parts that are not over. Raises :class:`StorageUnavailable`."""
+    with _failures_named():
+        yield from _storage.unfinished()
+
+
+def takes_parts() -> bool:
+    """Return whether clients may send an upload in parts."""
+    return bool(_storage.takes_parts)
+
+
+def upload_link(key: str, *, size: int, sha256: str) -> tuple[str, dict[str, str]]:
+    """Return an address, or a path of this service, to PUT exactly these bytes to for 300 s.
+
+    With it come the headers to send. Raises :class:`StorageUnavailable`.
     """
     with _failures_named():
-        return str(_storage.link(key, name, content_type))
-
-
-def open_link(token: str) -> Download:
-    """Return what a link of :class:`FolderStorage` points at.
-
-    Raises :class:`InvalidLink` when it was not signed here, is too old, or its file is gone.
-    """
-    try:
-        key, name, content_type = signing.loads(
-            token, salt=LINK_SALT, max_age=settings.FILE_LINK_SECONDS
+        found: tuple[str, dict[str, str]] | None = _storage.upload_link(
+            arriving(key), size=size, sha256=sha256
         )
-        return Download(_storage.open(key), name, content_type)
-    except (signing.BadSignature, ValueError, FileNotFoundError):
+    if found is not None:
+        return found
+    token = signing.dumps([arriving(key), size, sha256], salt=UPLOAD_SALT)
+    return f"/uploads/{token}", {"Content-Type": "application/octet-stream"}
+
+
+class Announced(NamedTuple):
+    """What an upload link allows: these bytes under this key."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+def read_upload_link(token: str) -> Announced:
+    """Return what may be sent to a path of this service. Raises :class:`InvalidLink`."""
+    try:
+        said = signing.loads(token, salt=UPLOAD_SALT, max_age=settings.FILE_LINK_SECONDS)
+        return Announced(*said)
+    except (signing.BadSignature, ValueError, TypeError):
         raise InvalidLink from None
 
 
-def clean_name(name: str) -> str:
-    """Return a file name to keep: the last part of a path, NFC, at most 255 bytes of UTF-8.
+def take(announced: Announced, pieces: Iterator[bytes]) -> None:
+    """Store what a client sends to an upload link, in place of what it has sent before.
 
-    Control, format (bidi overrides among them) and unpaired surrogate characters go; what is left
-    empty becomes ``file``. The ending survives shortening.
+    For folders: S3 takes itself what is sent to it. Raises :class:`WrongBytes` and
+    :class:`StorageUnavailable`; then all is as before.
     """
-    last = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
-    kept = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
-    kept = kept.strip()
-    if kept.strip(".") == "":
-        return "file"
-    if len(kept.encode()) <= NAME_BYTES:
-        return kept
-    stem, dot, ending = kept.rpartition(".")
-    ending = (dot + ending)[:20] if stem else ""
-    room = NAME_BYTES - len(ending.encode())
-    return (stem or kept).encode()[:room].decode(errors="ignore") + ending
-
-
-def content_type_of(content: IO[bytes]) -> str:
-    """Return the type that a file's first bytes prove, from a short list; else octets.
-
-    What the client says of the type counts for nothing: it decides how browsers treat the file.
-    """
-    content.seek(0)
-    start = content.read(TEXT_SAMPLE)
-    content.seek(0)
-    for signature, content_type in SIGNATURES:
-        if signature.match(start):
-            return content_type
-    if b"\0" in start:
-        return UNKNOWN_TYPE
+    coming = f"{announced.key}.{secrets.token_hex(8)}"
+    writer, digest = open_writer(coming, on_parts=lambda _: None), hashlib.sha256()
     try:
-        # The sample may end inside a character: of at most 4 bytes, 3 may be missing.
-        start.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.end < len(start) or len(start) - error.start > 3 or len(start) < TEXT_SAMPLE:
-            return UNKNOWN_TYPE
-    return "text/plain; charset=utf-8"
+        for piece in pieces:
+            digest.update(piece)
+            writer.write(piece)
+        if digest.hexdigest() != announced.sha256:
+            raise WrongBytes
+        writer.finish()
+        with _failures_named():
+            _storage.rename(coming, announced.key)
+    except BaseException:
+        with contextlib.suppress(StorageUnavailable):
+            writer.abort()
+            delete(coming)
+        raise
 
 
-@contextmanager
+def begin_parts(key: str) -> str:
+    """Begin an upload in parts; return its name. Raises :class:`StorageUnavailable`."""
+    with _failures_named():
+        return str(_storage.begin_parts(key))
+
+
+def part_link(key: str, upload_id: str, number: int, *, size: int) -> str:
+    """Return an address to PUT a part to for 300 s. Raises :class:`StorageUnavailable`."""
+    with _failures_named():
+        return str(_storage.part_link(key, upload_id, number, size=size))
+
+
+def parts(key: str, upload_id: str) -> Parts | None:
+    """Return the parts that have come, None of an upload that is over.
+
+    Raises :class:`StorageUnavailable`.
+    """
+    with _failures_named():
+        found: Parts | None = _storage.parts(key, upload_id)
+        return found
+
+
+def finish_parts(key: str, upload_id: str, parts: Parts) -> None:
+    """Make an object of parts. Raises :class:`StorageUnavailable`."""
+    with _failures_named():
+        _storage.finish_parts(key, upload_id, parts)
+
+
+def abort_parts(key: str, upload_id: str) -> None:
+    """Drop an upload in parts, if it is not over. Raises :class:`StorageUnavailable`."""
+    with _failures_named():
+        _storage.abort_parts(key, upload_id)
+
+
+def link(key: str, name: str, content_type: str, *, is_inline: bool = False) -> str | None:
+    """Return an address at which the storage itself gives the file to anybody for 300 s.
+
+    None if it answers nobody itself. Raises :class:`StorageUnavailable` when there is nothing to
+    sign with.
+    """
+    with _failures_named():
+        found: str | None = _holder(key).link(key, name, content_type, is_inline=is_inline)
+        return found
+
+
+def _all() -> list[Any]:
+    """Return the storage, and the other one while files move between them."""
+    return [_storage, storages["other"]] if "other" in settings.STORAGES else [_storage]
+
+
+def _holder(key: str) -> Any:
+    """Return the storage that has an object, the first if none has."""
+    found = _all()
+    return next((each for each in found[1:] if _storage.head(key) is None), found[0])
+
+
+def _named(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    with _failures_named():
+        yield from pieces
+
+
+class _NamingWriter:
+    """A writer whose failures have our name."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+
+    def write(self, chunk: bytes) -> None:
+        with _failures_named():
+            self.writer.write(chunk)
+
+    def finish(self) -> None:
+        with _failures_named():
+            self.writer.finish()
+
+    def abort(self) -> None:
+        with _failures_named():
+            self.writer.abort()
+
+
+@contextlib.contextmanager
 def _failures_named() -> Iterator[None]:
     try:
         yield
-    except (BotoCoreError, ClientError, Boto3Error, OSError) as error:
+    except FAILURES as error:
         raise StorageUnavailable from error

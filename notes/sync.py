@@ -100,7 +100,7 @@ def get_page(*, user: User, after: Cursor, limit: int) -> Page:
         rows = rows.filter(Q(seq__gt=after.start) | is_live)
     if limit > UNMEASURED:
         limit = _fitting(rows, limit)
-    found = list(rows.select_related("note__attachment__object")[: limit + 1])
+    found = list(rows.select_related("note")[: limit + 1])
     changes = found[:limit]
     has_more = len(found) > limit
     seq = changes[-1].seq if changes else after.seq

@@ -4,4 +4,7 @@ from django.urls import path
 
 from notes import views
 
-urlpatterns = [path("files/<str:token>", views.download, name="download")]
+urlpatterns = [
+    path("files/<str:token>", views.download, name="download"),
+    path("uploads/<str:token>", views.receive, name="receive"),
+]

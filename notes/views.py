@@ -1,27 +1,48 @@
-"""What is answered without a token: signed links to files that lie on the disk."""
+"""What is answered without a token: signed links to files, and from the disk's clients to it."""
 
-from django.http import FileResponse, Http404, HttpRequest
-from django.views.decorators.http import require_safe
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_safe
 
-from notes import storage
+from cloudnotes import errors
+from cloudnotes.errors import DomainError
+from notes import downloads, storage
+from notes.models import StoredObject
 
-
-class Stream(FileResponse):
-    """A file in pieces of 256 KiB: each piece is one visit of a thread."""
-
-    block_size = 256 * 2**10
+PIECE_BYTES = 2**18
 
 
 @require_safe
-def download(request: HttpRequest, token: str) -> FileResponse:
-    """Send the file that a signed link names, to be saved and never shown."""
+def download(request: HttpRequest, token: str) -> HttpResponseBase:
+    """Show, or give, the file that a link names which was signed to be shown."""
+    said = downloads.read_display_path(token)
+    stored = said and StoredObject.objects.filter(pk=said[2], state="ready").first()
+    if not said or not stored:
+        raise Http404
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return downloads.answer(stored, said[3], headers=headers, is_inline=True)
+
+
+@csrf_exempt
+@require_http_methods(["PUT"])
+def receive(request: HttpRequest, token: str) -> HttpResponse:
+    """Take what an upload link allows to be sent, where a folder is the storage.
+
+    As S3 does for links to it: the announced bytes, any number of times until it expires.
+    """
     try:
-        found = storage.open_link(token)
+        announced = storage.read_upload_link(token)
     except storage.InvalidLink:
         raise Http404 from None
-    response = Stream(
-        found.file, as_attachment=True, filename=found.name, content_type=found.content_type
-    )
-    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response.headers["Cache-Control"] = "private, no-store"
-    return response
+    try:
+        if request.META.get("CONTENT_LENGTH") != str(announced.size):
+            raise storage.WrongBytes
+        storage.take(announced, iter(lambda: request.read(PIECE_BYTES), b""))
+    except (DomainError, UnreadablePostError) as error:
+        answer = errors.answer(error)
+        if answer is None:
+            raise
+        return answer
+    return HttpResponse(status=200)

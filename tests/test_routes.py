@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.actions import avatars, contacts, sessions, tokens
 from accounts.models import PersonalAccessToken, Session, User
-from notes.actions import attachments, saved_searches
+from notes.actions import attachments, objects, saved_searches
 from notes.actions import notes as actions
 from notes.models import SavedSearch
 from tests.conftest import PASSWORD, client_of, make_user
@@ -245,8 +245,8 @@ def make_note(owner):
     now = timezone.now()
     note = actions.create_note(title="secret", content="", by=owner, now=now)
     actions.update_note(note=note, changes={"title": "still secret"}, by=owner, now=now)
-    upload = SimpleUploadedFile("f.txt", b"secret")
-    attachments.store_file(note=note, name="f.txt", content=upload, by=owner, now=now)
+    row = objects.receive(SimpleUploadedFile("f.txt", b"secret"))
+    note, _ = attachments.store_main_file(note=note, name="f.txt", stored=row, by=owner, now=now)
     return note
 
 

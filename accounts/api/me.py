@@ -2,7 +2,9 @@
 
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import extend_schema
+from django.conf import settings
+from django.utils.module_loading import import_string
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,7 +25,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "email",
             "username",
@@ -35,6 +37,30 @@ class UserSerializer(serializers.ModelSerializer[User]):
             "created_at",
         )
         read_only_fields = fields
+
+
+class UsageSerializer(serializers.Serializer[Any]):
+    """What an account's files take, and may: of equal ones one counts, history and trash too."""
+
+    bytes = serializers.IntegerField()
+    max_bytes = serializers.IntegerField()
+    files = serializers.IntegerField()
+    max_files = serializers.IntegerField()
+
+
+class MeSerializer(UserSerializer):
+    """An account as its owner sees it at ``auth/me``."""
+
+    storage = serializers.SerializerMethodField()
+
+    class Meta(UserSerializer.Meta):
+        fields = (*UserSerializer.Meta.fields, "storage")
+        read_only_fields = fields
+
+    @extend_schema_field(UsageSerializer)
+    def get_storage(self, user: User) -> dict[str, int]:
+        usage: dict[str, int] = import_string(settings.STORAGE_USAGE)(user)
+        return usage
 
 
 class ProfileSerializer(serializers.Serializer[Any]):
@@ -65,16 +91,16 @@ class MeView(APIView):
     scopes: ClassVar = {"GET": "account:read"}
     problems: ClassVar = {403: "The password is not the one of this account."}
 
-    @extend_schema(responses={200: UserSerializer})
+    @extend_schema(responses={200: MeSerializer})
     def get(self, request: Request) -> Response:
-        return Response(UserSerializer(caller(request), context={"request": request}).data)
+        return Response(MeSerializer(caller(request), context={"request": request}).data)
 
-    @extend_schema(request=ProfileSerializer, responses={200: UserSerializer})
+    @extend_schema(request=ProfileSerializer, responses={200: MeSerializer})
     def patch(self, request: Request) -> Response:
         given = ProfileSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         user = users.update_profile(user=caller(request), changes=given.validated_data)
-        return Response(UserSerializer(user, context={"request": request}).data)
+        return Response(MeSerializer(user, context={"request": request}).data)
 
     @extend_schema(request=PasswordSerializer, responses={204: None})
     def delete(self, request: Request) -> Response:

@@ -44,9 +44,9 @@ WITH replaced AS (
 ),
 kept AS (
     INSERT INTO notes_revision (
-        note_id, first_version, version, title, content, category, tags, trashed_at,
+        note_id, first_version, version, title, content, category, tags, files, trashed_at,
         since, replaced_at, by_id, cause, credential, is_pinned, thinned
-    ) SELECT id, state_version, version, title, content, category, tags, trashed_at,
+    ) SELECT id, state_version, version, title, content, category, tags, files, trashed_at,
         state_since, %(now)s, state_by_id, state_cause, state_credential, FALSE, 0
     FROM replaced WHERE %(keeps)s RETURNING id
 ),
@@ -89,7 +89,6 @@ async def create_note(
         audience=access.audience(note),
         now=now,
     )
-    Note.attachment.related.set_cached_value(note, None)
     events.tell("note_created", note=note, by=by)
     return note
 

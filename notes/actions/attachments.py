@@ -1,85 +1,226 @@
-"""A note's main file: stored, replaced, removed."""
+"""The files of a note: added, replaced, renamed, removed."""
 
 import datetime as dt
-import io
-from typing import IO
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from django.conf import settings
 from django.db import transaction
 
 from accounts.models import User
 from cloudnotes.errors import DomainError
-from notes import events, storage
+from notes import events, filetypes
 from notes.actions import objects
-from notes.actions.versions import Expected, check, lock, touch
-from notes.models import Attachment, Note
+from notes.actions.versions import Expected, lock, touch, write
+from notes.models import Attachment, KeptFile, Note, Revision, StoredObject
+from notes.models.attachments import MAX_FILES, File, join, main, split
 
 
-class FileTooLarge(DomainError):
-    """The file is above ``MAX_FILE_BYTES``."""
+class TooManyFiles(DomainError):
+    """The note has as many files as a note may have."""
 
-    status = 413
-    code = "file_too_large"
+    status = 409
+    code = "too_many_files"
+    detail = f"A note has at most {MAX_FILES} files. Put this one into another note."
     field = "file"
 
 
-def store_file(
+class NoSuchFile(DomainError):
+    """The file was removed from the note between the look and the lock."""
+
+    status = 404
+    code = "not_found"
+    detail = "There is nothing here that you may see."
+
+
+def add_file(
     *,
     note: Note,
     name: str,
-    content: IO[bytes],
+    stored: StoredObject,
     by: User,
     now: dt.datetime,
     expected: Expected = None,
-) -> Note:
-    """Make ``content`` the note's file in place of the one it may have, and return the note.
+) -> tuple[Note, File]:
+    """Give a note one file more and return both.
 
-    In two phases, so that a crash between any two steps loses nothing: the row that announces the
-    object, the object, and then, in one transaction, the object counts and the one before it is
-    let go. Until that commit the note has the file that it had.
-
-    Raises :class:`FileTooLarge`, :class:`notes.storage.StorageUnavailable`,
+    ``stored`` is the row of :meth:`notes.actions.objects.Receiver.finish`; bytes that the owner has
+    already are not kept twice. What is refused has to be discarded by the caller. Raises
+    :class:`TooManyFiles`, :class:`notes.quotas.QuotaExceeded`,
     :class:`notes.actions.objects.UploadTooSlow`, :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
     """
-    if content.seek(0, io.SEEK_END) > settings.MAX_FILE_BYTES:
-        raise FileTooLarge(f"A file has at most {settings.MAX_FILE_BYTES} bytes.")
-    check(note, expected)  # before a long upload that would be refused after it
-    key = objects.store(content=content, content_type=storage.content_type_of(content))
-    try:
-        return _attach(key, note=note, name=name, by=by, now=now, expected=expected)
-    except DomainError:
-        objects.discard(key)
-        raise
+
+    def added(note: Note, kept: StoredObject) -> tuple[Sequence[File], File]:
+        files = split(note.files)
+        if len(files) >= MAX_FILES:
+            raise TooManyFiles
+        attachment = Attachment.objects.create(note=note, object=kept)
+        file = _file(attachment.pk, name, kept)
+        return (*files, file), file
+
+    return _store(added, note=note, stored=stored, by=by, now=now, expected=expected)
 
 
-def _attach(
-    key: str, *, note: Note, name: str, by: User, now: dt.datetime, expected: Expected
-) -> Note:
-    with transaction.atomic():
-        note = lock(note, expected=expected)
-        stored = objects.make_ready(key=key)
-        objects.delete_after_commit(attachments__note=note)
-        Attachment.objects.filter(note=note).delete()
-        note.attachment = Attachment.objects.create(
-            note=note, object=stored, name=storage.clean_name(name), created_at=now
-        )
-        touch(note, now=now)
-        events.record("file_stored", note=note, by=by)
-    return note
+def store_main_file(
+    *,
+    note: Note,
+    name: str,
+    stored: StoredObject,
+    by: User,
+    now: dt.datetime,
+    expected: Expected = None,
+) -> tuple[Note, File]:
+    """Make an object the note's main file in place of the one it may have; return both.
+
+    Raises as :func:`add_file`.
+    """
+
+    def set_main(note: Note, kept: StoredObject) -> tuple[Sequence[File], File]:
+        files, before = split(note.files), main(note.files)
+        if before is None and len(files) >= MAX_FILES:
+            raise TooManyFiles
+        pk = before.id if before else Attachment.objects.create(note=note, object=kept).pk
+        file = replace(_file(pk, name, kept), is_main=True)
+        return (_with(files, file) if before else (*files, file)), file
+
+    return _store(set_main, note=note, stored=stored, by=by, now=now, expected=expected)
 
 
-def remove_file(*, note: Note, by: User, now: dt.datetime, expected: Expected = None) -> Note:
-    """Take the note's file away, if it has one, and return the note.
+def replace_file(
+    *,
+    note: Note,
+    attachment_id: int,
+    name: str,
+    stored: StoredObject,
+    by: User,
+    now: dt.datetime,
+    expected: Expected = None,
+) -> tuple[Note, File]:
+    """Put an object in the place of a file, which the history keeps; return note and file.
 
-    Raises :class:`notes.actions.versions.NoteGone` and
+    Raises :class:`NoSuchFile` and as :func:`add_file`.
+    """
+
+    def replaced(note: Note, kept: StoredObject) -> tuple[Sequence[File], File]:
+        before = _find(note, attachment_id)
+        file = replace(_file(before.id, name, kept), is_main=before.is_main)
+        return _with(split(note.files), file), file
+
+    return _store(replaced, note=note, stored=stored, by=by, now=now, expected=expected)
+
+
+def rename_file(
+    *,
+    note: Note,
+    attachment_id: int,
+    name: str,
+    by: User,
+    now: dt.datetime,
+    expected: Expected = None,
+) -> tuple[Note, File]:
+    """Give a file of a note another name and return both.
+
+    Raises :class:`NoSuchFile`, :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
     """
     with transaction.atomic():
         note = lock(note, expected=expected)
-        if note.get_attachment() is not None:
-            objects.delete_after_commit(attachments__note=note)
-            Attachment.objects.filter(note=note).delete()
-            touch(note, now=now)
-            events.record("file_removed", note=note, by=by)
+        file = replace(_find(note, attachment_id), name=filetypes.clean_name(name))
+        changes = {"files": join(_with(split(note.files), file))}
+        if write(note, changes, by=by, cause=Note.Cause.FILE, now=now):
+            events.record("file_renamed", note=note, by=by)
+    return note, file
+
+
+def remove_file(
+    *,
+    note: Note,
+    attachment_id: int,
+    by: User,
+    now: dt.datetime,
+    expected: Expected = None,
+    for_good: bool = False,
+) -> Note:
+    """Take a file away from a note and return the note.
+
+    The history keeps it, and the account holds it, unless it goes ``for_good``: then no revision
+    of the note has it either. Raises as :func:`rename_file`.
+    """
+    with transaction.atomic():
+        note = lock(note, expected=expected)
+        file = _find(note, attachment_id)
+        files = join(each for each in split(note.files) if each.id != file.id)
+        if for_good:
+            gone = _forget(note, file.id)
+            objects.delete_after_commit(pk__in=gone)
+            Attachment.objects.filter(pk=file.id).delete()
+            note.files = files
+            touch(note, fields=["files"], now=now)
+        else:
+            write(note, {"files": files}, by=by, cause=Note.Cause.FILE, now=now)
+        events.record("file_removed", note=note, by=by)
     return note
+
+
+def _store(
+    change: Callable[[Note, StoredObject], tuple[Sequence[File], File]],
+    *,
+    note: Note,
+    stored: StoredObject,
+    by: User,
+    now: dt.datetime,
+    expected: Expected,
+) -> tuple[Note, File]:
+    """Have an object count and do with it what ``change`` says.
+
+    In one transaction, until whose commit the note has the files that it had.
+    """
+    with transaction.atomic():
+        note = lock(note, expected=expected)
+        kept = objects.make_owned(stored, owner_id=note.owner_id, now=now)
+        files, file = change(note, kept)
+        if write(note, {"files": join(files)}, by=by, cause=Note.Cause.FILE, now=now):
+            events.record("file_stored", note=note, by=by)
+        if kept.pk != stored.pk:
+            transaction.on_commit(lambda: objects.discard(stored.key))
+    return note, file
+
+
+def _forget(note: Note, attachment_id: int) -> list[int]:
+    """Take a file out of the history of a locked note; return the objects that it had."""
+    gone = {file.object for file in split(note.files) if file.id == attachment_id}
+    for revision in Revision.objects.filter(note=note).exclude(files="").defer("content"):
+        files = split(revision.files)
+        kept = [file for file in files if file.id != attachment_id]
+        if len(kept) < len(files):
+            here = {file.object for file in files if file.id == attachment_id}
+            gone |= here
+            let_go = here - {file.object for file in kept}
+            KeptFile.objects.filter(revision=revision, object__in=let_go).delete()
+            Revision.objects.filter(pk=revision.pk).update(files=join(kept))
+    return sorted(gone)
+
+
+def _find(note: Note, attachment_id: int) -> File:
+    for file in split(note.files):
+        if file.id == attachment_id:
+            return file
+    raise NoSuchFile
+
+
+def _file(attachment_id: int, name: str, kept: StoredObject) -> File:
+    return File(
+        id=attachment_id,
+        object=kept.pk,
+        name=filetypes.clean_name(name),
+        size=kept.size,
+        content_type=kept.content_type,
+        sha256=kept.sha256,
+        width=kept.width,
+        height=kept.height,
+    )
+
+
+def _with(files: Sequence[File], file: File) -> list[File]:
+    """Return files with one of them in place of that with its id."""
+    return [file if each.id == file.id else each for each in files]

@@ -18,7 +18,7 @@ from accounts.models import User
 from cloudnotes.expressions import OctetLength
 from notes import links as markdown_links
 from notes.actions import links
-from notes.models import Change, Feed, IndexedNote, Link, Note, SearchIndex, tags
+from notes.models import Change, Feed, IndexedNote, Link, Note, SearchIndex, attachments, tags
 from notes.search import terms
 
 AT_ONCE = 100  # notes
@@ -110,7 +110,7 @@ def _index_some(user: User) -> bool:
         ids.append(note_id)
     if not ids and (index.seq, index.made) == (start, made):
         return False
-    notes = list(Note.objects.filter(owner=user, pk__in=ids).select_related("attachment"))
+    notes = list(Note.objects.filter(owner=user, pk__in=ids))
     prepared = {note.pk: _indexed(note, user.language) for note in notes}
     with transaction.atomic():
         SearchIndex.objects.bulk_create([SearchIndex(user=user)], ignore_conflicts=True)
@@ -154,16 +154,16 @@ def _links(note: Note) -> list[Link]:
 
 
 def _indexed(note: Note, language: str) -> IndexedNote:
-    file = note.get_attachment()
+    files = attachments.split(note.files)
     is_marked = {
         "favorite": note.is_favorite,
         "archived": note.is_archived,
-        "file": file is not None,
+        "file": bool(files),
     }
     names = tags.split(note.tags)
     prepared = terms.prepare(
         owner=note.owner_id,
-        parts=(note.title, ", ".join(names), file.name if file else "", note.content),
+        parts=(note.title, ", ".join(names), ", ".join(file.name for file in files), note.content),
         tags=names,
         category=note.category,
         marks=[mark for mark, is_so in is_marked.items() if is_so],

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.identifiers import fold
@@ -76,7 +77,6 @@ def create_note(
             state_cause=cause,
             state_credential=by.credential,
         )
-        Note.attachment.related.set_cached_value(note, None)  # it has none: spares a query
         if tags:
             taggings.follow([note.pk])
         events.record("note_created", note=note, by=by)
@@ -231,6 +231,6 @@ def purge_due() -> bool:
 
 
 def _purge(note: Note, *, by: User | None) -> None:
-    objects.delete_after_commit(attachments__note=note)
+    objects.delete_after_commit(objects.of_notes(Q(pk=note.pk)))
     Note.objects.filter(pk=note.pk).delete()
     events.record("note_deleted", note=note, by=by)

@@ -8,25 +8,32 @@ can be repeated, so a process may die between any two and the sweeper does the r
 their keys alone.
 """
 
+import contextlib
 import datetime as dt
 import hashlib
+import io
 import logging
 import math
 import time
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
+from django.conf import settings
 from django.db import Error, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from cloudnotes.errors import DomainError
-from notes import storage
-from notes.models import StoredObject
+from notes import filetypes, imaging, quotas, storage
+from notes.models import Attachment, KeptFile, Note, StoredObject, Thumbnail, Upload
 from notes.models.objects import StoredObjectQuerySet
 
 BATCH = 200
 PATIENCE_SECONDS = 5.0
 READ_BYTES = 2**20
+# The size of an image stands in front, behind what a camera tells of itself.
+START_BYTES = 256 * 2**10
+DESCRIBED = ("size", "sha256", "content_type", "width", "height", "upload_id", "is_arriving")
 
 logger = logging.getLogger(__name__)
 
@@ -39,23 +46,124 @@ class UploadTooSlow(DomainError):
     detail = "The upload took too long and was given up. Please try again."
 
 
-def store(*, content: IO[bytes], content_type: str) -> str:
-    """Store ``content`` from its start to its end and return its key.
+class FileTooLarge(DomainError):
+    """The file is above ``MAX_FILE_BYTES``."""
 
-    To be called outside of transactions: the row is committed before the object is on its way.
-    The object counts once :func:`make_ready` is committed together with what points at it.
-    Raises :class:`notes.storage.StorageUnavailable`.
+    status = 413
+    code = "file_too_large"
+    field = "file"
+
+    def __init__(self, most: int | None = None) -> None:
+        most = settings.MAX_FILE_BYTES if most is None else most
+        super().__init__(f"A file has at most {most} bytes here. Send a smaller one.")
+
+
+class Receiver:
+    """Stores an object while its bytes come, and finds out what they are.
+
+    To be used outside of transactions: the row is committed before the object is on its way. The
+    object counts once :func:`make_ready` is committed together with what points at it; whoever
+    does not get so far calls :meth:`give_up`. All methods raise
+    :class:`notes.storage.StorageUnavailable`.
     """
-    digest, size = hashlib.sha256(), 0
+
+    def __init__(self) -> None:
+        self.row = StoredObject.objects.create(key=storage.new_key(), size=0)
+        self.digest, self.size, self.start = hashlib.sha256(), 0, io.BytesIO()
+        try:
+            self.writer = storage.open_writer(self.row.key, on_parts=self._note_parts)
+        except storage.StorageUnavailable:
+            self._forget()
+            raise
+
+    def write(self, chunk: bytes) -> None:
+        """Take some more bytes. Raises :class:`FileTooLarge`."""
+        self.size += len(chunk)
+        if self.size > settings.MAX_FILE_BYTES:
+            raise FileTooLarge
+        self.digest.update(chunk)
+        if (room := START_BYTES - self.start.tell()) > 0:
+            self.start.write(chunk[:room])
+        self.writer.write(chunk)
+
+    def finish(self) -> StoredObject:
+        """Wait until the storage has all of it, and return the row, which says what it is."""
+        self.writer.finish()
+        describe(self.row, self.start.getvalue())
+        self.row.size, self.row.sha256 = self.size, self.digest.hexdigest()
+        self.row.upload_id = ""
+        return self.row
+
+    def give_up(self) -> None:
+        """Delete what came, unless the storage is what failed: then the sweeper will."""
+        try:
+            self.writer.abort()
+            if self.row.upload_id:
+                storage.abort_parts(self.row.key, self.row.upload_id)
+            discard(self.row.key)
+        except storage.StorageUnavailable:
+            logger.warning("An upload that failed is left to the sweeper.")
+
+    def _note_parts(self, upload_id: str) -> None:
+        self.row.upload_id = upload_id
+        self.row.save(update_fields=["upload_id"])
+
+    def _forget(self) -> None:
+        StoredObject.objects.filter(pk=self.row.pk, state=StoredObject.State.PENDING).delete()
+
+
+@contextlib.contextmanager
+def discarded_if_refused(row: StoredObject) -> Iterator[StoredObject]:
+    """Delete an object that came, and its row, if what it came for is refused."""
+    try:
+        yield row
+    except DomainError:
+        discard(row.key)
+        raise
+
+
+def describe(row: StoredObject, start: bytes) -> None:
+    """Say in a row, not saved, what an object is by its first bytes."""
+    row.content_type = filetypes.content_type_of(start)
+    if row.content_type in filetypes.IMAGE_TYPES:
+        row.width, row.height = imaging.dimensions(start) or (None, None)
+
+
+def receive(content: IO[bytes]) -> StoredObject:
+    """Store ``content`` from its start to its end; return its row as :meth:`Receiver.finish`.
+
+    Raises :class:`notes.storage.StorageUnavailable` and :class:`FileTooLarge`.
+    """
+    receiver = Receiver()
+    try:
+        content.seek(0)
+        while chunk := content.read(READ_BYTES):
+            receiver.write(chunk)
+        return receiver.finish()
+    except storage.StorageUnavailable:
+        raise  # whatever came is the sweeper's: to delete it now would hang as long again
+    except DomainError:
+        receiver.give_up()
+        raise
+
+
+def store(*, content: IO[bytes], content_type: str) -> str:
+    """Store a small picture of ours and return its key; it counts in nobody's quota.
+
+    To be called outside of transactions, as :class:`Receiver`. Raises
+    :class:`notes.storage.StorageUnavailable`.
+    """
     content.seek(0)
-    while chunk := content.read(READ_BYTES):
-        digest.update(chunk)
-        size += len(chunk)
+    data = content.read()
     announced = StoredObject.objects.create(
-        key=storage.new_key(), size=size, sha256=digest.hexdigest(), content_type=content_type
+        key=storage.new_key(),
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        content_type=content_type,
     )
-    content.seek(0)
-    storage.put(announced.key, content, content_type)
+    writer = storage.open_writer(announced.key, on_parts=lambda _: None)
+    writer.write(data)
+    writer.finish()
     return announced.key
 
 
@@ -76,6 +184,27 @@ def make_ready(*, key: str) -> StoredObject:
     return announced
 
 
+def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredObject:
+    """Let a described object count for its owner, and return it, or the one with the same bytes.
+
+    In the transaction that attaches it, with the note locked. Raises :class:`UploadTooSlow` and
+    :class:`notes.quotas.QuotaExceeded`.
+    """
+    quotas.hold(owner_id)
+    same = StoredObject.objects.filter(
+        owner=owner_id, sha256=row.sha256, size=row.size, state=StoredObject.State.READY
+    )
+    # With its lock: the sweeper lets go of what is attached, or has doomed it already.
+    if kept := same.select_for_update().first():
+        return kept
+    quotas.check(owner_id, row)
+    make_ready(key=row.key)
+    row.state, row.owner_id = StoredObject.State.READY, owner_id
+    row.thumbnails_due_at = now if row.width else None
+    row.save(update_fields=[*DESCRIBED, "state", "owner", "thumbnails_due_at"])
+    return row
+
+
 def read(*, key: str) -> bytes | None:
     """Return a whole object, None when there is none under ``key``. For small ones.
 
@@ -84,28 +213,40 @@ def read(*, key: str) -> bytes | None:
     return storage.read(key)
 
 
+def of_notes(notes: Q) -> Q:
+    """Return the condition that an object is one of some notes: attached, in history, to come."""
+    found = Note.objects.filter(notes).values("pk")
+    return (
+        Q(pk__in=Attachment.objects.filter(note__in=found).values("object"))
+        | Q(pk__in=KeptFile.objects.filter(revision__note__in=found).values("object"))
+        | Q(pk__in=Upload.objects.filter(note__in=found, object__isnull=False).values("object"))
+    )
+
+
 def delete_after_commit(*conditions: Q, **criteria: Any) -> None:
     """Once the running transaction is committed, delete the objects that match now.
 
-    ``conditions`` and ``criteria`` are filters of stored objects such as
-    ``attachments__note=note``. To be called before the rows that point at the objects go, and once
-    a transaction: each call may keep somebody waiting. What fails here is left to :func:`sweep`.
+    Unless something points at them then; what was announced and is not there is given up.
+    ``conditions`` and ``criteria`` are filters of stored objects. To be called before the rows that
+    point at the objects go, and once a transaction: each call may keep somebody waiting. What fails
+    here is left to :func:`sweep`.
     """
-    matching = StoredObject.objects.filter(*conditions, **criteria)
-    ids = list(matching.values_list("pk", flat=True))
+    ids = list(StoredObject.objects.filter(*conditions, **criteria).values_list("pk", flat=True))
+    announced = StoredObject.objects.filter(pk__in=ids, state=StoredObject.State.PENDING)
+    announced.update(state=StoredObject.State.DOOMED)
     if ids:
         transaction.on_commit(lambda: _delete_now(ids))
 
 
-def _delete_now(ids: list[int]) -> None:
+def _delete_now(ids: Sequence[int]) -> None:
     """Delete for at most about ``PATIENCE_SECONDS``: somebody waits for the answer."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline, now = time.monotonic() + PATIENCE_SECONDS, timezone.now()
     try:
-        for row in _doom(StoredObject.objects.filter(pk__in=ids), timezone.now()):
+        for row in _doom(StoredObject.objects.filter(pk__in=ids), now):
             if time.monotonic() > deadline:
                 logger.warning("Deleting objects takes long; the rest is left to the sweeper.")
                 return
-            _delete(row)
+            _delete(row, now)
     except (storage.StorageUnavailable, Error):
         # The request has done what it was asked to; the rows keep the order for the sweeper.
         logger.warning("Objects could not be deleted and are left to the sweeper.", exc_info=True)
@@ -138,8 +279,7 @@ def sweep(*, now: dt.datetime, patience: float = math.inf) -> int:
         for row in doomed:
             if time.monotonic() > deadline:
                 return total
-            _delete(row)
-            total += 1
+            total += _delete(row, now)
         if not doomed:
             return total
 
@@ -152,9 +292,17 @@ def sweep_due() -> None:
         logger.warning("The storage does not answer; objects wait for the next sweep.")
 
 
-def _delete(doomed: StoredObject) -> None:
+def _delete(doomed: StoredObject, now: dt.datetime) -> int:
+    """Delete an object, its row and the thumbnails that showed it; return how many went."""
+    if doomed.upload_id:
+        storage.abort_parts(doomed.key, doomed.upload_id)
+    if doomed.is_arriving:
+        storage.delete(storage.arriving(doomed.key))
     storage.delete(doomed.key)
+    shows = list(Thumbnail.objects.filter(source=doomed).values_list("object", flat=True))
     StoredObject.objects.filter(pk=doomed.pk, state=StoredObject.State.DOOMED).delete()
+    shown = _doom(StoredObject.objects.filter(pk__in=shows), now) if shows else []
+    return 1 + sum(_delete(each, now) for each in shown)
 
 
 def _doom(candidates: StoredObjectQuerySet, now: dt.datetime) -> list[StoredObject]:

@@ -19,4 +19,4 @@ def release_owner(*, owner: User) -> None:
     list(Note.objects.select_for_update().filter(owner=owner).order_by("pk").values_list("pk"))
     Feed.objects.hold(owner.pk)
     pictures = Avatar.objects.filter(user=owner).values("key")
-    objects.delete_after_commit(Q(attachments__note__owner=owner) | Q(key__in=pictures))
+    objects.delete_after_commit(Q(owner=owner) | Q(key__in=pictures))

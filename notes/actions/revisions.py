@@ -24,12 +24,12 @@ THINNED_AT_ONCE = 1000
 def restore_state(
     *, note: Note, state: Revision, by: User, now: dt.datetime, expected: Expected = None
 ) -> Note:
-    """Give a note the title and content of a state again, as a new version, and return it.
+    """Give a note the title, content and files of a state again, as a new version, and return it.
 
     Raises :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
     """
-    changes = {"title": state.title, "content": state.content}
+    changes = {"title": state.title, "content": state.content, "files": state.files}
     with transaction.atomic():
         note = lock(note, expected=expected)
         if write(note, changes, by=by, cause=Note.Cause.RESTORE, now=now):

@@ -46,8 +46,8 @@ def rewind(
     """Bring the user's notes back to a time, as new versions; return what that changes.
 
     With a ``category``, the notes that lie in or below it now or did then. A note that was not
-    written yet or lay in the trash goes to the trash; one deleted for good does not come back;
-    files stay as they are. One call is one transaction that changes at most 500 notes, or 16 MiB
+    written yet or lay in the trash goes to the trash; one deleted for good does not come back.
+    One call is one transaction that changes at most 500 notes, or 16 MiB
     of text: the second value is the ``after`` of the next call, None when all was looked at.
     """
     with transaction.atomic():

@@ -182,7 +182,7 @@ def _apply(
     note_id = operation.note_id or known.get(operation.client_id or "")
     note = None
     if note_id is not None:
-        note = Note.objects.visible_to(by).with_file().filter(pk=note_id).first()
+        note = Note.objects.visible_to(by).filter(pk=note_id).first()
     is_hidden = note is None and note_id is not None and not _was_deleted(note_id, by)
     try:
         if operation.kind == "create":

@@ -15,8 +15,8 @@ from django.db.models.functions import Greatest
 from accounts.models import User
 from cloudnotes.errors import DomainError
 from cloudnotes.queries import InstanceQuery, Parameter
-from notes.actions import taggings
-from notes.models import Attachment, Note, Revision
+from notes.actions import attached, taggings
+from notes.models import Note, Revision, attachments
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
 from notes.models.tags import MAX_TAGS, split
 
@@ -27,7 +27,7 @@ GIVEN_WITHIN = COALESCED_WITHIN + dt.timedelta(minutes=1)
 
 WRITTEN_AT_ONCE = 1000
 # What its writer may go on with.
-WRITTEN_ON = (Note.Cause.CREATE, Note.Cause.EDIT)
+WRITTEN_ON = (Note.Cause.CREATE, Note.Cause.EDIT, Note.Cause.FILE)
 
 Expected = Collection[int] | None
 
@@ -77,29 +77,18 @@ class TooManyTags(DomainError):
 
 
 LOCKED = InstanceQuery(lambda: Note.objects.select_for_update().filter(pk=Parameter("note")))
-FILE = InstanceQuery(
-    lambda: Attachment.objects.select_related("object").filter(note=Parameter("note"))
-)
 
 
 def lock(note: Note, *, expected: Expected = None, even_trashed: bool = False) -> Note:
-    """Return the note as it is now with its file, its row locked until the transaction ends.
+    """Return the note as it is now, its row locked until the transaction ends.
 
-    The file is read by a second statement: PostgreSQL reads the locked row anew when it has waited,
-    but rows that are joined to it as they were before. The one that ``note`` was loaded with is as
-    good if the version is the same: a new file is a new version. ``expected`` are the versions that
-    the caller knows of, None for whatever it is. Raises :class:`NoteGone` and
-    :class:`StaleVersion`.
+    ``expected`` are the versions that the caller knows of, None for whatever it is. Raises
+    :class:`NoteGone` and :class:`StaleVersion`.
     """
     locked = LOCKED.first(note=note.pk)
     if locked is None or (locked.trashed_at is not None and not even_trashed):
         raise NoteGone
     check(locked, expected)
-    file = Note.attachment.related
-    if file.is_cached(note) and note.version == locked.version:
-        file.set_cached_value(locked, file.get_cached_value(note))
-    else:
-        file.set_cached_value(locked, FILE.first(note=note.pk))
     return locked
 
 
@@ -129,6 +118,8 @@ def write(
     touch(note, fields=[*changed, *(f"state_{name}" for name in state)], now=now)
     if "tags" in changed:
         taggings.follow([note.pk])
+    if "files" in changed:
+        attached.follow(note)
     return True
 
 
@@ -256,16 +247,18 @@ def _goes_on(
     """Return whether a state needs no revision of its own: nothing and nobody would miss it.
 
     The same author with the same credential goes on writing within minutes of the state's
-    beginning, no reader was given it, and all it says still stands, with something inserted.
+    beginning, no reader was given it, and all it says still stands, with something more.
     """
     return (
         by is not None
         and _may_go_on(note)
         and (by.pk, by.credential) == (note.state_by_id, note.state_credential)
-        and cause == Note.Cause.EDIT
+        and cause in (Note.Cause.EDIT, Note.Cause.FILE)
+        # Who types may still hold the version before the first of some files as a base.
+        and (cause == Note.Cause.FILE) == (note.state_cause == Note.Cause.FILE)
         and now - note.state_since <= COALESCED_WITHIN
-        and set(changed) <= {"title", "content"}
-        and all(_only_inserts(getattr(note, name), changes[name]) for name in changed)
+        and set(changed) <= ADDED_TO.keys()
+        and all(ADDED_TO[name](getattr(note, name), changes[name]) for name in changed)
     )
 
 
@@ -279,3 +272,12 @@ def _only_inserts(old: str, new: str) -> bool:
         else:
             high = middle
     return len(new) >= len(old) and new.endswith(old[low:])
+
+
+def _only_adds(old: str, new: str) -> bool:
+    """Return whether the files that a note keeps are those of before and others."""
+    return set(attachments.split(old)) <= set(attachments.split(new))
+
+
+# What tells of a field whether all it said still stands.
+ADDED_TO = {"title": _only_inserts, "content": _only_inserts, "files": _only_adds}

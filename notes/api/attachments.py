@@ -1,80 +1,279 @@
-"""``notes/{id}/file``: the note's main file."""
+"""``notes/{id}/attachments``: the files of a note; ``notes/{id}/file``: the main one."""
 
 from typing import Any, ClassVar
 
-from django.http import HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
-from rest_framework.parsers import MultiPartParser
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import idempotency
 from accounts.authentication import caller
-from notes import access, storage
-from notes.actions import attachments
+from cloudnotes.errors import DomainError
+from notes import access, downloads, thumbnailing
+from notes.actions import attachments, objects
 from notes.api import preconditions
-from notes.api.representation import FileSerializer, NoteEndpoint
+from notes.api.fields import TextField
+from notes.api.representation import AttachmentSerializer, FileSerializer, NoteEndpoint
+from notes.api.uploading import StoringParser, UploadSerializer, take_file
+from notes.models import Note, Revision, StoredObject, Thumbnail
+from notes.models.attachments import File, main, split
+
+SENT_ON = OpenApiResponse(
+    description="The file is at `Location` for the next 300 s: a signed address without a token."
+)
+WHOLE = OpenApiResponse(
+    {"type": "string", "format": "binary"}, description="The file, where it lies on our disk."
+)
+DOWNLOAD = {
+    (200, "*/*"): WHOLE,
+    (206, "*/*"): OpenApiResponse({"type": "string", "format": "binary"}, description="A range."),
+    302: SENT_ON,
+    304: None,
+    416: OpenApiResponse(description="The range lies outside of the file."),
+}
+FORM = {"multipart/form-data": UploadSerializer}
 
 
-class UploadSerializer(serializers.Serializer[Any]):
-    """A file in a multipart form."""
+class ThumbnailPending(DomainError):
+    """The worker has not made it yet."""
 
-    file = serializers.FileField(allow_empty_file=True, max_length=1000)
+    status = 404
+    code = "thumbnail_pending"
+    detail = "The thumbnail is being made. Try again in a few seconds."
+    wait = 2
 
 
-class NoteFileView(NoteEndpoint):
-    """The main file of a note that the caller may see. Its ETag is that of the note."""
+class NoThumbnail(DomainError):
+    """There is nothing to show: no image, or none that could be opened."""
 
-    parser_classes = (MultiPartParser,)
-    serializer_class = UploadSerializer
-    conditional = ("PUT", "DELETE")
+    status = 404
+    code = "no_thumbnail"
+    detail = "This file is not an image that could be opened, so it has no thumbnail."
+
+
+class ShowSerializer(serializers.Serializer[Any]):
+    """How a file is to be given."""
+
+    inline = serializers.BooleanField(
+        default=False, help_text="To be shown by a browser, which counts for pictures and text."
+    )
+
+
+class RemoveSerializer(serializers.Serializer[Any]):
+    """How to remove."""
+
+    permanent = serializers.BooleanField(
+        default=False, help_text="For good: the history does not keep it, and the room is free."
+    )
+
+
+class RenameSerializer(serializers.Serializer[Any]):
+    """Another name for a file."""
+
+    name = TextField(max_length=1000, allow_blank=False)
+
+
+class SizeSerializer(serializers.Serializer[Any]):
+    """Which thumbnail."""
+
+    size = serializers.ChoiceField(
+        choices=thumbnailing.SIZES, default=320, help_text="The longer side in pixels, at most."
+    )
+
+
+class FilesEndpoint(NoteEndpoint):
+    """What the views of a note's files have in common. The entity tags are the note's."""
+
+    conditional: ClassVar[tuple[str, ...]] = ("PUT", "PATCH", "POST", "DELETE")
     verbs: ClassVar[dict[str, access.Verb]] = {"DELETE": "edit"}
     pagination_class = None
+    problems: ClassVar = {
+        409: "The note has all the files that it may.",
+        413: "The file is too large, or the account holds all that it may (`quota_exceeded`).",
+    }
 
-    @extend_schema(
-        responses={
-            302: OpenApiResponse(description="The file is at `Location` for the next 300 s.")
-        }
-    )
-    def get(self, request: Request, pk: int) -> HttpResponseRedirect:
-        """Be sent to the file: a signed address that needs no token and soon expires."""
-        attachment = self.get_object().get_attachment()
-        if attachment is None:
+    def get_parsers(self) -> list[BaseParser]:
+        if self.request.method in ("PUT", "POST"):
+            return [StoringParser()]
+        return super().get_parsers()
+
+    def found(self, request: Request, note: Note | Revision, attachment_id: int) -> File:
+        """Return a file of a note, or of what it said before. Raises NotFound."""
+        for file in split(note.files):
+            if file.id == attachment_id:
+                return file
+        raise NotFound
+
+    def give(self, request: Request, file: File) -> HttpResponseBase:
+        """Return a file as the answer."""
+        asked = ShowSerializer(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        stored = StoredObject.objects.filter(pk=file.object, state="ready").first()
+        if stored is None:
             raise NotFound
-        stored = attachment.object
-        return HttpResponseRedirect(storage.link(stored.key, attachment.name, stored.content_type))
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        return downloads.answer(
+            stored, file.name, headers=headers, is_inline=asked.validated_data["inline"]
+        )
 
-    @extend_schema(
-        request={"multipart/form-data": UploadSerializer}, responses={200: FileSerializer}
-    )
+    def told(self, note: Note, file: File, **options: Any) -> Response:
+        """Return what there is to say of a file, with the note's entity tag."""
+        context = {"request": self.request, "note": note.pk}
+        headers = {"ETag": preconditions.etag_of(note), **options.pop("headers", {})}
+        serializer = options.pop("serializer", AttachmentSerializer)
+        return Response(serializer(file, context=context).data, headers=headers, **options)
+
+
+class NoteFileView(FilesEndpoint):
+    """The main file of a note that the caller may see."""
+
+    @extend_schema(parameters=[ShowSerializer], responses=DOWNLOAD)
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        """Get the file, or be sent to it."""
+        file = main(self.get_object().files)
+        if file is None:
+            raise NotFound
+        return self.give(request, file)
+
+    @extend_schema(request=FORM, responses={200: FileSerializer})
     def put(self, request: Request, pk: int) -> Response:
         """Upload the file, or replace it."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
-        given = self.get_serializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        upload = given.validated_data["file"]
-        note = attachments.store_file(
-            note=note,
-            name=upload.name,
-            content=upload,
-            by=caller(request),
-            now=timezone.now(),
-            expected=expected,
-        )
-        return Response(
-            FileSerializer(note.attachment, context={"request": request}).data,
-            headers={"ETag": preconditions.etag_of(note)},
-        )
+        name, row = take_file(request, note)
+        with objects.discarded_if_refused(row):
+            note, file = attachments.store_main_file(
+                note=note, name=name, stored=row, by=caller(request), now=timezone.now(),
+                expected=expected,
+            )  # fmt: skip
+        return self.told(note, file, serializer=FileSerializer)
 
-    @extend_schema(request=None, responses={204: None})
+    @extend_schema(request=None, parameters=[RemoveSerializer], responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
         """Take the file away."""
-        note, expected = self.get_object(), preconditions.expected_versions(request)
-        if note.get_attachment() is None:
+        file = main(self.get_object().files)
+        if file is None:
             raise NotFound
-        note = attachments.remove_file(
-            note=note, by=caller(request), now=timezone.now(), expected=expected
+        return _remove(self, request, file.id)
+
+
+class AttachmentsView(FilesEndpoint):
+    """The files of a note that the caller may see."""
+
+    keeps_own_answers = True
+
+    @extend_schema(operation_id="notes_attachments_list", responses=AttachmentSerializer(many=True))
+    def get(self, request: Request, pk: int) -> Response:
+        """List the files of a note, at most 100, in the order in which they were added."""
+        note = self.get_object()
+        context = {"request": request, "note": note.pk}
+        told = [AttachmentSerializer(file, context=context).data for file in split(note.files)]
+        return Response(
+            {"results": told, "next": None}, headers={"ETag": preconditions.etag_of(note)}
         )
-        return Response(status=204, headers={"ETag": preconditions.etag_of(note)})
+
+    @extend_schema(request=FORM, responses={201: AttachmentSerializer})
+    def post(self, request: Request, pk: int) -> Any:
+        """Add a file, which is stored while it arrives."""
+        note, expected = self.get_object(), preconditions.expected_versions(request)
+        name, row = take_file(request, note)
+        is_used = []
+
+        def add() -> Response:
+            is_used.append(True)
+            changed, file = attachments.add_file(
+                note=note, name=name, stored=row, by=caller(request), now=timezone.now(),
+                expected=expected,
+            )  # fmt: skip
+            path = f"/api/v1/notes/{note.pk}/attachments/{file.id}"
+            location = request.build_absolute_uri(path)
+            return self.told(changed, file, status=201, headers={"Location": location})
+
+        with objects.discarded_if_refused(row):
+            answer = idempotency.once(self, said=f"{name}\n{row.sha256}", ask=add)
+        if not is_used:
+            objects.discard(row.key)
+        return answer
+
+
+class AttachmentView(FilesEndpoint):
+    """A file of a note that the caller may see."""
+
+    @extend_schema(
+        operation_id="notes_attachments_download", parameters=[ShowSerializer], responses=DOWNLOAD
+    )
+    def get(self, request: Request, pk: int, attachment_id: int) -> HttpResponseBase:
+        """Get the file, or be sent to it."""
+        return self.give(request, self.found(request, self.get_object(), attachment_id))
+
+    @extend_schema(request=FORM, responses={200: AttachmentSerializer})
+    def put(self, request: Request, pk: int, attachment_id: int) -> Response:
+        """Replace the file by another, which gets its address."""
+        note, expected = self.get_object(), preconditions.expected_versions(request)
+        self.found(request, note, attachment_id)
+        name, row = take_file(request, note)
+        with objects.discarded_if_refused(row):
+            note, file = attachments.replace_file(
+                note=note, attachment_id=attachment_id, name=name, stored=row, by=caller(request),
+                now=timezone.now(), expected=expected,
+            )  # fmt: skip
+        return self.told(note, file)
+
+    @extend_schema(request=RenameSerializer, responses={200: AttachmentSerializer})
+    def patch(self, request: Request, pk: int, attachment_id: int) -> Response:
+        """Rename the file."""
+        note, expected = self.get_object(), preconditions.expected_versions(request)
+        given = RenameSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        note, file = attachments.rename_file(
+            note=note, attachment_id=attachment_id, name=given.validated_data["name"],
+            by=caller(request), now=timezone.now(), expected=expected,
+        )  # fmt: skip
+        return self.told(note, file)
+
+    @extend_schema(request=None, parameters=[RemoveSerializer], responses={204: None})
+    def delete(self, request: Request, pk: int, attachment_id: int) -> Response:
+        """Take the file away; the history keeps it, unless it goes for good."""
+        return _remove(self, request, attachment_id)
+
+
+class ThumbnailView(FilesEndpoint):
+    """A small picture of a file that is an image."""
+
+    conditional: ClassVar[tuple[str, ...]] = ()
+    problems: ClassVar = {404: "There is nothing to show, or the thumbnail is still being made."}
+
+    @extend_schema(
+        operation_id="notes_attachments_thumbnail",
+        parameters=[SizeSerializer],
+        responses={code: said for code, said in DOWNLOAD.items() if code != 416},
+    )
+    def get(self, request: Request, pk: int, attachment_id: int) -> HttpResponseBase:
+        """Get a WebP of the image that fits into a square, or be sent to it."""
+        asked = SizeSerializer(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        file = self.found(request, self.get_object(), attachment_id)
+        shown = Thumbnail.objects.filter(source=file.object, size=asked.validated_data["size"])
+        thumbnail = shown.select_related("object").first()
+        if thumbnail is None:
+            is_due = StoredObject.objects.filter(
+                pk=file.object, thumbnails_due_at__isnull=False
+            ).exists()
+            raise ThumbnailPending if is_due else NoThumbnail
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        return downloads.answer(thumbnail.object, "thumbnail.webp", headers=headers, is_inline=True)
+
+
+def _remove(view: FilesEndpoint, request: Request, attachment_id: int) -> Response:
+    asked = RemoveSerializer(data=request.query_params.dict())
+    asked.is_valid(raise_exception=True)
+    note = attachments.remove_file(
+        note=view.get_object(), attachment_id=attachment_id, by=caller(request),
+        now=timezone.now(), expected=preconditions.expected_versions(request),
+        for_good=asked.validated_data["permanent"],
+    )  # fmt: skip
+    return Response(status=204, headers={"ETag": preconditions.etag_of(note)})

@@ -21,13 +21,13 @@ from cloudnotes import cursors, fast
 from cloudnotes.expressions import OctetLength
 from cloudnotes.fast import Answer, Asked
 from cloudnotes.queries import Fetch, InstanceQuery, Parameter, Query
-from notes import access
+from notes import access, file_links
 from notes.actions import at_once, versions
 from notes.actions import notes as note_actions
 from notes.api import preconditions
 from notes.api.permissions import SCOPES
 from notes.api.representation import NoteSerializer
-from notes.models import Feed, Note, tags
+from notes.models import Feed, Note, attachments, tags
 from notes.models.changes import MARK
 from notes.models.notes import MAX_CONTENT_BYTES, MAX_TITLE_LENGTH, NoteQuerySet
 
@@ -52,10 +52,7 @@ class Shown(NamedTuple):
     version: int
     created_at: dt.datetime
     updated_at: dt.datetime
-    file_name: str | None
-    file_size: int | None
-    file_content_type: str | None
-    file_sha256: str | None
+    files: str
     mark: str | None = None  # of the feed that it was read in
 
 
@@ -79,10 +76,7 @@ COLUMNS = (
     "version",
     "created_at",
     "updated_at",
-    "attachment__name",
-    "attachment__object__size",
-    "attachment__object__content_type",
-    "attachment__object__sha256",
+    "files",
 )
 
 
@@ -93,7 +87,7 @@ def visible() -> NoteQuerySet:
 
 NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*COLUMNS))
 VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version", *Note.FLAGS))
-WITH_FILE = InstanceQuery(lambda: visible().with_file().filter(SMALL, pk=Parameter("note")))
+TO_WRITE = InstanceQuery(lambda: visible().filter(SMALL, pk=Parameter("note")))
 FEED = Query(lambda: Feed.objects.filter(pk=Parameter("user")).values_list(MARK))
 
 
@@ -234,8 +228,8 @@ class NoteReplace(fast.View):
         if if_match is not None and if_match.strip() != "*":
             expected = preconditions.named_versions(if_match)
         for _ in range(TRIES):
-            rows = await fetch(WITH_FILE, user=user.pk, note=numbers[0])
-            note: Note | None = WITH_FILE.make(rows[0]) if rows else None
+            rows = await fetch(TO_WRITE, user=user.pk, note=numbers[0])
+            note: Note | None = TO_WRITE.make(rows[0]) if rows else None
             if note is None or not access.can(user, "edit", note):
                 return None
             if all(getattr(note, name) == value for name, value in given.items()):
@@ -276,6 +270,7 @@ def read_note(asked: Asked) -> dict[str, str] | None:
     is_right = (
         isinstance(title, str)
         and isinstance(content, str)
+        and file_links.SHOWN not in content
         and len(title) <= MAX_TITLE_LENGTH
         and len(content.encode()) <= MAX_CONTENT_BYTES
     )
@@ -283,9 +278,7 @@ def read_note(asked: Asked) -> dict[str, str] | None:
 
 
 def shown(note: Note) -> Shown:
-    """Return a live note that was loaded ``with_file``, or has none, as its readers see it."""
-    attachment = note.get_attachment()
-    stored = attachment.object if attachment else None
+    """Return a live note as its readers see it."""
     return Shown(
         id=note.pk,
         title=note.title,
@@ -297,10 +290,7 @@ def shown(note: Note) -> Shown:
         version=note.version,
         created_at=note.created_at,
         updated_at=note.updated_at,
-        file_name=attachment.name if attachment else None,
-        file_size=stored.size if stored else None,
-        file_content_type=stored.content_type if stored else None,
-        file_sha256=stored.sha256 if stored else None,
+        files=note.files,
     )
 
 
@@ -314,15 +304,24 @@ def note_answer(
 
 def note_data(note: Shown, root: str) -> dict[str, Any]:
     """Return a note as clients read it; the same as ``NoteSerializer``."""
-    file = None
-    if note.file_name is not None:
-        file = {
-            "name": note.file_name,
-            "size": note.file_size,
-            "content_type": note.file_content_type,
-            "sha256": note.file_sha256,
-            "url": f"{root}{NOTES}/{note.id}/file",
-        }
+    file, files = None, []
+    for each in attachments.split(note.files) if note.files else ():
+        address = f"{root}{NOTES}/{note.id}"
+        told = {name: getattr(each, name) for name in ("name", "size", "content_type", "sha256")}
+        if each.is_main:
+            file = {**told, "url": f"{address}/file"}
+        address += f"/attachments/{each.id}"
+        files.append(
+            {
+                **told,
+                "url": address,
+                "id": each.id,
+                "width": each.width,
+                "height": each.height,
+                "is_main": each.is_main,
+                "thumbnail": f"{address}/thumbnail" if each.is_image else None,
+            }
+        )
     return {
         "id": note.id,
         "title": note.title,
@@ -333,6 +332,7 @@ def note_data(note: Shown, root: str) -> dict[str, Any]:
         "is_archived": note.is_archived,
         "version": note.version,
         "file": file,
+        "attachments": files,
         "created_at": _time(note.created_at),
         "updated_at": _time(note.updated_at),
         "trashed_at": None,

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from notes import downloads, file_links
 from notes.models import tags
 from notes.models.notes import MAX_CONTENT_BYTES
 
@@ -23,16 +24,21 @@ class TextField(serializers.CharField):
 
 
 class ContentField(TextField):
-    """Markdown exactly as sent, at most 1 MiB in UTF-8."""
+    """Markdown as sent, at most 1 MiB in UTF-8; links signed to be shown are stable again."""
 
     def to_internal_value(self, data: Any) -> str:
-        content = super().to_internal_value(data)
+        content = file_links.keep(super().to_internal_value(data), read=_shown_file)
         if len(content.encode()) > MAX_CONTENT_BYTES:
             raise serializers.ValidationError(
                 f"A note's content has at most {MAX_CONTENT_BYTES} bytes in UTF-8.",
                 code="max_bytes",
             )
         return content
+
+
+def _shown_file(token: str) -> tuple[int, int] | None:
+    said = downloads.read_display_path(token, is_of_any_age=True)
+    return said[:2] if said else None
 
 
 class TitleField(TextField):

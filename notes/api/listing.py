@@ -37,7 +37,7 @@ ORDERS = {
 FILTERS: dict[str, Callable[[NoteQuerySet, Any], NoteQuerySet]] = {
     "favorite": lambda notes, value: notes.filter(is_favorite=value),
     "archived": lambda notes, value: notes.filter(is_archived=value),
-    "has_file": lambda notes, value: notes.filter(attachment__isnull=not value),
+    "has_file": lambda notes, value: notes.exclude(files="") if value else notes.filter(files=""),
     "created_after": lambda notes, time: notes.filter(created_at__gt=time),
     "created_before": lambda notes, time: notes.filter(created_at__lt=time),
     "updated_after": lambda notes, time: notes.filter(updated_at__gt=time),

@@ -82,7 +82,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     def list(self, request: Request) -> Response:
         """List notes, the last edited first; with `If-None-Match`, only if one has changed."""
         wanted, user = listing.read(request), caller(request)
-        notes = Note.objects.visible_to(user).with_file()
+        notes = Note.objects.visible_to(user)
         if time := wanted.asked.get("as_of"):
             return self.get_paginated_response(self._as_of(notes, time))
         notes = wanted.of(notes)

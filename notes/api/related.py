@@ -63,7 +63,7 @@ class RelatedView(NoteEndpoint):
             user=user,
             at_most=asked.validated_data["limit"],
         )
-        notes = Note.objects.visible_to(user).live().with_file().defer("content")
+        notes = Note.objects.visible_to(user).live().defer("content")
         some = notes.filter(pk__in=[one.note_id for one in related])
         found = {n.pk: n for n in versions.give(list(some), within=notes, now=timezone.now())}
         told = [

@@ -15,26 +15,43 @@ from accounts.authentication import caller
 from accounts.permissions import HasScope
 from notes.api import preconditions
 from notes.api.permissions import SCOPES, NotePermission
-from notes.models import Attachment, Note, tags
+from notes.models import Note, attachments, tags
+from notes.models.attachments import File
 from notes.models.notes import NoteQuerySet
 
 
-class FileSerializer(serializers.ModelSerializer[Attachment]):
-    """A file as its note shows it; ``url`` stays the same and asks for the token each time."""
+class FileSerializer(serializers.Serializer[File]):
+    """A note's main file; ``url`` stays the same and asks for the token each time."""
 
-    size = serializers.IntegerField(source="object.size", read_only=True)
-    content_type = serializers.CharField(source="object.content_type", read_only=True)
-    sha256 = serializers.CharField(source="object.sha256", read_only=True)
+    name = serializers.CharField(read_only=True)
+    size = serializers.IntegerField(read_only=True)
+    content_type = serializers.CharField(read_only=True)
+    sha256 = serializers.CharField(read_only=True)
     url = serializers.SerializerMethodField()
 
-    class Meta:
-        model = Attachment
-        fields = ("name", "size", "content_type", "sha256", "url")
-        read_only_fields = fields
+    def get_url(self, file: File) -> str:
+        return self.address("file")
 
-    def get_url(self, attachment: Attachment) -> str:
+    def address(self, path: str) -> str:
+        """Return the address of something of the note that the context names."""
         request: Request = self.context["request"]
-        return request.build_absolute_uri(f"/api/v1/notes/{attachment.note_id}/file")
+        return request.build_absolute_uri(f"/api/v1/notes/{self.context['note']}/{path}")
+
+
+class AttachmentSerializer(FileSerializer):
+    """A file of a note; ``width`` and ``height`` in pixels, and ``thumbnail``, are of images."""
+
+    id = serializers.IntegerField(read_only=True)
+    width = serializers.IntegerField(read_only=True, allow_null=True)
+    height = serializers.IntegerField(read_only=True, allow_null=True)
+    is_main = serializers.BooleanField(read_only=True)
+    thumbnail = serializers.SerializerMethodField()
+
+    def get_url(self, file: File) -> str:
+        return self.address(f"attachments/{file.id}")
+
+    def get_thumbnail(self, file: File) -> str | None:
+        return self.address(f"attachments/{file.id}/thumbnail") if file.is_image else None
 
 
 class NoteSerializer(serializers.ModelSerializer[Note]):
@@ -42,6 +59,7 @@ class NoteSerializer(serializers.ModelSerializer[Note]):
 
     tags = serializers.SerializerMethodField()
     file = serializers.SerializerMethodField()
+    attachments = serializers.SerializerMethodField()
 
     class Meta:
         model = Note
@@ -55,6 +73,7 @@ class NoteSerializer(serializers.ModelSerializer[Note]):
             "is_archived",
             "version",
             "file",
+            "attachments",
             "created_at",
             "updated_at",
             "trashed_at",
@@ -72,11 +91,22 @@ class NoteSerializer(serializers.ModelSerializer[Note]):
 
     @extend_schema_field(FileSerializer(allow_null=True))
     def get_file(self, note: Note) -> dict[str, Any] | None:
-        attachment = note.get_attachment()
-        if attachment is None:
+        file = attachments.main(note.files)
+        if file is None:
             return None
-        data: dict[str, Any] = FileSerializer(attachment, context=self.context).data
+        data: dict[str, Any] = FileSerializer(file, context=self._of(note)).data
         return data
+
+    @extend_schema_field(AttachmentSerializer(many=True))
+    def get_attachments(self, note: Note) -> Any:
+        if not note.files:
+            return []
+        context = self._of(note)
+        files = attachments.split(note.files)
+        return [AttachmentSerializer(file, context=context).data for file in files]
+
+    def _of(self, note: Note) -> dict[str, Any]:
+        return {**self.context, "note": note.pk}
 
 
 NOTE_FIELDS: Collection[str] = NoteSerializer.Meta.fields
@@ -94,7 +124,7 @@ class NoteEndpoint(preconditions.ShowsCurrent, GenericAPIView[Note]):
     even_trashed = False  # whether the view reaches into the trash too
 
     def get_queryset(self) -> NoteQuerySet:
-        notes = Note.objects.visible_to(caller(self.request)).with_file()
+        notes = Note.objects.visible_to(caller(self.request))
         return notes if self.even_trashed else notes.live()
 
     def note_data(self, note: Note, fields: Collection[str] = NOTE_FIELDS) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from typing import Any, ClassVar
 
+from django.http.response import HttpResponseBase
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -14,9 +15,23 @@ from notes import differences, history
 from notes.actions import revisions
 from notes.actions.versions import give
 from notes.api import preconditions
+from notes.api.attachments import DOWNLOAD, FilesEndpoint, ShowSerializer
 from notes.api.permissions import WRITING_SCOPES
-from notes.api.representation import NoteEndpoint, NoteSerializer
-from notes.models import Note, Revision, tags
+from notes.api.representation import FileSerializer, NoteEndpoint, NoteSerializer
+from notes.models import Note, Revision, attachments, tags
+from notes.models.attachments import File
+
+
+class KeptFileSerializer(FileSerializer):
+    """A file that a note had in a version."""
+
+    id = serializers.IntegerField(read_only=True)
+    width = serializers.IntegerField(read_only=True, allow_null=True)
+    height = serializers.IntegerField(read_only=True, allow_null=True)
+    is_main = serializers.BooleanField(read_only=True)
+
+    def get_url(self, file: File) -> str:
+        return self.address(f"attachments/{file.id}")
 
 
 class RevisionSerializer(serializers.ModelSerializer[Revision]):
@@ -25,6 +40,7 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
     tags = serializers.SerializerMethodField()
     author = serializers.IntegerField(source="by_id", allow_null=True, read_only=True)
     pinned = serializers.BooleanField(source="is_pinned", read_only=True)
+    attachments = serializers.SerializerMethodField()
 
     class Meta:
         model = Revision
@@ -34,6 +50,7 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
             "title",
             "category",
             "tags",
+            "attachments",
             "trashed_at",
             "author",
             "cause",
@@ -46,6 +63,13 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
 
     def get_tags(self, revision: Revision) -> list[str]:
         return tags.split(revision.tags)
+
+    @extend_schema_field(KeptFileSerializer(many=True))
+    def get_attachments(self, revision: Revision) -> Any:
+        request = self.context["request"]
+        about = {"request": request, "note": f"{revision.note_id}/revisions/{revision.version}"}
+        files = attachments.split(revision.files)
+        return [KeptFileSerializer(file, context=about).data for file in files]
 
 
 class WholeRevisionSerializer(RevisionSerializer):
@@ -109,12 +133,15 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         note = self.get_object()
         self.cursor_scope = ("revisions", note.pk)
         page = self.paginate_queryset(self._revisions(note).defer("content"))
-        return self.get_paginated_response(RevisionSerializer(page, many=True).data)
+        return self.get_paginated_response(
+            RevisionSerializer(page, many=True, context=self._context()).data
+        )
 
     @extend_schema(responses={200: WholeRevisionSerializer})
     def retrieve(self, request: Request, pk: int, version: int) -> Response:
         """Read what a note said in a version, also in the one it is in now."""
-        return Response(WholeRevisionSerializer(self._state(self._note(), version)).data)
+        state = self._state(self._note(), version)
+        return Response(WholeRevisionSerializer(state, context=self._context()).data)
 
     @extend_schema(parameters=[AgainstSerializer], responses={200: DifferenceSerializer})
     def diff(self, request: Request, pk: int, version: int) -> Response:
@@ -163,7 +190,10 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
             raise NotFound
         is_pinned = given.validated_data["pinned"]
         revision = revisions.pin_revision(revision=revision, is_pinned=is_pinned)
-        return Response(RevisionSerializer(revision).data)
+        return Response(RevisionSerializer(revision, context=self._context()).data)
+
+    def _context(self) -> dict[str, Any]:
+        return {"request": self.request}
 
     def _note(self) -> Note:
         """Return the note, whose current state is given to a reader."""
@@ -180,3 +210,20 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         if state is None:
             raise NotFound
         return state
+
+
+class RevisionFileView(FilesEndpoint):
+    """A file that a note had in a version."""
+
+    even_trashed = True
+    conditional: ClassVar[tuple[str, ...]] = ()
+
+    @extend_schema(
+        operation_id="notes_revisions_download", parameters=[ShowSerializer], responses=DOWNLOAD
+    )
+    def get(self, request: Request, pk: int, version: int, attachment_id: int) -> HttpResponseBase:
+        """Get a file as it was, or be sent to it."""
+        state = history.get_state(self.get_object(), version, user=caller(request))
+        if state is None:
+            raise NotFound
+        return self.give(request, self.found(request, state, attachment_id))

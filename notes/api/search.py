@@ -109,7 +109,7 @@ def find(request: Request, q: str, limit: int, cursor: str = "") -> Response:
 
 def within(user: User, search: grammar.Search) -> NoteQuerySet:
     """Return the notes that a search is about, as their readers see them."""
-    notes = Note.objects.visible_to(user).with_file()
+    notes = Note.objects.visible_to(user)
     return notes if search.with_trash else notes.live()
 
 

@@ -261,12 +261,12 @@ class SyncView(APIView):
     def _differing(self, outcomes: list[sync_actions.Outcome]) -> dict[int, Note]:
         """Return the notes that the client has another text of, as many as make a page."""
         ids = {o.note_id for o in outcomes if o.differs and o.note_id}
-        notes = Note.objects.visible_to(caller(self.request)).live().with_file()
+        notes = Note.objects.visible_to(caller(self.request)).live()
         fitting = sync.fitting(notes.filter(pk__in=ids))
         return self._given(notes.filter(pk__in=fitting))
 
     def _given(self, notes: Any) -> dict[int, Note]:
-        rows = Note.objects.visible_to(caller(self.request)).with_file()
+        rows = Note.objects.visible_to(caller(self.request))
         given = give([note for note in notes if note], within=rows, now=timezone.now())
         return {note.pk: note for note in given}
 

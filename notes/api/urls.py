@@ -6,6 +6,7 @@ from notes.api import (
     attachments,
     bulk,
     categories,
+    display,
     edits,
     links,
     notes,
@@ -16,6 +17,7 @@ from notes.api import (
     search,
     sync,
     tags,
+    uploads,
 )
 from notes.api.permissions import WRITING_SCOPES
 
@@ -37,6 +39,29 @@ urlpatterns = [
         name="note-restore",
     ),
     path("notes/<int:pk>/file", attachments.NoteFileView.as_view(), name="note-file"),
+    path("notes/<int:pk>/attachments", attachments.AttachmentsView.as_view(), name="attachments"),
+    path(
+        "notes/<int:pk>/attachments/<int:attachment_id>",
+        attachments.AttachmentView.as_view(),
+        name="attachment",
+    ),
+    path(
+        "notes/<int:pk>/attachments/<int:attachment_id>/thumbnail",
+        attachments.ThumbnailView.as_view(),
+        name="thumbnail",
+    ),
+    path("notes/<int:pk>/attachments/uploads", uploads.UploadsView.as_view(), name="uploads"),
+    path(
+        "notes/<int:pk>/attachments/uploads/<int:upload_id>",
+        uploads.UploadView.as_view(),
+        name="upload",
+    ),
+    path(
+        "notes/<int:pk>/attachments/uploads/<int:upload_id>/complete",
+        uploads.CompleteView.as_view(),
+        name="upload-complete",
+    ),
+    path("notes/<int:pk>/display", display.DisplayView.as_view(), name="display"),
     path("notes/<int:pk>/edits", edits.EditsView.as_view(), name="note-edits"),
     path("notes/<int:pk>/revisions", revision({"get": "list"}), name="revisions"),
     path(
@@ -53,6 +78,11 @@ urlpatterns = [
         "notes/<int:pk>/revisions/<int:version>/restore",
         revision({"post": "restore"}, even_trashed=False),
         name="revision-restore",
+    ),
+    path(
+        "notes/<int:pk>/revisions/<int:version>/attachments/<int:attachment_id>",
+        revisions.RevisionFileView.as_view(),
+        name="revision-file",
     ),
     path("notes/<int:pk>/links", links.LinksView.as_view(), name="links"),
     path("notes/<int:pk>/related", related.RelatedView.as_view(), name="related"),

@@ -1,6 +1,6 @@
 """The tables of notes."""
 
-from notes.models.attachments import Attachment
+from notes.models.attachments import Attachment, KeptFile
 from notes.models.changes import Change, Feed, Generation
 from notes.models.imports import ImportedItem
 from notes.models.links import Link
@@ -10,6 +10,8 @@ from notes.models.revisions import Revision
 from notes.models.saved_searches import SavedSearch
 from notes.models.searches import IndexedNote, SearchIndex
 from notes.models.tags import Tagging
+from notes.models.thumbnails import Thumbnail
+from notes.models.uploads import Upload
 
 __all__ = [
     "Attachment",
@@ -18,6 +20,7 @@ __all__ = [
     "Generation",
     "ImportedItem",
     "IndexedNote",
+    "KeptFile",
     "Link",
     "Note",
     "Revision",
@@ -25,4 +28,6 @@ __all__ = [
     "SearchIndex",
     "StoredObject",
     "Tagging",
+    "Thumbnail",
+    "Upload",
 ]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Lower, Now
@@ -18,7 +17,6 @@ from cloudnotes.expressions import Bytewise
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from notes.models.attachments import Attachment
 
 MAX_TITLE_LENGTH = 200
 MAX_CONTENT_BYTES = 2**20
@@ -68,10 +66,6 @@ class NoteQuerySet(models.QuerySet["Note"]):
             return self.filter(*(Exists(mine.filter(folded=name)) for name in folded))
         return self.filter(Exists(mine.filter(folded__in=folded)))
 
-    def with_file(self) -> "NoteQuerySet":
-        """Load with each note all that its serializer reads."""
-        return self.select_related("attachment__object")
-
 
 class Note(models.Model):
     """A text in Markdown with a title. Belongs to its owner and dies with the account.
@@ -86,7 +80,7 @@ class Note(models.Model):
     says that a reader was given it, who may come back with it as the base of a change.
     """
 
-    KEPT = ("title", "content", "category", "tags", "trashed_at")
+    KEPT = ("title", "content", "category", "tags", "files", "trashed_at")
     # How its reader has filed it away, which is no change of what it says.
     FLAGS = ("is_favorite", "is_archived")
 
@@ -105,6 +99,7 @@ class Note(models.Model):
         UNTRASH = "untrash"
         RESTORE = "restore"
         REWIND = "rewind"
+        FILE = "file"
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -118,6 +113,8 @@ class Note(models.Model):
     category = models.CharField(max_length=200, blank=True, default="", db_default="")
     # Names, one a line (notes.models.tags).
     tags = models.TextField(blank=True, default="", db_default="")
+    # What there is to say of its files, in JSON (notes.models.attachments).
+    files = models.TextField(blank=True, default="", db_default="")
     is_favorite = models.BooleanField(default=False, db_default=False)
     is_archived = models.BooleanField(default=False, db_default=False)
     version = models.PositiveIntegerField(default=1, db_default=1)
@@ -186,10 +183,3 @@ class Note(models.Model):
 
     def __str__(self) -> str:
         return f"note {self.pk} of user {self.owner_id}"
-
-    def get_attachment(self) -> "Attachment | None":
-        """Return the note's file, from memory if ``with_file`` has loaded it."""
-        try:
-            return self.attachment
-        except ObjectDoesNotExist:
-            return None

@@ -2,11 +2,13 @@
 
 import datetime as dt
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts.models import Avatar
+from cloudnotes.constraints import ForeignKeyConstraint
 
 ABANDONED_AFTER = dt.timedelta(hours=1)
 
@@ -16,12 +18,24 @@ class StoredObjectQuerySet(models.QuerySet["StoredObject"]):
 
     def unused(self) -> "StoredObjectQuerySet":
         """Return the objects that nothing points at."""
-        return self.filter(~Exists(Avatar.objects.filter(key=OuterRef("key"))), attachments=None)
+        return self.filter(
+            ~Exists(Avatar.objects.filter(key=OuterRef("key"))),
+            attachments=None,
+            kept_files=None,
+            upload=None,
+            shows=None,
+        )
 
     def due_to_go(self, now: dt.datetime) -> "StoredObjectQuerySet":
         """Return the objects that nothing points at any more or that never arrived."""
         abandoned = Q(state="pending", created_at__lt=now - ABANDONED_AFTER)
         return self.unused().filter(Q(state__in=["ready", "doomed"]) | abandoned)
+
+    def held_by(self, owner_id: int) -> "StoredObjectQuerySet":
+        """Return what counts in an owner's quota: what is there, and what is announced to come."""
+        return self.filter(
+            Q(state="ready") | Q(state="pending", upload__isnull=False), owner=owner_id
+        )
 
 
 class StoredObject(models.Model):
@@ -31,6 +45,9 @@ class StoredObject(models.Model):
     here on purpose: a row that no attachment or avatar points at *is* the order to delete its
     object, kept by the database whatever became of the process that deleted the note, the file or
     the user.
+
+    ``owner`` is whose quota it counts in: nobody's are avatars and thumbnails. Of each content an
+    owner has one. ``upload_id`` is what the storage calls an upload in parts that is under way.
     """
 
     class State(models.TextChoices):
@@ -43,17 +60,47 @@ class StoredObject(models.Model):
     key = models.CharField(max_length=200)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     size = models.PositiveBigIntegerField()
-    sha256 = models.CharField(max_length=64)
+    sha256 = models.CharField(max_length=64, blank=True)
     content_type = models.CharField(max_length=100)
+    width = models.PositiveIntegerField(null=True)
+    height = models.PositiveIntegerField(null=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        related_name="+",
+    )
+    upload_id = models.CharField(max_length=1024, blank=True, default="", db_default="")
+    # Whether a client sends, or has sent, it to a key of its own (notes.storage.arriving).
+    is_arriving = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now)
+    # When its thumbnails are to be made, or tried again if whoever makes them dies.
+    thumbnails_due_at = models.DateTimeField(null=True)
 
     objects = StoredObjectQuerySet.as_manager()
 
     class Meta:
         constraints = [
+            ForeignKeyConstraint(
+                field="owner", on_delete="SET NULL", name="objects_outlive_their_owner"
+            ),
             models.UniqueConstraint(fields=["key"], name="one_row_per_object"),
+            models.UniqueConstraint(
+                fields=["owner", "sha256"],
+                condition=Q(state="ready"),
+                name="one_object_per_content",
+            ),
             models.CheckConstraint(
                 condition=Q(state__in=["pending", "ready", "doomed"]), name="object_state_is_known"
+            ),
+        ]
+        indexes = [
+            # What the worker makes thumbnails of.
+            models.Index(
+                fields=["thumbnails_due_at"],
+                condition=Q(thumbnails_due_at__isnull=False),
+                name="objects_to_show",
             ),
         ]
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 KEEP = """
 INSERT INTO notes_revision (
-    note_id, first_version, version, title, content, category, tags, trashed_at,
+    note_id, first_version, version, title, content, category, tags, files, trashed_at,
     since, replaced_at, by_id, cause, credential, is_pinned, thinned
-) SELECT id, state_version, version, title, content, category, tags, trashed_at,
+) SELECT id, state_version, version, title, content, category, tags, files, trashed_at,
     state_since, {later}(updated_at, %s), state_by_id, state_cause, state_credential, FALSE, 0
 FROM notes_note WHERE id IN ({ids})
 """
@@ -66,6 +66,7 @@ class Revision(models.Model):
     content = models.TextField(blank=True)
     category = models.CharField(max_length=200, blank=True)
     tags = models.TextField(blank=True, default="", db_default="")
+    files = models.TextField(blank=True, default="", db_default="")
     trashed_at = models.DateTimeField(null=True, blank=True)
     since = models.DateTimeField()
     replaced_at = models.DateTimeField()

@@ -58,7 +58,7 @@ def test_set_show_replace_remove(as_alice, anonymous, alice, stored_keys):
     response = put(as_alice, picture("red"))
     assert response.status_code == 200
     shown = response.json()
-    assert shown == as_alice.get(ME).json()
+    assert shown.items() <= as_alice.get(ME).json().items()
     assert shown["avatar"].startswith("http://testserver/avatars/")
     path = path_of(shown)
     assert len(path.removeprefix("/avatars/")) == 22
@@ -152,7 +152,7 @@ def test_one_query_a_picture_and_none_more_for_the_account(
         tag = anonymous.get(path).headers["ETag"]
     with django_assert_num_queries(1):  # same
         anonymous.get(path, HTTP_IF_NONE_MATCH=tag)
-    with django_assert_num_queries(1):  # session JOIN user
+    with django_assert_num_queries(2):  # session JOIN user, what its files take
         as_alice.get(ME)
 
 
@@ -230,7 +230,7 @@ class TestOutages:
             "secret_key": "s",
             "endpoint_url": f"http://127.0.0.1:{free_port()}",
         }
-        backend = {"BACKEND": "notes.storage.BucketStorage", "OPTIONS": options}
+        backend = {"BACKEND": "notes.buckets.BucketStorage", "OPTIONS": options}
 
         def strike():
             settings.STORAGES = {**configured.STORAGES, "default": backend}
@@ -254,15 +254,15 @@ class TestOutages:
         self, as_alice, anonymous, stored_keys, monkeypatch, stored_before
     ):
         path = path_of(put(as_alice, picture("red")).json())
-        stores, left = storage.put, [stored_before]
+        opens, left = storage.open_writer, [stored_before]
 
-        def fails(*args):
+        def fails(*args, **kwargs):
             if not left[0]:
                 raise storage.StorageUnavailable
             left[0] -= 1
-            stores(*args)
+            return opens(*args, **kwargs)
 
-        monkeypatch.setattr(storage, "put", fails)
+        monkeypatch.setattr(storage, "open_writer", fails)
         assert put(as_alice, picture("blue")).status_code == 503
         assert colour_of(anonymous.get(path)) == "red"
         assert len(keys_of_rows()) == 3

@@ -1,5 +1,6 @@
 """Deleting an account leaves nothing: every table and the bucket are looked through."""
 
+import hashlib
 import io
 
 import pytest
@@ -14,9 +15,9 @@ from PIL import Image
 
 from accounts.actions import contacts, mails, second_factors, tokens, users
 from accounts.models import Mail, User
-from notes.actions import attachments, imports
+from notes.actions import attachments, imports, objects, uploads
 from notes.actions import notes as note_actions
-from notes.models import StoredObject
+from notes.models import KeptFile, StoredObject, Upload
 from tests.conftest import PASSWORD, client_of, make_user
 
 pytestmark = pytest.mark.django_db
@@ -38,8 +39,11 @@ def settle(name):
         title=f"{name} title", content=f"{name} text", tags=name, by=user, now=now
     )
     note_actions.update_note(note=note, changes={"title": f"{name} renamed"}, by=user, now=now)
-    file = io.BytesIO(f"{name} file".encode())
-    attachments.store_file(note=note, name=f"{name}.txt", content=file, by=user, now=now)
+    for text in (f"{name} file", f"{name} other"):
+        row = objects.receive(io.BytesIO(text.encode()))
+        about = {"note": note, "name": f"{name}.txt", "by": user, "now": now}
+        attachments.store_main_file(**about, stored=row)
+    uploads.begin(**about, size=1, sha256=hashlib.sha256(name.encode()).hexdigest())
     imports.import_item(owner=user, source=f"{name} 1", title=name, content=name, created_at=now)
     contacts.create_contact(owner=user, fields={"first_name": f"{name}s friend"}, now=now)
     tokens.create_token(
@@ -86,7 +90,7 @@ def test_nothing_is_left(stored_keys, django_capture_on_commit_callbacks, way):
         "accounts.User", "accounts.Session", "accounts.Mail", "accounts.Contact",
         "accounts.PersonalAccessToken", "accounts.SecondFactor", "accounts.Avatar",
         "accounts.IdempotencyKey",
-        "notes.Note", "notes.Attachment", "notes.ImportedItem",
+        "notes.Note", "notes.StoredObject", "notes.Upload", "notes.ImportedItem",
         "notes.Tagging",
         "notes.Revision", "notes.Feed", "notes.Change",
         "admin.LogEntry", "sessions.Session",
@@ -97,11 +101,13 @@ def test_nothing_is_left(stored_keys, django_capture_on_commit_callbacks, way):
             body = {"password": PASSWORD}
             assert client.delete("/api/v1/auth/me", body, format="json").status_code == 204
         else:
-            users.delete(user=alice, by=root)
+            users.delete(user=User.objects.get(pk=alice.pk), by=root)  # it forgets its number
     assert traces(alice, "alice_liddell") == []
     assert sorted(traces(bob, "bob_cratchit")) == of_bob
-    assert stored_keys() == set(StoredObject.objects.values_list("key", flat=True))
-    assert len(stored_keys()) == 4  # bob's file and his picture in three sizes
+    stored = StoredObject.objects.filter(state="ready").values_list("key", flat=True)
+    assert stored_keys() == set(stored)
+    assert len(stored_keys()) == 5  # bob's file, the one before it, his picture in three sizes
+    assert Upload.objects.count() == KeptFile.objects.count() == 1
 
 
 def test_it_asks_for_the_password(alice, as_alice):

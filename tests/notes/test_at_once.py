@@ -118,7 +118,7 @@ def test_what_was_never_sent_is_for_the_plain_road(writer, note):
         soon = asyncio.get_running_loop().time() + Statement.patience - 0.01
 
         async def late(query, **values):
-            return await pool.fetch(query, values, None if query is fast.WITH_FILE else soon)
+            return await pool.fetch(query, values, None if query is fast.TO_WRITE else soon)
 
         await asyncio.sleep(0.05)
         with pytest.raises(NotDone):
@@ -135,7 +135,7 @@ def test_who_comes_between_the_look_and_the_write(writer, note, others, times, e
     async def main(pool, fetch):
         async def interrupted(query, **values):
             rows = await fetch(query, **values)
-            if query is fast.WITH_FILE and len(came) < times:
+            if query is fast.TO_WRITE and len(came) < times:
                 came.append(1)
                 other.execute("UPDATE notes_note SET version = version + 1")
                 other.commit()
@@ -158,7 +158,7 @@ def test_a_flag_that_comes_between_is_in_the_answer(writer, note, others):
     async def main(pool, fetch):
         async def interrupted(query, **values):
             rows = await fetch(query, **values)
-            if query is fast.WITH_FILE and not came:
+            if query is fast.TO_WRITE and not came:
                 came.append(1)
                 other.execute("UPDATE notes_note SET is_favorite = TRUE")
                 other.commit()
@@ -280,7 +280,7 @@ def test_at_once_and_step_by_step_make_one_chain(writer, note):
         for number in range(rounds):
             title = f"step {name} {number}"
             actions.update_note(note=note, changes={"title": title}, by=by, now=timezone.now())
-            everything = Note.objects.with_file()
+            everything = Note.objects.all()
             versions.give([everything.get()], within=everything, now=timezone.now())
         django_connections.close_all()
 
@@ -290,9 +290,9 @@ def test_at_once_and_step_by_step_make_one_chain(writer, note):
         for number in range(rounds):
             written = None
             while written is None:
-                (row,) = await fetch(fast.WITH_FILE, user=writer.pk, note=note.pk)
+                (row,) = await fetch(fast.TO_WRITE, user=writer.pk, note=note.pk)
                 written = await at_once.update_note(
-                    note=fast.WITH_FILE.make(row), changes={"title": f"once {name} {number}"},
+                    note=fast.TO_WRITE.make(row), changes={"title": f"once {name} {number}"},
                     by=by, now=timezone.now(), fetch=fetch,
                 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from cloudnotes import cursors
 from notes.actions import notes as actions
-from notes.models import Attachment, Note, StoredObject
+from notes.models import Note, attachments
 
 pytestmark = pytest.mark.django_db
 NOTES = "/api/v1/notes"
@@ -36,8 +36,9 @@ def notes(alice, bob):
         make(alice, "", category="work"),
         make(alice, "apple", updated_at=BEGAN + 3 * DAY, created_at=BEGAN + 3 * DAY),
     ]
-    stored = StoredObject.objects.create(key="k", size=1, sha256="0", state="ready")
-    Attachment.objects.create(note=made[0], object=stored, name="f.txt")
+    Note.objects.filter(pk=made[0].pk).update(
+        files=attachments.join([attachments.File(1, 1, "f.txt", 1, "text/plain", "0")])
+    )
     make(alice, "in the trash", trashed_at=timezone.now(), is_favorite=True)
     make(bob, "not yours", is_favorite=True)
     return made

@@ -91,12 +91,14 @@ def test_without_the_base_in_the_history_it_is_stale(other, url):
     assert merge(other, url, 77, {"content": "x"}).json()["code"] == "stale_version"
 
 
-def test_a_version_that_a_file_made_has_the_text_of_before(as_alice, other, url, tmp_path):
+def test_a_file_that_came_meanwhile_is_in_nobodys_way(as_alice, other, url, tmp_path):
     (tmp_path / "f").write_bytes(b"x")
     with (tmp_path / "f").open("rb") as file:
         as_alice.put(f"{url}/file", {"file": file}, format="multipart")
     response = merge(other, url, 2, {"content": "x"})
-    assert (response.status_code, "merged" in response.json()) == (200, False)
+    told = response.json()
+    assert (response.status_code, told["merged"], told["content"]) == (200, True, "x")
+    assert told["file"]["name"] == "f"
 
 
 def test_no_base_from_outside_of_a_tokens_category(as_alice, alice, other, url):

@@ -87,9 +87,9 @@ def test_after_the_commit_that_let_go(
 @pytest.mark.parametrize(
     ("module", "name", "after"),
     [
-        (storage, "put", 0),
-        (storage, "put", 1),
-        (storage, "put", 2),
+        (storage, "open_writer", 0),
+        (storage, "open_writer", 1),
+        (storage, "open_writer", 2),
         (objects, "make_ready", 0),
         (objects, "make_ready", 2),
         (objects, "delete_after_commit", 0),
@@ -124,13 +124,13 @@ def test_a_sweep_too_early_gives_the_upload_up_and_keeps_the_old_picture(
     as_alice, anonymous, stored_keys, monkeypatch, later
 ):
     path = path_of(put(as_alice, picture("red")).json())
-    stores = storage.put
+    opens = storage.open_writer
 
-    def slow(*args):
+    def slow(*args, **kwargs):
         objects.sweep(now=later)
-        stores(*args)
+        return opens(*args, **kwargs)
 
-    monkeypatch.setattr(storage, "put", slow)
+    monkeypatch.setattr(storage, "open_writer", slow)
     response = put(as_alice, picture("blue"))
     assert (response.status_code, response.json()["code"]) == (503, "upload_too_slow")
     assert colour_of(anonymous.get(path)) == "red"

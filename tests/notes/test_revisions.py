@@ -64,6 +64,7 @@ def test_what_is_replaced_is_kept_with_author_time_cause_and_credential(as_alice
         "title": "t",
         "category": "",
         "tags": [],
+        "attachments": [],
         "trashed_at": None,
         "author": alice.pk,
         "cause": "create",
@@ -81,13 +82,14 @@ def test_what_is_replaced_is_kept_with_author_time_cause_and_credential(as_alice
     assert as_alice.get(f"{url}/revisions/{10**30}").status_code == 404
 
 
-def test_a_file_makes_a_version_but_no_revision(as_alice, tmp_path):
+def test_a_file_makes_a_revision(as_alice, tmp_path):
     url = create(as_alice)
     with (tmp_path / "f").open("w+b") as file:
         as_alice.put(f"{url}/file", {"file": file}, format="multipart")
     write(as_alice, url, "three\n")
-    (entry,) = as_alice.get(f"{url}/revisions").json()["results"]
-    assert (entry["first_version"], entry["version"]) == (1, 2)
+    entries = as_alice.get(f"{url}/revisions").json()["results"]
+    assert [(each["first_version"], each["version"]) for each in entries] == [(2, 2), (1, 1)]
+    assert [len(each["attachments"]) for each in entries] == [1, 0]
     assert as_alice.get(f"{url}/revisions/1").json()["content"] == "one\n"
 
 

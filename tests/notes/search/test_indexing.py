@@ -29,7 +29,7 @@ def assert_in_step(user):
     assert SearchIndex.objects.get(pk=user.pk).seq == Feed.objects.get(pk=user.pk).seq
     columns = ("edited_at", "title_key", "words", "stems", "terms")
     told = {row[0]: row[1:] for row in IndexedNote.objects.values_list("pk", *columns)}
-    for note in Note.objects.filter(owner=user).select_related("attachment"):
+    for note in Note.objects.filter(owner=user):
         fresh = indexing._indexed(note, user.language)
         *same, found_by = told.pop(note.pk)
         assert same == [getattr(fresh, name) for name in columns[:-1]]

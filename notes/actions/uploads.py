@@ -1,0 +1,335 @@
+"""Uploads that clients bring to the storage themselves: announced, checked, attached.
+
+What a client says of its file counts for nothing: the object is measured, and read through unless
+the storage has compared the checksum itself. A client writes to a key of its own
+(``notes.storage.arriving``), or in parts that count only when they are put together; so a link that
+is still good when the upload is over replaces nothing.
+"""
+
+import datetime as dt
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts.models import User
+from cloudnotes.errors import DomainError
+from notes import filetypes, quotas, storage
+from notes.actions import attachments, objects
+from notes.actions.versions import NoteGone, lock
+from notes.models import Note, StoredObject, Upload
+from notes.models.attachments import MAX_FILES, File, split
+
+LASTS = dt.timedelta(hours=24)
+# Above this an upload comes in parts of so many bytes, where the storage takes parts.
+PART_BYTES = 16 * 2**20
+MAX_PARTS = 10_000
+# Links to so many parts are given at a time.
+PARTS_SHOWN = 100
+# What is larger is read through by the worker.
+VERIFIED_AT_ONCE = 32 * 2**20
+# Whoever completes an upload is the only one to; a process that died holds up the next so long.
+COMPLETED_WITHIN, READ_WITHIN = dt.timedelta(minutes=1), dt.timedelta(minutes=15)
+
+logger = logging.getLogger(__name__)
+
+
+class UploadIncomplete(DomainError):
+    """The file, or parts of it, are not there, or not as long as announced."""
+
+    status = 409
+    code = "upload_incomplete"
+    detail = "The file is not there yet, or not as long as announced. Send what is missing."
+
+
+class ChecksumMismatch(DomainError):
+    """The bytes are not those that were announced."""
+
+    status = 422
+    code = "checksum_mismatch"
+    detail = "The file is not the one that was announced. Begin a new upload."
+
+
+class UploadOver(DomainError):
+    """The upload was given up, has failed, or its time is over."""
+
+    status = 409
+    code = "upload_over"
+    detail = "This upload is over, and has not become a file. Begin a new one."
+
+
+class UploadBusy(DomainError):
+    """Another request completes the upload."""
+
+    status = 409
+    code = "request_in_progress"
+    detail = "Another request is completing this upload. Try again in a second."
+    wait = 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that is still to come: where to PUT which bytes."""
+
+    number: int
+    start: int
+    size: int
+    url: str
+
+
+def begin(*, note: Note, name: str, size: int, sha256: str, by: User, now: dt.datetime) -> Upload:
+    """Announce a file and return the upload, which counts in the quota of the note's owner.
+
+    ``size`` is in bytes, ``sha256`` in hex. Raises :class:`notes.quotas.QuotaExceeded`,
+    :class:`notes.actions.attachments.TooManyFiles` and :class:`notes.actions.versions.NoteGone`.
+    """
+    with transaction.atomic():
+        note = lock(note)
+        if len(split(note.files)) >= MAX_FILES:
+            raise attachments.TooManyFiles
+        quotas.hold(note.owner_id)
+        row = StoredObject(
+            key=storage.new_key(),
+            size=size,
+            sha256=sha256,
+            owner_id=note.owner_id,
+            is_arriving=True,
+        )
+        quotas.check(note.owner_id, row)
+        row.save()
+        return Upload.objects.create(
+            note=note,
+            object=row,
+            by=by,
+            credential=by.credential,
+            name=filetypes.clean_name(name),
+            size=size,
+            sha256=sha256,
+            created_at=now,
+            expires_at=now + LASTS,
+        )
+
+
+def is_in_parts(upload: Upload) -> bool:
+    """Return whether an upload comes in parts."""
+    return upload.size > PART_BYTES and storage.takes_parts()
+
+
+def links(upload: Upload) -> tuple[str, dict[str, str]] | list[Part]:
+    """Return where to send an open upload: an address with its headers, or the parts to come.
+
+    Of these at most ``PARTS_SHOWN``; more when some of them are there. Raises
+    :class:`notes.storage.StorageUnavailable`.
+    """
+    row = _row(upload)
+    if not is_in_parts(upload):
+        return storage.upload_link(row.key, size=upload.size, sha256=upload.sha256)
+    there = storage.parts(row.key, _parts_id(row)) or {}
+    missing = [
+        (number, start, size)
+        for number, start, size in parts_of(upload)
+        if there.get(number, (0, ""))[0] != size
+    ]
+    return [
+        Part(number, start, size, storage.part_link(row.key, row.upload_id, number, size=size))
+        for number, start, size in missing[:PARTS_SHOWN]
+    ]
+
+
+def parts_of(upload: Upload) -> Iterator[tuple[int, int, int]]:
+    """Yield number, start and size of the parts that an upload comes in, in bytes."""
+    size = max(PART_BYTES, -(-upload.size // MAX_PARTS))
+    for number, start in enumerate(range(0, upload.size, size), start=1):
+        yield number, start, min(size, upload.size - start)
+
+
+def complete(*, upload: Upload, by: User, now: dt.datetime) -> Upload:
+    """Check what has come and attach it; return the upload, done, or still being read through.
+
+    To be called outside of transactions, and as often as one likes: what is done is done. Raises
+    :class:`UploadBusy`, :class:`UploadIncomplete`, :class:`ChecksumMismatch`, :class:`UploadOver`,
+    :class:`notes.storage.StorageUnavailable` and as
+    :func:`notes.actions.attachments.add_file`.
+    """
+    if upload.state in (Upload.State.DONE, Upload.State.VERIFYING):
+        return upload
+    row = _row(upload)
+    claimable = Upload.objects.filter(pk=upload.pk, state=Upload.State.OPEN)
+    free = claimable.filter(Q(claimed_until=None) | Q(claimed_until__lt=now))
+    if not free.update(claimed_until=now + COMPLETED_WITHIN):
+        upload.refresh_from_db()
+        if upload.state == Upload.State.OPEN:
+            raise UploadBusy
+        return upload
+    try:
+        _put_together(upload, row)
+        head = storage.head(row.key)
+        if head is None or head.size != upload.size:
+            raise UploadIncomplete
+        if head.sha256 is not None or upload.size <= VERIFIED_AT_ONCE:
+            return _verify(upload, row, by=by, now=now)
+        claimable.update(state=Upload.State.VERIFYING, claimed_until=None)
+    finally:
+        claimable.update(claimed_until=None)
+    upload.refresh_from_db()
+    return upload
+
+
+def abort(*, upload: Upload) -> None:
+    """Give an upload up, and what has come of it. One that is done stays the file it is."""
+    with transaction.atomic():
+        found = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        if found is None or found.state == Upload.State.DONE:
+            return
+        _end([found.pk])
+        found.delete()
+
+
+def verify_due() -> bool:
+    """Read through one upload that is said to be there; a worker's job.
+
+    Returns whether there may be more.
+    """
+    now = timezone.now()
+    due = Upload.objects.filter(state=Upload.State.VERIFYING)
+    free = due.filter(Q(claimed_until=None) | Q(claimed_until__lt=now))
+    upload = free.select_related("object", "note", "by").order_by("created_at").first()
+    if upload is None:
+        return False
+    claimed = free.filter(pk=upload.pk).update(claimed_until=now + READ_WITHIN)
+    if claimed and upload.object is not None:
+        upload.by.credential = upload.credential
+        try:
+            _verify(upload, upload.object, by=upload.by, now=now)
+        except storage.StorageUnavailable:
+            free_again = Upload.objects.filter(pk=upload.pk, state=Upload.State.VERIFYING)
+            free_again.update(claimed_until=None)
+            return False
+        except DomainError as refusal:
+            logger.info("upload refused: %s", refusal.code)
+    return True
+
+
+def forget_due() -> bool:
+    """Give up the uploads whose time is over; a worker's job. Returns whether there may be more."""
+    over = Upload.objects.filter(expires_at__lt=timezone.now())
+    ids = list(over.order_by("expires_at").values_list("pk", flat=True)[: objects.BATCH])
+    with transaction.atomic():
+        _end(ids)
+        over.filter(pk__in=ids).delete()
+    return len(ids) == objects.BATCH
+
+
+def _end(ids: list[int]) -> None:
+    """Let go of what uploads have announced and not brought, so that it goes at once."""
+    objects.delete_after_commit(upload__in=ids, state=StoredObject.State.PENDING)
+
+
+def _fail(upload: Upload) -> None:
+    with transaction.atomic():
+        _end([upload.pk])
+        Upload.objects.filter(pk=upload.pk).update(state=Upload.State.FAILED, object=None)
+
+
+def _row(upload: Upload) -> StoredObject:
+    if upload.state == Upload.State.FAILED or upload.expires_at < timezone.now():
+        raise UploadOver
+    if upload.object is None:
+        raise UploadOver
+    return upload.object
+
+
+def _parts_id(row: StoredObject) -> str:
+    """Return what the storage calls an upload in parts; one is begun if there is none yet."""
+    if not row.upload_id:
+        begun = storage.begin_parts(row.key)
+        if StoredObject.objects.filter(pk=row.pk, upload_id="").update(upload_id=begun):
+            row.upload_id = begun
+        else:  # two asked at once
+            storage.abort_parts(row.key, begun)
+            row.refresh_from_db(fields=["upload_id"])
+    return row.upload_id
+
+
+def _put_together(upload: Upload, row: StoredObject) -> None:
+    """Have what the client has sent under the object's own key."""
+    if not is_in_parts(upload):
+        arrived = storage.head(storage.arriving(row.key))
+        if arrived is not None and arrived.size == upload.size:
+            storage.copy(storage.arriving(row.key), row.key)
+        return
+    there = storage.parts(row.key, row.upload_id) if row.upload_id else {}
+    if there is None:
+        return  # it was put together, and the answer lost; whoever looks for the object sees
+    wanted = {number: size for number, _, size in parts_of(upload)}
+    if {number: size for number, (size, _) in there.items()} != wanted:
+        raise UploadIncomplete
+    storage.finish_parts(row.key, row.upload_id, there)
+
+
+def _verify(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) -> Upload:
+    """Attach an object if it is what was announced."""
+    head = storage.head(row.key)
+    sha256, start = head.sha256 if head else None, b""
+    if sha256 is None:
+        sha256, start = _read_through(row.key)
+    else:
+        start = storage.read(row.key, 0, min(upload.size, objects.START_BYTES)) or b""
+    if sha256 != upload.sha256:
+        _fail(upload)
+        raise ChecksumMismatch
+    objects.describe(row, start)
+    arrived, is_arriving = storage.arriving(row.key), row.is_arriving
+    row.is_arriving, row.upload_id = False, ""
+    try:
+        file = _attach(upload, row, by=by, now=now)
+    except (NoteGone, storage.StorageUnavailable):
+        raise  # the note may come back from the trash
+    except DomainError:
+        _fail(upload)
+        raise
+    if file is not None and is_arriving:
+        _drop(arrived)
+    upload.refresh_from_db()
+    return upload
+
+
+def _attach(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) -> File | None:
+    """Make the object a file of the note, once: None if somebody else has just done so."""
+    with transaction.atomic():
+        lock(upload.note)
+        held = Upload.objects.select_for_update().filter(pk=upload.pk)
+        is_open = held.filter(state__in=[Upload.State.OPEN, Upload.State.VERIFYING]).exists()
+        if not is_open:
+            return None
+        _, file = attachments.add_file(
+            note=upload.note, name=upload.name, stored=row, by=by, now=now
+        )
+        held.update(
+            state=Upload.State.DONE,
+            object=None,
+            attachment_id=file.id,
+            expires_at=F("created_at") + LASTS,
+        )
+    return file
+
+
+def _read_through(key: str) -> tuple[str, bytes]:
+    """Return the checksum of an object and its first bytes."""
+    digest, start = hashlib.sha256(), b""
+    for piece in storage.stream(key) or ():
+        digest.update(piece)
+        if len(start) < objects.START_BYTES:
+            start += piece
+    return digest.hexdigest(), start
+
+
+def _drop(key: str) -> None:
+    try:
+        storage.delete(key)
+    except storage.StorageUnavailable:
+        logger.warning("What a client has sent could not be deleted; it is reconciled later.")

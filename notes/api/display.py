@@ -1,0 +1,64 @@
+"""``notes/{id}/display``: a note's content with links to files that work without a token."""
+
+import datetime as dt
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import caller
+from notes import downloads, file_links
+from notes.api import preconditions
+from notes.api.representation import NoteEndpoint
+from notes.models import Note
+from notes.models.attachments import File, split
+
+
+class DisplaySerializer(serializers.Serializer[Any]):
+    """Markdown to be shown; its links to files are good until ``expires_at``."""
+
+    version = serializers.IntegerField()
+    content = serializers.CharField()
+    expires_at = serializers.DateTimeField()
+
+
+class DisplayView(NoteEndpoint):
+    """The content of a note that the caller may see, as it is to be shown."""
+
+    conditional: ClassVar[tuple[str, ...]] = ()
+    pagination_class = None
+
+    @extend_schema(responses={200: DisplaySerializer})
+    def get(self, request: Request, pk: int) -> Response:
+        """Read the Markdown with signed links in place of those to files of one's notes.
+
+        A browser can show them, without the token. They are never kept: when they come back in a
+        note's content, the stable links are stored.
+        """
+        note = self.get_object()
+        root = request.build_absolute_uri("/").rstrip("/")
+        files = self._files({note_id for note_id, _ in file_links.find(note.content, root=root)})
+
+        def address(note_id: int, attachment_id: int) -> str | None:
+            file = files.get((note_id, attachment_id))
+            return root + downloads.display_path(note_id, file) if file else None
+
+        told = {
+            "version": note.version,
+            "content": file_links.show(note.content, root=root, address=address),
+            "expires_at": timezone.now() + dt.timedelta(seconds=settings.FILE_LINK_SECONDS),
+        }
+        return Response(DisplaySerializer(told).data, headers={"ETag": preconditions.etag_of(note)})
+
+    def _files(self, note_ids: set[int]) -> dict[tuple[int, int], File]:
+        """Return the files of those notes that the caller may see, by note and attachment."""
+        notes = Note.objects.visible_to(caller(self.request)).live().filter(pk__in=note_ids)
+        return {
+            (pk, file.id): file
+            for pk, kept in notes.exclude(files="").values_list("pk", "files")
+            for file in split(kept)
+        }

@@ -1,0 +1,146 @@
+"""Files in multipart forms, stored while they arrive: never whole in memory, never on our disk."""
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, SkipFile
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+
+from cloudnotes.errors import DomainError
+from notes import quotas, storage
+from notes.actions import objects
+from notes.models import Note, StoredObject
+
+FORM_BYTES = 64 * 2**10  # what a form may be larger than the file in it
+TAIL_BYTES = 1024
+
+
+@extend_schema_field({"type": "string", "format": "binary"})
+class StoredFileField(serializers.FileField):
+    """A file that is stored by the time it is validated."""
+
+
+class UploadSerializer(serializers.Serializer[Any]):
+    """A file in a multipart form."""
+
+    file = StoredFileField(allow_empty_file=True, max_length=1000)
+
+
+class StoredFile(UploadedFile):
+    """A file of a form whose bytes are in the storage already; ``row`` tells of them."""
+
+    def __init__(self, name: str | None, row: StoredObject) -> None:
+        super().__init__(file=None, name=name, size=row.size)
+        self.row = row
+
+    def close(self) -> None:
+        """Do nothing: there is no file here to close."""
+
+
+class StoringHandler(FileUploadHandler):
+    """Stores the form's one file, in the field ``file``, while it arrives."""
+
+    chunk_size = 2**18
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.receiver: objects.Receiver | None = None
+        self.row: StoredObject | None = None
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        """Announce the file. Raises :class:`notes.storage.StorageUnavailable`."""
+        super().new_file(*args, **kwargs)
+        if self.field_name != "file" or self.receiver is not None:
+            raise SkipFile
+        self.receiver = objects.Receiver()
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        """Store a piece. Raises :class:`notes.actions.objects.FileTooLarge` and as before."""
+        assert self.receiver is not None
+        self.receiver.write(raw_data)
+
+    def file_complete(self, file_size: int) -> StoredFile:
+        """Return the file, stored."""
+        assert self.receiver is not None
+        self.row = self.receiver.finish()
+        return StoredFile(self.file_name, self.row)
+
+    def give_up(self) -> None:
+        """Delete what came."""
+        if self.receiver is not None:
+            self.receiver.give_up()
+
+
+class StoringParser(MultiPartParser):
+    """Multipart forms that end as they should: with their last boundary."""
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        assert parser_context is not None
+        handler = StoringHandler()
+        # DRF hands the handlers of Django's request to Django's parser.
+        parser_context["request"].upload_handlers = [handler]
+        watched = _Watched(stream)
+        try:
+            data = super().parse(watched, media_type, parser_context)  # type: ignore[arg-type]  # it reads, no more
+            if not watched.ends_with_boundary(media_type or ""):
+                raise ParseError("The form ends before its last boundary.")
+        except storage.StorageUnavailable:
+            raise  # to delete what came would hang as long again; the sweeper does
+        except Exception:
+            handler.give_up()
+            raise
+        return data
+
+
+class _Watched:
+    """A stream whose last bytes are remembered."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.tail = stream, b""
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self.stream.read(size)
+        if piece:
+            self.tail = (self.tail + piece[-TAIL_BYTES:])[-TAIL_BYTES:]
+        return piece
+
+    def ends_with_boundary(self, media_type: str) -> bool:
+        while self.read(2**16):
+            pass
+        boundary = media_type.partition("boundary=")[2].partition(";")[0].strip().strip('"')
+        return b"--" + boundary.encode("latin-1", "replace") + b"--" in self.tail
+
+
+def take_file(request: Request, note: Note) -> tuple[str, StoredObject]:
+    """Store the file of a form and return its name and row, which nothing points at yet.
+
+    Raises :class:`notes.quotas.QuotaExceeded` before the file comes if it cannot fit,
+    :class:`notes.actions.objects.FileTooLarge` and :class:`notes.storage.StorageUnavailable`.
+    """
+    length = int(request.META.get("CONTENT_LENGTH") or 0)
+    if length > settings.MAX_FILE_BYTES + FORM_BYTES:
+        raise objects.FileTooLarge
+    if not quotas.has_room(note.owner_id, max(0, length - FORM_BYTES)):
+        raise quotas.QuotaExceeded("The account has no room for the file.")
+    data = request.data
+    try:
+        given = UploadSerializer(data=data)
+        given.is_valid(raise_exception=True)
+    except (DomainError, serializers.ValidationError):
+        for value in data.values():
+            if isinstance(value, StoredFile):
+                objects.discard(value.row.key)
+        raise
+    file: StoredFile = given.validated_data["file"]
+    return file.name or "", file.row

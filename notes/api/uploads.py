@@ -1,0 +1,170 @@
+"""``notes/{id}/attachments/uploads``: files that clients bring to the storage themselves."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.authentication import caller
+from notes import access, storage
+from notes.actions import objects, uploads
+from notes.api.fields import TextField
+from notes.api.permissions import WRITING_SCOPES
+from notes.api.representation import AttachmentSerializer, NoteEndpoint
+from notes.models import Note, Upload
+from notes.models.attachments import split
+
+
+class AnnouncedSerializer(serializers.Serializer[Any]):
+    """What is to be uploaded: its name, its size in bytes and its SHA-256 in hex."""
+
+    name = TextField(max_length=1000, allow_blank=False)
+    size = serializers.IntegerField(min_value=0, max_value=2**53)
+    sha256 = serializers.RegexField("^[0-9a-f]{64}$", trim_whitespace=False)
+
+
+class PartSerializer(serializers.Serializer[uploads.Part]):
+    """A part to be PUT: ``size`` bytes from ``start`` on."""
+
+    number = serializers.IntegerField()
+    start = serializers.IntegerField()
+    size = serializers.IntegerField()
+    url = serializers.CharField()
+
+
+class UploadStateSerializer(serializers.ModelSerializer[Upload]):
+    """An upload: where to send what while it is open, and the file that it became.
+
+    Links are good for 300 s; ask again for new ones, and for the parts that are still missing.
+    """
+
+    method = serializers.CharField(help_text="PUT", read_only=True)
+    url = serializers.CharField(allow_null=True, help_text="Where to send it, if it is one piece.")
+    headers = serializers.DictField(
+        child=serializers.CharField(), help_text="What has to be sent with it, exactly so."
+    )
+    parts = PartSerializer(
+        many=True, allow_null=True, help_text="The next missing parts; null if it is one piece."
+    )
+    attachment = AttachmentSerializer(allow_null=True)
+
+    class Meta:
+        model = Upload
+        fields = (
+            "id",
+            "state",
+            "name",
+            "size",
+            "sha256",
+            "method",
+            "url",
+            "headers",
+            "parts",
+            "attachment",
+            "created_at",
+            "expires_at",
+        )
+        read_only_fields = fields
+
+
+class UploadEndpoint(NoteEndpoint):
+    """What the views of a note's uploads have in common."""
+
+    conditional: ClassVar[tuple[str, ...]] = ()
+    verbs: ClassVar[dict[str, access.Verb]] = {"GET": "edit", "DELETE": "edit"}
+    # An upload is part of a write: what it shows lets its holder write.
+    scopes: ClassVar = {**WRITING_SCOPES, "GET": "notes:append", "POST": "notes:append"}
+    pagination_class = None
+    problems: ClassVar = {
+        409: "The upload is over, is being completed, or something of it is missing; or the note "
+        "has all the files that it may.",
+        413: "The file is too large, or the account holds all that it may (`quota_exceeded`).",
+        422: "The bytes are not those that were announced.",
+    }
+
+    def found(self, request: Request, pk: int) -> Upload:
+        """Return an upload to a note that the caller may write to. Raises NotFound."""
+        rows = Upload.objects.filter(note=self.get_object(), pk=pk)
+        upload = rows.select_related("object", "note").first()
+        if upload is None:
+            raise NotFound
+        return upload
+
+    def told(self, upload: Upload, *, status: int = 200, has_links: bool = True) -> Response:
+        """Return what there is to say of an upload."""
+        upload.method, upload.url, upload.headers = "PUT", None, {}  # type: ignore[attr-defined]  # shown, not kept
+        upload.parts, upload.attachment = None, None  # type: ignore[attr-defined]  # the same
+        if upload.state == Upload.State.OPEN and has_links:
+            sent_to = uploads.links(upload)
+            if isinstance(sent_to, list):
+                upload.parts = sent_to  # type: ignore[attr-defined]  # the same
+            else:
+                address, upload.headers = sent_to  # type: ignore[attr-defined]  # the same
+                upload.url = self.request.build_absolute_uri(address)  # type: ignore[attr-defined]  # the same
+        if upload.attachment_id:
+            note = Note.objects.get(pk=upload.note_id)
+            files = [file for file in split(note.files) if file.id == upload.attachment_id]
+            upload.attachment = files[0] if files else None  # type: ignore[attr-defined]  # the same
+        context = {"request": self.request, "note": upload.note_id}
+        return Response(UploadStateSerializer(upload, context=context).data, status=status)
+
+
+class UploadsView(UploadEndpoint):
+    """New uploads to a note."""
+
+    @extend_schema(request=AnnouncedSerializer, responses={201: UploadStateSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """Announce a file. What is larger than 16 MiB comes in parts: GET the upload for them."""
+        given = AnnouncedSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        most = settings.MAX_DIRECT_FILE_BYTES if storage.takes_parts() else settings.MAX_FILE_BYTES
+        if given.validated_data["size"] > most:
+            raise objects.FileTooLarge(most)
+        upload = uploads.begin(
+            note=self.get_object(), by=caller(request), now=timezone.now(), **given.validated_data
+        )
+        # Links to parts are asked of the storage, which may take its time, and this may run in a
+        # transaction (Idempotency-Key).
+        answer = self.told(upload, status=201, has_links=not uploads.is_in_parts(upload))
+        path = f"/api/v1/notes/{pk}/attachments/uploads/{upload.pk}"
+        answer.headers["Location"] = request.build_absolute_uri(path)
+        return answer
+
+
+class UploadView(UploadEndpoint):
+    """An upload to a note."""
+
+    @extend_schema(responses={200: UploadStateSerializer})
+    def get(self, request: Request, pk: int, upload_id: int) -> Response:
+        """See how far it is, with new links to what is still to be sent."""
+        return self.told(self.found(request, upload_id))
+
+    @extend_schema(request=None, responses={204: None})
+    def delete(self, request: Request, pk: int, upload_id: int) -> Response:
+        """Give it up; one that is done stays the file that it is."""
+        uploads.abort(upload=self.found(request, upload_id))
+        return Response(status=204)
+
+
+class CompleteView(UploadEndpoint):
+    """The end of an upload."""
+
+    # It is done once however often it is asked for, and asks the storage in between.
+    keeps_own_answers = True
+
+    @extend_schema(request=None, responses={200: UploadStateSerializer, 202: UploadStateSerializer})
+    def post(self, request: Request, pk: int, upload_id: int) -> Response:
+        """Say that it is there: it is checked, and is a file from then on.
+
+        202 for one that takes longer to be read through: GET the upload until it is `done`.
+        """
+        upload = uploads.complete(
+            upload=self.found(request, upload_id), by=caller(request), now=timezone.now()
+        )
+        is_done = upload.state == Upload.State.DONE
+        return self.told(upload, status=200 if is_done else 202)

@@ -1,0 +1,277 @@
+"""Objects in an S3 bucket. No ORM, no HTTP of ours."""
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.utils.http import content_disposition_header
+from storages.backends.s3 import S3Storage
+
+from notes.listings import Head, Listed, Parts, Unfinished
+
+# Of what is sent while it arrives: one part is filled while another is on its way.
+PART_BYTES = 8 * 2**20
+READ_BYTES = 2**20
+ARRIVING_TYPE = "application/octet-stream"
+MISSING = ("404", "NoSuchKey", "NotFound")
+
+
+class BucketStorage(S3Storage):
+    """django-storages' S3 with its unsafe or slow defaults changed."""
+
+    def get_default_settings(self) -> dict[str, Any]:
+        return {
+            **super().get_default_settings(),
+            "file_overwrite": False,
+            "default_acl": None,
+            "querystring_auth": True,
+            "signature_version": "s3v4",
+            "client_config": Config(
+                # Two attempts of 3.5 s: whoever uploads hears within 10 s that S3 hangs. (With
+                # 4 s that took 10.06 s; with 10 s and `max_attempts` 2, which means three, 33 s.)
+                connect_timeout=3,
+                read_timeout=3.5,
+                retries={"mode": "standard", "total_max_attempts": 2},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                signature_version="s3v4",
+                s3={"addressing_style": settings.AWS_S3_ADDRESSING_STYLE},
+            ),
+        }
+
+    @property
+    def client(self) -> Any:
+        """The client of this thread, which other threads may use too."""
+        return self.bucket.meta.client
+
+    @property
+    def verifies_checksums(self) -> bool:
+        """Whether a checksum that the store tells is one that it has compared.
+
+        AWS refuses bytes that differ. Others repeat what the client has said: ``rclone serve s3``
+        1.75 took any bytes and told the announced checksum of them.
+        """
+        return not self.endpoint_url
+
+    def _at(self, key: str) -> dict[str, str]:
+        return {"Bucket": self.bucket_name, "Key": key}
+
+    # Whole objects.
+
+    def open_writer(self, key: str, *, on_parts: Callable[[str], None]) -> "BucketWriter":
+        """Return what sends an object under a key that was never used, as its bytes come."""
+        return BucketWriter(self.client, self._at(key), on_parts)
+
+    def head(self, key: str) -> Head | None:
+        """Return what there is to know of an object without its bytes, None if there is none."""
+        try:
+            told = self.client.head_object(**self._at(key), ChecksumMode="ENABLED")
+        except ClientError as error:
+            if error.response["Error"]["Code"] in MISSING:
+                return None
+            raise
+        checksum = told.get("ChecksumSHA256", "")
+        # Of an object in parts it is a checksum of checksums, with their number.
+        is_whole = checksum and "-" not in checksum and self.verifies_checksums
+        return Head(
+            size=told["ContentLength"],
+            sha256=base64.b64decode(checksum).hex() if is_whole else None,
+        )
+
+    def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes] | None:
+        """Return the bytes of an object from ``start`` to before ``end``; None if there is none."""
+        wanted = {} if (start, end) == (0, None) else {"Range": f"bytes={start}-{(end or 0) - 1}"}
+        if end is None and start:
+            wanted = {"Range": f"bytes={start}-"}
+        try:
+            answer = self.client.get_object(**self._at(key), **wanted)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in MISSING:
+                return None
+            if error.response["Error"]["Code"] == "InvalidRange":  # of an empty object
+                return iter(())
+            raise
+        chunks: Iterator[bytes] = answer["Body"].iter_chunks(READ_BYTES)
+        return chunks
+
+    def copy(self, source: str, key: str) -> None:
+        """Have the store itself copy an object of at most 5 GiB to a key."""
+        self.client.copy_object(**self._at(key), CopySource=self._at(source))
+
+    def remove(self, key: str) -> None:
+        """Delete an object; deleting one that is gone succeeds."""
+        self.client.delete_object(**self._at(key))
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        """Yield all objects whose keys begin so, in the order of their keys."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket_name, Prefix=prefix
+        )
+        for page in pages:
+            for told in page.get("Contents", ()):
+                yield Listed(told["Key"], told["Size"], told["LastModified"])
+
+    def link(self, key: str, name: str, content_type: str, *, is_inline: bool) -> str | None:
+        """Return an address that S3 itself answers, with a signature over all of it."""
+        answer = {
+            "ResponseContentType": content_type,
+            "ResponseContentDisposition": content_disposition_header(
+                as_attachment=not is_inline, filename=name
+            )
+            or "inline",
+            "ResponseCacheControl": "private, no-store",
+        }
+        return self._signed("get_object", key, **answer)
+
+    # What clients send themselves.
+
+    def upload_link(self, key: str, *, size: int, sha256: str) -> tuple[str, dict[str, str]] | None:
+        """Return an address to PUT exactly these bytes to, and the headers that have to come."""
+        checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+        address = self._signed(
+            "put_object",
+            key,
+            ContentType=ARRIVING_TYPE,
+            ContentLength=size,
+            ChecksumSHA256=checksum,
+        )
+        return address, {"Content-Type": ARRIVING_TYPE, "x-amz-checksum-sha256": checksum}
+
+    @property
+    def takes_parts(self) -> bool:
+        """Whether an upload may come in parts."""
+        return True
+
+    def begin_parts(self, key: str) -> str:
+        """Begin an upload in parts and return what the store calls it."""
+        told = self.client.create_multipart_upload(**self._at(key), ContentType=ARRIVING_TYPE)
+        return str(told["UploadId"])
+
+    def part_link(self, key: str, upload_id: str, number: int, *, size: int) -> str:
+        """Return an address to PUT a part of exactly this size to."""
+        part = {"UploadId": upload_id, "PartNumber": number, "ContentLength": size}
+        return self._signed("upload_part", key, **part)
+
+    def parts(self, key: str, upload_id: str) -> Parts | None:
+        """Return the parts that have come: size and name by number. None if it is over."""
+        found: Parts = {}
+        pages = self.client.get_paginator("list_parts")
+        try:
+            for page in pages.paginate(**self._at(key), UploadId=upload_id):
+                for part in page.get("Parts", ()):
+                    found[part["PartNumber"]] = (part["Size"], part["ETag"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchUpload":
+                return None
+            raise
+        return found
+
+    def finish_parts(self, key: str, upload_id: str, parts: Parts) -> None:
+        """Make an object of the parts."""
+        named = [{"PartNumber": number, "ETag": parts[number][1]} for number in sorted(parts)]
+        self.client.complete_multipart_upload(
+            **self._at(key), UploadId=upload_id, MultipartUpload={"Parts": named}
+        )
+
+    def abort_parts(self, key: str, upload_id: str) -> None:
+        """Drop an upload in parts; one that is over is left."""
+        try:
+            self.client.abort_multipart_upload(**self._at(key), UploadId=upload_id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchUpload":
+                raise
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Yield the uploads in parts that are neither finished nor dropped."""
+        pages = self.client.get_paginator("list_multipart_uploads")
+        for page in pages.paginate(Bucket=self.bucket_name):
+            for told in page.get("Uploads", ()):
+                yield Unfinished(told["Key"], told["UploadId"], told["Initiated"])
+
+    def is_reachable(self) -> bool:
+        """Return whether the bucket answers now."""
+        try:
+            self.client.head_bucket(Bucket=self.bucket_name)
+        except (BotoCoreError, ClientError):
+            return False
+        return True
+
+    def _signed(self, operation: str, key: str, **parameters: Any) -> str:
+        return str(
+            self.client.generate_presigned_url(
+                operation,
+                Params={**self._at(key), **parameters},
+                ExpiresIn=settings.FILE_LINK_SECONDS,
+            )
+        )
+
+
+class BucketWriter:
+    """Sends an object as its bytes come: small ones at the end, in one request, others in parts.
+
+    At most two parts are in memory, one being filled and one on its way.
+    """
+
+    def __init__(self, client: Any, where: dict[str, str], on_parts: Callable[[str], None]) -> None:
+        self.client, self.where, self.on_parts = client, where, on_parts
+        self.buffer = io.BytesIO()
+        self.upload_id = ""
+        self.sent: list[dict[str, Any]] = []
+        self.sender: ThreadPoolExecutor | None = None
+        self.on_its_way: Future[dict[str, Any]] | None = None
+
+    def write(self, chunk: bytes) -> None:
+        """Take some more bytes; whatever went wrong with those before is raised here."""
+        self.buffer.write(chunk)
+        if self.buffer.tell() >= PART_BYTES:
+            self._send()
+
+    def finish(self) -> None:
+        """Have the store make an object of all that came."""
+        if not self.upload_id:
+            body = self.buffer.getbuffer()
+            self.client.put_object(**self.where, Body=bytes(body), ContentType=ARRIVING_TYPE)
+            return
+        if self.buffer.tell():
+            self._send()
+        self._wait()
+        self.client.complete_multipart_upload(
+            **self.where, UploadId=self.upload_id, MultipartUpload={"Parts": self.sent}
+        )
+        self._stop()
+
+    def abort(self) -> None:
+        """Stop sending; what was sent is left to who knows the key."""
+        self._stop()
+
+    def _send(self) -> None:
+        if not self.upload_id:
+            told = self.client.create_multipart_upload(**self.where, ContentType=ARRIVING_TYPE)
+            self.upload_id = told["UploadId"]
+            self.on_parts(self.upload_id)
+            self.sender = ThreadPoolExecutor(1, thread_name_prefix="part")
+        assert self.sender is not None
+        body, number = self.buffer.getvalue(), len(self.sent) + 1 + bool(self.on_its_way)
+        self._wait()
+        self.buffer = io.BytesIO()
+        self.on_its_way = self.sender.submit(self._put, number, body)
+
+    def _put(self, number: int, body: bytes) -> dict[str, Any]:
+        told = self.client.upload_part(
+            **self.where, UploadId=self.upload_id, PartNumber=number, Body=body
+        )
+        return {"PartNumber": number, "ETag": told["ETag"]}
+
+    def _wait(self) -> None:
+        if self.on_its_way is not None:
+            self.sent.append(self.on_its_way.result())
+            self.on_its_way = None
+
+    def _stop(self) -> None:
+        if self.sender is not None:
+            self.sender.shutdown(wait=False, cancel_futures=True)

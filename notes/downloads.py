@@ -1,0 +1,91 @@
+"""Answers that carry a file, or send on to one."""
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.http import content_disposition_header, parse_etags
+from rest_framework.exceptions import NotFound
+
+from notes import filetypes, storage
+from notes.models import StoredObject
+from notes.models.attachments import File
+from notes.ranges import Unsatisfiable, read_range
+
+SALT = "notes.downloads"
+
+
+class Stream(StreamingHttpResponse):
+    """A file in pieces: each is one visit of a thread."""
+
+    def __init__(self, pieces: Iterator[bytes], *, status: int, content_type: str) -> None:
+        super().__init__(pieces, status=status, content_type=content_type)
+        # Whatever the browser makes of it, it runs nothing and asks for nothing.
+        self.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+        self.headers["X-Content-Type-Options"] = "nosniff"
+        self.headers["Cache-Control"] = "private, no-store"
+
+
+def answer(
+    stored: StoredObject, name: str, *, headers: dict[str, str], is_inline: bool = False
+) -> HttpResponseBase:
+    """Return a file, a range of it (RFC 9110, 14), or 304; or be sent on to the storage's answer.
+
+    ``headers`` are the request's, by lower-case names. ``is_inline`` asks that a browser shows the
+    file, which counts for ``filetypes.INLINE_TYPES`` alone: all else is to be saved. Raises
+    NotFound when the object is gone and :class:`notes.storage.StorageUnavailable`.
+    """
+    tag = f'"{stored.sha256}"'
+    if _names(headers.get("if-none-match", ""), tag):
+        return HttpResponse(status=304, headers={"ETag": tag})
+    is_inline = is_inline and stored.content_type in filetypes.INLINE_TYPES
+    link = storage.link(stored.key, name, stored.content_type, is_inline=is_inline)
+    if link is not None:
+        return HttpResponseRedirect(link, headers={"ETag": tag})
+    asked = headers.get("range", "")
+    if "if-range" in headers and headers["if-range"].strip() != tag:
+        asked = ""
+    try:
+        part = read_range(asked, stored.size)
+    except Unsatisfiable:
+        return HttpResponse(
+            status=416, headers={"Content-Range": f"bytes */{stored.size}", "ETag": tag}
+        )
+    start, end = part or (0, stored.size)
+    pieces = storage.stream(stored.key, start, end)
+    if pieces is None:
+        raise NotFound
+    response = Stream(pieces, status=206 if part else 200, content_type=stored.content_type)
+    response.headers["ETag"] = tag
+    response.headers["Accept-Ranges"] = "bytes"
+    response.headers["Content-Length"] = str(end - start)
+    if part:
+        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size}"
+    disposition = content_disposition_header(as_attachment=not is_inline, filename=name)
+    response.headers["Content-Disposition"] = disposition or "inline"
+    return response
+
+
+def display_path(note_id: int, file: File) -> str:
+    """Return a path that shows, or gives, a file to anybody for 300 s."""
+    said = [note_id, file.id, file.object, file.name]
+    return "/files/" + signing.dumps(said, salt=SALT)
+
+
+def read_display_path(
+    token: str, *, is_of_any_age: bool = False
+) -> tuple[int, int, int, str] | None:
+    """Return note, attachment, object and name of a display path; None for any other text."""
+    try:
+        max_age = None if is_of_any_age else settings.FILE_LINK_SECONDS
+        note_id, attachment_id, object_id, name = signing.loads(token, salt=SALT, max_age=max_age)
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+    return note_id, attachment_id, object_id, name
+
+
+def _names(header: str, tag: str) -> bool:
+    tags = parse_etags(header)
+    return tags == ["*"] or tag in [each.removeprefix("W/") for each in tags]

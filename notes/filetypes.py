@@ -1,0 +1,59 @@
+"""What a file is called and what it is, whatever its sender says. No ORM, no HTTP."""
+
+import re
+import unicodedata
+
+UNKNOWN_TYPE = "application/octet-stream"
+TEXT_TYPE = "text/plain; charset=utf-8"
+NAME_BYTES = 255
+# First bytes of the types that files may be served as; everything else is octets.
+SIGNATURES = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
+    (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
+    (re.compile(rb"GIF8[79]a"), "image/gif"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp"),
+    (re.compile(rb"%PDF-"), "application/pdf"),
+)
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+# What a browser may show in its place: nothing that could run.
+INLINE_TYPES = (*IMAGE_TYPES, TEXT_TYPE)
+SAMPLE_BYTES = 4096
+
+
+def clean_name(name: str) -> str:
+    """Return a file name to keep: the last part of a path, NFC, at most 255 bytes of UTF-8.
+
+    Control, format (bidi overrides among them) and unpaired surrogate characters go; what is left
+    empty becomes ``file``. The ending survives shortening.
+    """
+    last = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
+    kept = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+    kept = kept.strip()
+    if kept.strip(".") == "":
+        return "file"
+    if len(kept.encode()) <= NAME_BYTES:
+        return kept
+    stem, dot, ending = kept.rpartition(".")
+    ending = (dot + ending)[:20] if stem else ""
+    room = NAME_BYTES - len(ending.encode())
+    return (stem or kept).encode()[:room].decode(errors="ignore") + ending
+
+
+def content_type_of(start: bytes) -> str:
+    """Return the type that a file's first bytes prove, from a short list; else octets.
+
+    What the client says of the type counts for nothing: it decides how browsers treat the file.
+    """
+    start = start[:SAMPLE_BYTES]
+    for signature, content_type in SIGNATURES:
+        if signature.match(start):
+            return content_type
+    if b"\0" in start:
+        return UNKNOWN_TYPE
+    try:
+        # The sample may end inside a character: of at most 4 bytes, 3 may be missing.
+        start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.end < len(start) or len(start) - error.start > 3 or len(start) < SAMPLE_BYTES:
+            return UNKNOWN_TYPE
+    return TEXT_TYPE

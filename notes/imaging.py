@@ -1,0 +1,101 @@
+"""How large a picture is, by the first bytes of its file: nothing is decoded. No ORM, no HTTP."""
+
+import struct
+
+LARGEST = 2**31 - 1
+
+# JPEG markers, ITU-T T.81 table B.1. C4, C8 and CC lie among the frame headers and are none.
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+END_OF_IMAGE, START_OF_SCAN, APP1 = 0xD9, 0xDA, 0xE1
+ORIENTATION, SHORT = 0x0112, 3
+ON_ITS_SIDE = range(5, 9)
+
+
+def dimensions(start: bytes) -> tuple[int, int] | None:
+    """Return the width and height in pixels that the header of a picture names.
+
+    ``start`` is the first bytes of a file, 256 KiB are plenty; the time is linear in them. The
+    sizes are those of a PNG (W3C PNG, 5.2 and 11.2.1), a GIF (GIF89a, 18: the logical screen), a
+    WebP (RFC 9649, 2.5 to 2.7 and 3.4; RFC 6386, 9.1 for VP8) or a JPEG (ITU-T T.81, B.1.1 and
+    B.2.2). Those of a JPEG are as it is displayed: swapped when its Exif orientation is 5 to 8
+    (Exif 2.32, 4.6.4 and 4.7.2).
+
+    None for everything else: another format, a header that is broken, beyond these bytes or left
+    to later ones (a JPEG of 0 lines), a size of 0 or above 2**31-1. Any bytes are fine; nothing is
+    raised. A size says nothing about whether the rest of the file can be decoded.
+    """
+    try:
+        size = _named(start)
+    except struct.error:  # it ends before its size
+        return None
+    return size if size and all(0 < side <= LARGEST for side in size) else None
+
+
+def _named(start: bytes) -> tuple[int, int] | None:
+    if start.startswith(b"\x89PNG\r\n\x1a\n") and start[12:16] == b"IHDR":
+        return _pair(">II", start, 16)
+    if start.startswith((b"GIF87a", b"GIF89a")):
+        return _pair("<HH", start, 6)
+    if start.startswith(b"\xff\xd8"):
+        return _of_jpeg(start)
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
+        return _of_webp(start)
+    return None
+
+
+def _of_webp(start: bytes) -> tuple[int, int] | None:
+    if start[12:16] == b"VP8 " and start[23:26] == b"\x9d\x01\x2a":
+        width, height = _pair("<HH", start, 26)
+        return width & 0x3FFF, height & 0x3FFF  # the upper two bits ask for upscaling
+    if start[12:16] == b"VP8L" and start[20:21] == b"\x2f":
+        (bits,) = struct.unpack_from("<I", start, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if start[12:16] == b"VP8X":
+        low, high, low_too, high_too = struct.unpack_from("<HBHB", start, 24)
+        return (high << 16 | low) + 1, (high_too << 16 | low_too) + 1
+    return None
+
+
+def _of_jpeg(start: bytes) -> tuple[int, int] | None:
+    """Walk the segments to the frame header, each by its length, and skip what is none."""
+    at, orientation = 2, None
+    while (at := start.find(b"\xff", at)) >= 0:
+        (marker,) = struct.unpack_from("B", start, at + 1)
+        if marker == 0xFF:  # a fill byte: any number of them may precede a marker
+            at += 1
+        elif marker == 0 or marker in STANDALONE:
+            at += 2
+        elif marker in FRAME_HEADERS:
+            height, width = _pair(">HH", start, at + 5)
+            return (height, width) if orientation in ON_ITS_SIDE else (width, height)
+        elif marker in (START_OF_SCAN, END_OF_IMAGE):
+            return None
+        else:
+            (length,) = struct.unpack_from(">H", start, at + 2)
+            if marker == APP1 and orientation is None and start.startswith(b"Exif\0\0", at + 4):
+                orientation = _orientation(start[at + 10 : at + 2 + length])
+            at += 2 + length  # which counts its own two bytes
+    return None
+
+
+def _orientation(tiff: bytes) -> int:
+    """Return the orientation in the first directory of an Exif block; 1 when it is broken."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        return 1
+    try:
+        (directory,) = struct.unpack_from(order + "I", tiff, 4)
+        (count,) = struct.unpack_from(order + "H", tiff, directory)
+        for entry in range(directory + 2, directory + 2 + 12 * count, 12):
+            tag, kind, values, value = struct.unpack_from(order + "HHIH", tiff, entry)
+            if (tag, kind, values) == (ORIENTATION, SHORT, 1):
+                return int(value)
+    except struct.error:
+        pass
+    return 1
+
+
+def _pair(layout: str, start: bytes, at: int) -> tuple[int, int]:
+    first, second = struct.unpack_from(layout, start, at)
+    return first, second

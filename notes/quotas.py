@@ -1,0 +1,77 @@
+"""How many bytes and files an account may hold. Questions, asked with the account's feed held."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Sum
+from django.db.models.functions import Coalesce
+
+from accounts.models import User
+from cloudnotes.errors import DomainError
+from notes.models import Feed, StoredObject
+
+
+class QuotaExceeded(DomainError):
+    """The account would hold more than it may."""
+
+    status = 413
+    code = "quota_exceeded"
+    field = "file"
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            f"{said} Delete files for good (`?permanent=true`), or notes that have some, and try "
+            "again."
+        )
+
+
+def hold(owner_id: int) -> None:
+    """Be the only one to change what an account holds, until the transaction ends.
+
+    The feed is what all writers take last: whoever holds it waits for nobody.
+    """
+    Feed.objects.hold(owner_id)
+
+
+def get_usage(user: User) -> dict[str, int]:
+    """Return what an account holds, and at most may: bytes and files.
+
+    Of equal files one counts. Those that only the history or the trash has, and those announced
+    to come, count too.
+    """
+    size, number = _held(user.pk)
+    return {
+        "bytes": size,
+        "max_bytes": settings.MAX_ACCOUNT_BYTES,
+        "files": number,
+        "max_files": settings.MAX_ACCOUNT_FILES,
+    }
+
+
+def check(owner_id: int, coming: StoredObject) -> None:
+    """Raise :class:`QuotaExceeded` if an account cannot hold one object more; call :func:`hold`.
+
+    What was announced of it before does not count twice.
+    """
+    size, number = _held(owner_id, without=coming.pk)
+    if size + coming.size > settings.MAX_ACCOUNT_BYTES:
+        left = max(0, settings.MAX_ACCOUNT_BYTES - size)
+        raise QuotaExceeded(f"The file has {coming.size} bytes and this account has {left} left.")
+    if number + 1 > settings.MAX_ACCOUNT_FILES:
+        raise QuotaExceeded(f"This account has all the {settings.MAX_ACCOUNT_FILES} files it may.")
+
+
+def has_room(owner_id: int, size: int) -> bool:
+    """Return whether an account could hold so many bytes more, as it is now: for a first look."""
+    held, number = _held(owner_id)
+    is_in_bytes: bool = held + size <= settings.MAX_ACCOUNT_BYTES
+    is_in_files: bool = number + 1 <= settings.MAX_ACCOUNT_FILES
+    return is_in_bytes and is_in_files
+
+
+def _held(owner_id: int, without: int | None = None) -> tuple[int, int]:
+    rows: Any = StoredObject.objects.held_by(owner_id)
+    if without is not None:
+        rows = rows.exclude(pk=without)
+    told = rows.aggregate(size=Coalesce(Sum("size"), 0), number=Count("pk"))
+    return int(told["size"]), int(told["number"])

@@ -1,0 +1,31 @@
+"""Ranges of bytes as requests ask for them (RFC 9110, 14.1.2). No ORM, no HTTP objects."""
+
+import re
+
+_RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*", re.ASCII)
+
+
+class Unsatisfiable(ValueError):
+    """The range lies outside of the file."""
+
+
+def read_range(header: str, size: int) -> tuple[int, int] | None:
+    """Return the start and the end, exclusive, of the one range that a header asks for.
+
+    None for the whole: without a header, for several ranges, for other units and for what is
+    malformed, all of which a server may ignore. Raises :class:`Unsatisfiable`.
+    """
+    found = _RANGE.fullmatch(header)
+    if found is None or found[1] == found[2] == "":
+        return None
+    if not found[1]:  # the last so many bytes
+        length = min(int(found[2]), size)
+        if length == 0:
+            raise Unsatisfiable
+        return size - length, size
+    start, last = int(found[1]), int(found[2] or size)
+    if found[2] and last < start:
+        return None
+    if start >= size:
+        raise Unsatisfiable
+    return start, min(last + 1, size)

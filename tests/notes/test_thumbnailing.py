@@ -1,0 +1,559 @@
+"""Thumbnails: what becomes of good pictures, and that bad ones are refused and nothing worse."""
+
+import io
+import os
+import random
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import zlib
+
+import pytest
+from PIL import Image, ImageCms
+
+from notes import imaging, thumbnailing
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+QUARTERS = (RED, GREEN, BLUE, WHITE)
+REASONS = {"too many pixels", "not an image", "too much memory", "took too long", "crashed"}
+
+
+def encoded(image, file_format, **options):
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def drawn(size=(300, 200), mode="RGB"):
+    """Return a picture of four colours: red and green above, blue and white below."""
+    image = Image.new("RGB", (2, 2))
+    image.putdata(QUARTERS)
+    return image.resize(size, Image.Resampling.NEAREST).convert(mode)
+
+
+def quarters(image):
+    image = image.convert("RGB")
+    return [
+        image.getpixel((image.width * x // 4, image.height * y // 4))
+        for y in (1, 3)
+        for x in (1, 3)
+    ]
+
+
+def near(pixel, colour, tolerance=40):
+    return all(abs(a - b) <= tolerance for a, b in zip(pixel, colour, strict=True))
+
+
+def shows(image, colours=QUARTERS):
+    return all(map(near, quarters(image), colours))
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def png(width, height, *, depth=8, colour=2, chunks=b"", data=b""):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(data, 1)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + chunks + body
+
+
+def black(width, height):
+    """Return a whole PNG of one bit a pixel."""
+    return png(width, height, depth=1, colour=0, data=bytes((1 + -(-width // 8)) * height))
+
+
+def segment(marker, content):
+    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+
+
+SAMPLES = {
+    "PNG": encoded(drawn(), "PNG"),
+    "JPEG": encoded(drawn(), "JPEG"),
+    "progressive": encoded(drawn(), "JPEG", progressive=True),
+    "GIF": encoded(drawn(mode="P"), "GIF"),
+    "WEBP": encoded(drawn(), "WEBP"),
+    "lossless": encoded(drawn(mode="RGBA"), "WEBP", lossless=True),
+    "several": encoded(drawn(), "MPO", save_all=True, append_images=[drawn((90, 60))]),
+}
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Return a function that makes the thumbnails of bytes, as Pillow reads them."""
+
+    def make(data):
+        path = tmp_path / "picture"
+        path.write_bytes(data)
+        images = thumbnailing.make(path)
+        assert list(images) == list(thumbnailing.SIZES)
+        opened = {}
+        for size, image in images.items():
+            with Image.open(io.BytesIO(image)) as picture:
+                picture.load()
+                assert (picture.format, getattr(picture, "n_frames", 1)) == ("WEBP", 1)
+                opened[size] = picture
+        return opened
+
+    return make
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """Return a function that gives the reason why there are no thumbnails of bytes."""
+
+    def reason(data):
+        path = tmp_path / "picture"
+        path.write_bytes(data)
+        with pytest.raises(thumbnailing.NotMade) as caught:
+            thumbnailing.make(path)
+        assert caught.value.reason in REASONS
+        return caught.value.reason
+
+    return reason
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_format_gives_all_sizes(name, made):
+    images = made(SAMPLES[name])
+    assert {size: image.size for size, image in images.items()} == {
+        96: (96, 64),
+        320: (300, 200),
+        1024: (300, 200),
+    }
+    assert all(shows(image) for image in images.values())
+
+
+@pytest.mark.parametrize(
+    "size",
+    [(1, 1), (2, 3), (96, 96), (97, 33), (1, 5000), (5000, 1), (1025, 1999), (4099, 3001)],
+)
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+def test_the_proportions_stay_and_nothing_is_enlarged(size, file_format, made):
+    longest = max(size)
+    for limit, image in made(encoded(drawn(size), file_format, quality=95)).items():
+        assert max(image.size) == min(limit, longest)
+        for side, original in zip(image.size, size, strict=True):
+            assert abs(side - max(1, original * min(limit, longest) / longest)) <= 0.5
+        if min(image.size) > 8:
+            assert shows(image)
+
+
+def test_every_row_weighs_the_same(made):
+    image = Image.new("L", (20_480, 12), 255)
+    image.paste(0, (0, 10, 20_480, 12))  # shrunk by ten at first: a whole row and a fifth of one
+    assert near(made(encoded(image, "PNG"))[1024].convert("RGB").getpixel((500, 0)), (210,) * 3)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_every_mode_of_png(mode, made):
+    grey = Image.new("L", (2500, 90), 128)
+    image = Image.new("I;16", (2500, 90), 128 * 257) if mode == "I;16" else grey.convert(mode)
+    shown = made(encoded(image, "PNG"))[96]
+    assert shown.size == (96, 3)
+    assert near(shown.convert("RGB").getpixel((50, 1)), (128, 128, 128), 4)
+
+
+def test_sixteen_bits_of_colour_and_of_grey_with_transparency(made):
+    pixels = b"".join(b"\0" + b"\xff\xff\0\0\x80\x80" * 8 for _ in range(8))
+    shown = made(png(8, 8, depth=16, data=pixels))[96]
+    assert near(shown.getpixel((4, 4)), (255, 0, 128), 12)
+    greys = b"".join(b"\0" + b"\x40\x40" * 8 for _ in range(8))
+    clear = chunk(b"tRNS", b"\x80\x80")
+    shown = made(png(8, 8, depth=16, colour=0, chunks=clear, data=greys))[96]
+    assert near(shown.convert("RGB").getpixel((4, 4)), (64, 64, 64), 4)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L"])
+def test_other_colours_of_jpeg(mode, made):
+    image = made(encoded(Image.new("RGB", (90, 90), (128,) * 3).convert(mode), "JPEG"))[96]
+    assert (image.mode, near(image.getpixel((9, 9)), (128, 128, 128))) == ("RGB", True)
+
+
+def test_transparency_stays_and_what_it_hides_does_not_bleed(made):
+    image = Image.new("RGBA", (4100, 400), (255, 255, 255, 0))
+    image.paste((255, 0, 0, 255), (0, 0, 2055, 400))
+    for size, shown in made(encoded(image, "PNG", compress_level=1)).items():
+        middle, y = shown.width // 2, shown.height // 2
+        assert shown.mode == "RGBA"
+        assert shown.getpixel((size - 2, y))[3] == 0
+        assert near(shown.getpixel((2, y)), (255, 0, 0, 255))
+        for x in range(middle - 6, middle + 6):
+            red, green, _, alpha = shown.getpixel((x, y))
+            assert alpha < 32 or green < 64, (x, red, green, alpha)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "GIF"])
+def test_a_palette_keeps_its_transparency(file_format, made):
+    image = drawn(mode="P")
+    shown = made(encoded(image, file_format, transparency=image.getpixel((10, 10))))[96]
+    assert shown.getpixel((20, 20))[3] == 0
+    assert shown.getpixel((70, 50))[3] == 255
+
+
+def test_the_first_frame_of_what_moves(made):
+    frames = [Image.new("RGB", (50, 50), colour) for colour in (RED, GREEN)]
+    for file_format in ("GIF", "WEBP", "PNG"):
+        data = encoded(frames[0], file_format, save_all=True, append_images=frames[1:])
+        assert near(made(data)[96].convert("RGB").getpixel((9, 9)), RED)
+
+
+def photographed(orientation=1):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "secret camera"
+    exif[0x8825] = {1: "N", 2: (51.0, 30.0, 0.0), 29: "secret date"}  # where it was taken
+    return exif
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_exif_turns_the_picture_upright(orientation, file_format, made):
+    undo = {6: 8, 8: 6}.get(orientation, orientation)
+    stored = drawn((400, 200))
+    if orientation > 1:
+        stored = stored.transpose(thumbnailing.UPRIGHT[undo])
+    data = encoded(stored, file_format, exif=photographed(orientation))
+    images = made(data)
+    assert [image.size for image in images.values()] == [(96, 48), (320, 160), (400, 200)]
+    assert all(shows(image) for image in images.values())
+    if file_format == "JPEG":
+        assert imaging.dimensions(data) == (400, 200)
+
+
+def test_only_exif_turns_a_picture(made):
+    xmp = b'<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    for exif in (
+        b"",
+        b"Exif\0\0MM\0*\0\0\0\x08",
+        b"Exif\0\0nonsense",
+        b"Exif\0\0MM\0*" + b"\xff" * 4,
+    ):
+        image = made(encoded(drawn(), "JPEG", exif=exif, xmp=xmp))[96]
+        assert image.size == (96, 64)
+        assert shows(image)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_all_metadata_goes(file_format, mode, tmp_path):
+    if (file_format, mode) == ("JPEG", "RGBA"):
+        mode = "CMYK"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    options = {"exif": photographed(6), "icc_profile": profile, "xmp": b"<x>secret</x>"}
+    data = encoded(drawn(mode=mode), file_format, **options)
+    if file_format == "JPEG":
+        data = data[:2] + segment(0xFE, b"secret comment") + data[2:]
+    if file_format == "PNG":
+        data = data[:33] + chunk(b"tEXt", b"Comment\0secret") + data[33:]
+    assert b"secret" in data
+    assert Image.open(io.BytesIO(data)).getexif().get_ifd(0x8825)
+    path = tmp_path / "picture"
+    path.write_bytes(data)
+    for image in thumbnailing.make(path).values():
+        assert chunks_of(image) <= {b"VP8 ", b"VP8L", b"VP8X", b"ALPH"}
+        assert b"secret" not in image
+        with Image.open(io.BytesIO(image)) as picture:
+            assert not picture.getexif()
+            assert not {"exif", "icc_profile", "xmp"} & set(picture.info)
+
+
+def chunks_of(webp):
+    names, at = set(), 12
+    while at < len(webp):
+        names.add(webp[at : at + 4])
+        at += 8 + (int.from_bytes(webp[at + 4 : at + 8], "little") + 1) // 2 * 2
+    return names
+
+
+def webp_of_claimed_size(width, height):
+    data = bytearray(encoded(Image.new("RGB", (40, 40), RED), "WEBP", lossless=True))
+    start = data.index(b"VP8L") + 9
+    (bits,) = struct.unpack("<I", data[start : start + 4])
+    bits = bits & ~0xFFFFFFF | (width - 1) | (height - 1) << 14
+    data[start : start + 4] = struct.pack("<I", bits)
+    return bytes(data)
+
+
+def gif_of_claimed_frame(width, height):
+    data = bytearray(SAMPLES["GIF"])
+    start = data.index(struct.pack("<HHHH", 0, 0, 300, 200)) + 4
+    data[start : start + 4] = struct.pack("<HH", width, height)
+    return bytes(data)
+
+
+BOMBS = {
+    "png": png(60_000, 60_000),
+    "png of real pixels": black(7100, 7100),
+    "png just above": png(10_001, 5000),
+    "png thin": png(2**31 - 1, 1),
+    "gif": b"GIF89a" + struct.pack("<HH", 65535, 65535) + SAMPLES["GIF"][10:],
+    "gif with a huge frame": gif_of_claimed_frame(65535, 65535),
+    "gif with a large frame": gif_of_claimed_frame(7100, 7100),
+    "webp": webp_of_claimed_size(16383, 16383),
+    "webp just above": webp_of_claimed_size(10_001, 5000),
+    "jpeg": SAMPLES["JPEG"].replace(struct.pack(">HH", 200, 300), struct.pack(">HH", 65500, 65500)),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_by_their_pixels(name, refused):
+    assert refused(BOMBS[name]) == "too many pixels"
+
+
+def test_as_many_pixels_as_may_be(made):
+    assert thumbnailing.MAX_PIXELS == 10_000 * 5000
+    assert made(black(10_000, 5000))[1024].size == (1024, 512)
+
+
+def busy_files():
+    profile = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(2**20 - 1), 9))
+    yield SAMPLES["PNG"][:33] + profile * 2000 + SAMPLES["PNG"][33:]
+    jpeg = SAMPLES["JPEG"]
+    yield jpeg[:2] + segment(0xE1, b"Exif\0\0" + b"x" * 10) * 50_000 + jpeg[2:]
+    yield jpeg[:2] + segment(0xFE, b"") * 50_000 + jpeg[2:]
+    large = encoded(Image.new("L", (5000, 5000)), "JPEG", progressive=True)
+    yield large[:-2] + large[large.rindex(b"\xff\xda") : -2] * 5000 + large[-2:]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_files_made_to_keep_a_decoder_busy_are_refused(number, refused):
+    assert refused(list(busy_files())[number]) == "not an image"
+
+
+def test_a_film_behind_a_photo_is_no_part_of_it(made):
+    assert shows(made(SAMPLES["JPEG"] + b"film\xff\xda\0\x02\xff\xe1\0\x08Exif" * 2000)[96])
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        chunk(b"tEXt", b"Comment\0" + b"x" * (4 * 2**20)),
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**28), 1)),
+        chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(2**28), 1)),
+        chunk(b"iTXt", b"x\0\x01\0\0\0" + zlib.compress(bytes(2**28), 1)),
+        chunk(b"eXIf", b"MM\0*" + b"\xff" * 2**20),
+        chunk(b"IDAT", zlib.compress(bytes(2**28), 1)),
+    ],
+    ids=lambda part: part[4:8].decode(),
+)
+def test_chunks_that_unpack_to_much(part, outcome):
+    data = SAMPLES["PNG"][:33] + part + SAMPLES["PNG"][33:]
+    assert outcome(data) in {"made", "not an image", "too much memory"}
+
+
+@pytest.fixture
+def outcome(tmp_path):
+    """Return a function that says what became of bytes; what else is raised fails the test."""
+
+    def attempt(data):
+        path = tmp_path / "picture"
+        path.write_bytes(data)
+        try:
+            images = thumbnailing.make(path)
+        except thumbnailing.NotMade as error:
+            return error.reason
+        assert list(images) == list(thumbnailing.SIZES)
+        return "made"
+
+    return attempt
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"x",
+        b"The quick brown fox jumps over the lazy dog.\n" * 9,
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%PDF-1.7",
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff",
+        b"GIF89a",
+        b"RIFF\0\0\0\0WEBP",
+        encoded(drawn(), "TIFF"),
+        encoded(drawn(), "BMP"),
+        encoded(drawn(), "ICO"),
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        png(8, 8, data=b"\0" * 10),
+        png(0, 0),
+    ],
+    ids=lambda data: repr(data[:12]),
+)
+def test_what_is_no_picture_is_refused(data, refused):
+    assert refused(data) == "not an image"
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_truncations(name, outcome):
+    data = SAMPLES[name]
+    half = len(SAMPLES["JPEG"] if name == "several" else data) // 2
+    outcomes = {outcome(data[:length]) for length in range(0, half, half // 8)}
+    assert outcomes == {"not an image"}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_flipped_bits(name, outcome):
+    chance = random.Random(7)
+    for _ in range(8):
+        data = bytearray(SAMPLES[name])
+        for _ in range(chance.randint(1, 4)):
+            data[chance.randrange(min(len(data), 700))] ^= 1 << chance.randrange(8)
+        assert outcome(bytes(data)) in {"made", "not an image", "too many pixels"}
+
+
+def test_a_file_that_cannot_be_read_says_nothing_about_the_picture(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        thumbnailing.make(tmp_path / "gone")
+
+
+def test_a_child_that_takes_long_is_ended(monkeypatch, refused):
+    monkeypatch.setattr(thumbnailing, "PATIENCE_SECONDS", 0.01)
+    assert refused(black(10_000, 5000)) == "took too long"
+
+
+def child_is(monkeypatch, code):
+    monkeypatch.setattr(thumbnailing, "COMMAND", (sys.executable, "-I", "-c", code))
+
+
+def test_all_of_its_group_is_ended(tmp_path, monkeypatch, refused):
+    fifo = tmp_path / "alive"
+    os.mkfifo(fifo)
+    script = f"exec 3> {fifo}; (sleep 20; echo late >&3) & sleep 20"
+    monkeypatch.setattr(thumbnailing, "COMMAND", ("/bin/sh", "-c", script))
+    monkeypatch.setattr(thumbnailing, "PATIENCE_SECONDS", 0.3)
+    end = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert refused(b"x") == "took too long"
+        os.set_blocking(end, True)
+        assert os.read(end, 9) == b""  # all that could have written are gone
+    finally:
+        os.close(end)
+
+
+def test_one_that_writes_slowly_or_ends_its_output_but_not_itself(monkeypatch, refused):
+    monkeypatch.setattr(thumbnailing, "PATIENCE_SECONDS", 0.2)
+    child_is(monkeypatch, "import os\nwhile True: os.write(1, b'x')")
+    assert refused(b"x") == "took too long"
+    child_is(monkeypatch, "import os, time; os.close(1); time.sleep(20)")
+    assert refused(b"x") == "took too long"
+
+
+WEBP = b"RIFF\0\0\0\0WEBP"
+FRAME = struct.pack(">I", len(WEBP)) + WEBP
+
+
+def writes(output):
+    return f"import os; os.write(1, {output!r});"
+
+
+def dies_of(number):
+    return f"import os; os.kill(os.getpid(), {int(number)})"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise SystemExit(3)", "too many pixels"),
+        ("raise SystemExit(4)", "not an image"),
+        ("raise SystemExit(5)", "too much memory"),
+        ("raise SystemExit(6)", "crashed"),
+        ("1 / 0", "crashed"),
+        ("", "crashed"),
+        (dies_of(signal.SIGSEGV), "crashed"),
+        (dies_of(signal.SIGKILL), "crashed"),
+        (dies_of(signal.SIGXCPU), "took too long"),
+        (dies_of(signal.SIGALRM), "took too long"),
+        ("import os\nwhile True: os.write(1, bytes(2**16))", "crashed"),
+        (writes(FRAME * 2), "crashed"),
+        (writes(FRAME * 2 + FRAME[:-1]), "crashed"),
+        (writes(FRAME * 3 + b"x"), "crashed"),
+        (writes(FRAME * 4), "crashed"),
+        (writes(FRAME.replace(b"WEBP", b"HTML") * 3), "crashed"),
+        (writes(b"\xff" * 12), "crashed"),
+        (writes(bytes(12)), "crashed"),
+        (writes(FRAME * 3) + "raise SystemExit(1)", "crashed"),
+    ],
+)
+def test_how_a_child_may_end(code, reason, monkeypatch, refused):
+    child_is(monkeypatch, code)
+    assert refused(b"x") == reason
+
+
+def test_the_child_hears_nothing_of_our_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "secret")
+    code = "import os; e = repr(dict(os.environ)).encode(); e = b'RIFF____WEBP' + e;"
+    child_is(monkeypatch, code + "os.write(1, (len(e).to_bytes(4, 'big') + e) * 3)")
+    path = tmp_path / "picture"
+    path.write_bytes(b"x")
+    assert thumbnailing.make(path)[96] == b"RIFF____WEBP{'LC_ALL': 'C.UTF-8'}"
+
+
+def in_the_child(code):
+    """Return what Python prints that runs the module as the child does, and then some code."""
+    start = f"import runpy; child = runpy.run_path({thumbnailing.__file__!r})\n"
+    command = [sys.executable, "-I", "-c", start + code]
+    return subprocess.run(command, cwd="/", env={}, check=True, capture_output=True, text=True)
+
+
+def test_the_child_imports_the_standard_library_and_pillow_only():
+    code = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    imported = set(in_the_child(code).stdout.split())
+    # Whatever the folder of packages itself starts with every Python is there without us too.
+    bare = [sys.executable, "-I", "-c", "import sys; print(*sys.modules)"]
+    given = subprocess.run(bare, check=True, capture_output=True, text=True).stdout.split()
+    assert imported <= {"PIL", *sys.stdlib_module_names, *given, "__mp_main__"}
+    assert not imported & {"notes", "accounts", "cloudnotes", "django"}
+
+
+def test_the_child_is_bounded():
+    code = """
+import resource
+child["confine"]()
+for name in ("AS", "CPU", "FSIZE", "CORE"):
+    print(*resource.getrlimit(getattr(resource, "RLIMIT_" + name)))
+try:
+    bytearray(2**30)
+except MemoryError:
+    print("no memory")
+"""
+    memory = thumbnailing.MAX_MEMORY_BYTES
+    cpu = thumbnailing.MAX_CPU_SECONDS
+    assert in_the_child(code).stdout.splitlines() == [
+        f"{memory} {memory}",
+        f"{cpu} {cpu + 1}",
+        "0 0",
+        "0 0",
+        "no memory",
+    ]
+
+
+def test_a_stricter_bound_from_outside_stays():
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
+child["confine"]()
+print(resource.getrlimit(resource.RLIMIT_CPU), resource.getrlimit(resource.RLIMIT_AS)[1] == 2**29)
+"""
+    assert in_the_child(code).stdout == "(5, 5) True\n"
+
+
+def test_this_process_is_left_as_it_was(made):
+    before = (Image.MAX_IMAGE_PIXELS, resource.getrlimit(resource.RLIMIT_AS))
+    made(SAMPLES["PNG"])
+    assert (Image.MAX_IMAGE_PIXELS, resource.getrlimit(resource.RLIMIT_AS)) == before
+
+
+def test_too_little_memory_is_said(tmp_path, monkeypatch, refused):
+    code = f"""
+import resource, runpy, sys
+child = runpy.run_path({thumbnailing.__file__!r})
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+child["confine"].__globals__["MAX_MEMORY_BYTES"] = used + 40 * 2**20
+sys.exit(child["main"]())
+"""
+    child_is(monkeypatch, code)
+    assert refused(encoded(Image.new("RGB", (5000, 5000)), "PNG")) == "too much memory"
