@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import environ
 from corsheaders.defaults import default_headers
 
-from cloudnotes import development
+from cloudnotes import development, storage_urls
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -71,6 +71,7 @@ WORKER_JOBS = {
     "mail": ("accounts.actions.mails.send_due", 1),
     "objects": ("notes.actions.objects.sweep_due", 300),
     "uploads": ("notes.actions.uploads.verify_due", 2),
+    "storage": ("notes.actions.reconciling.reconcile_due", 86400),
     "old uploads": ("notes.actions.uploads.forget_due", 600),
     "thumbnails": ("notes.actions.thumbnails.make_due", 2),
     "trash": ("notes.actions.notes.purge_due", 600),
@@ -182,6 +183,10 @@ STORAGES = {
         else "django.contrib.staticfiles.storage.StaticFilesStorage",
     },
 }
+# Where files are, or go, while `manage.py move_storage` brings them from one to the other.
+OTHER_STORAGE = env.str("OTHER_STORAGE", default="")
+if OTHER_STORAGE:
+    STORAGES["other"] = storage_urls.read(OTHER_STORAGE, AWS_REGION)
 STATIC_URL = "/static/"
 # A laptop serves them from the installed packages; a deploy collects them first.
 STATIC_ROOT = BASE_DIR / "staticfiles" if IN_PRODUCTION else None

@@ -31,18 +31,21 @@ class BucketStorage(S3Storage):
             "default_acl": None,
             "querystring_auth": True,
             "signature_version": "s3v4",
-            "client_config": Config(
-                # Two attempts of 3.5 s: whoever uploads hears within 10 s that S3 hangs. (With
-                # 4 s that took 10.06 s; with 10 s and `max_attempts` 2, which means three, 33 s.)
-                connect_timeout=3,
-                read_timeout=3.5,
-                retries={"mode": "standard", "total_max_attempts": 2},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                signature_version="s3v4",
-                s3={"addressing_style": settings.AWS_S3_ADDRESSING_STYLE},
-            ),
         }
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.client_config = Config(
+            # Two attempts of 3.5 s: whoever uploads hears within 10 s that S3 hangs. (With 4 s that
+            # took 10.06 s; with 10 s and `max_attempts` 2, which means three, 33 s.)
+            connect_timeout=3,
+            read_timeout=3.5,
+            retries={"mode": "standard", "total_max_attempts": 2},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            signature_version="s3v4",
+            s3={"addressing_style": self.addressing_style},
+        )
 
     @property
     def client(self) -> Any:
@@ -189,9 +192,13 @@ class BucketStorage(S3Storage):
     def unfinished(self) -> Iterator[Unfinished]:
         """Yield the uploads in parts that are neither finished nor dropped."""
         pages = self.client.get_paginator("list_multipart_uploads")
-        for page in pages.paginate(Bucket=self.bucket_name):
-            for told in page.get("Uploads", ()):
-                yield Unfinished(told["Key"], told["UploadId"], told["Initiated"])
+        try:
+            for page in pages.paginate(Bucket=self.bucket_name):
+                for told in page.get("Uploads", ()):
+                    yield Unfinished(told["Key"], told["UploadId"], told["Initiated"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchUpload":  # what rclone says of none
+                raise
 
     def is_reachable(self) -> bool:
         """Return whether the bucket answers now."""

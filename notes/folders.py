@@ -54,12 +54,15 @@ class FolderStorage(FileSystemStorage):
 
     def remove(self, key: str) -> None:
         """Delete a file; deleting one that is gone succeeds."""
-        self._path(key).unlink(missing_ok=True)
+        path = self._path(key)
+        path.unlink(missing_ok=True)
+        _part(path).unlink(missing_ok=True)
 
     def listed(self, prefix: str) -> Iterator[Listed]:
-        """Yield all files whose keys begin so."""
+        """Yield all files whose keys begin so, in the order of their keys."""
         root = Path(self.location)
-        for folder, _, names in os.walk(root / prefix):
+        for folder, folders, names in os.walk(root / prefix):
+            folders.sort()
             for name in sorted(names):
                 path = Path(folder) / name
                 with contextlib.suppress(FileNotFoundError):
@@ -92,12 +95,12 @@ class FolderStorage(FileSystemStorage):
 
 
 class FolderWriter:
-    """Writes a file as its bytes come."""
+    """Writes a file as its bytes come, under another name until it is whole."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self.file = path.open("xb")
+        self.file = _part(path).open("wb")
 
     def write(self, chunk: bytes) -> None:
         """Write some more bytes."""
@@ -108,11 +111,16 @@ class FolderWriter:
         with self.file:
             self.file.flush()
             os.fsync(self.file.fileno())
+        _part(self.path).replace(self.path)
         _sync_folders(self.path)
 
     def abort(self) -> None:
         """Stop writing; what was written is left to who knows the key."""
         self.file.close()
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def _sync_folders(path: Path) -> None:

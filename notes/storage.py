@@ -7,6 +7,7 @@ one storage to another (``OTHER_STORAGE``) what is not in the one is looked for 
 
 import contextlib
 import hashlib
+import heapq
 import secrets
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -71,6 +72,11 @@ def arriving(key: str) -> str:
     return ARRIVING + key.removeprefix(FILES)
 
 
+def arrived(key: str) -> str:
+    """Return the key that an object will have of which a client writes to this one."""
+    return FILES + key.removeprefix(ARRIVING).partition(".")[0]
+
+
 def open_writer(key: str, *, on_parts: Callable[[str], None]) -> Writer:
     """Return what stores an object under a new key; ``on_parts`` is told of an upload in parts.
 
@@ -125,10 +131,14 @@ def delete(key: str) -> None:
 
 
 def listed(*, is_arriving: bool = False) -> Iterator[Listed]:
-    """Yield all objects, or those that clients are sending. Raises :class:`StorageUnavailable`."""
+    """Yield all objects, or those that clients are sending, in the order of their keys.
+
+    Raises :class:`StorageUnavailable`.
+    """
+    prefix = ARRIVING if is_arriving else FILES
     with _failures_named():
-        for each in _all():
-            yield from each.listed(ARRIVING if is_arriving else FILES)
+        found = (each.listed(prefix) for each in _all())
+        yield from heapq.merge(*found, key=lambda told: told.key)
 
 
 def unfinished() -> Iterator[Unfinished]:
@@ -243,9 +253,45 @@ def link(key: str, name: str, content_type: str, *, is_inline: bool = False) -> 
         return found
 
 
+def is_moving() -> bool:
+    """Return whether there is another storage that files are moved from, or to."""
+    return "other" in settings.STORAGES
+
+
+def bring(key: str, *, size: int, sha256: str) -> bool | None:
+    """Have an object of the other storage in this one too, if it is not, and read it again there.
+
+    Returns True if it was brought, False if it was there already, None if the other one does not
+    have it whole: other bytes are never taken. Raises :class:`StorageUnavailable`.
+    """
+    with _failures_named():
+        there = _storage.head(key)
+        if there is not None and there.size == size:
+            return False
+        other: Any = storages["other"]
+        pieces = other.stream(key)
+        if pieces is None:
+            return None
+        writer, digest = _storage.open_writer(key, on_parts=lambda _: None), hashlib.sha256()
+        for piece in pieces:
+            digest.update(piece)
+            writer.write(piece)
+        if digest.hexdigest() != sha256:
+            writer.abort()
+            return None
+        writer.finish()
+        again = hashlib.sha256()
+        for piece in _storage.stream(key) or ():
+            again.update(piece)
+        if again.hexdigest() != sha256:
+            _storage.remove(key)
+            raise OSError("What was written is not what is read.")
+        return True
+
+
 def _all() -> list[Any]:
     """Return the storage, and the other one while files move between them."""
-    return [_storage, storages["other"]] if "other" in settings.STORAGES else [_storage]
+    return [_storage, storages["other"]] if is_moving() else [_storage]
 
 
 def _holder(key: str) -> Any:

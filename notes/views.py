@@ -37,7 +37,7 @@ def receive(request: HttpRequest, token: str) -> HttpResponse:
     except storage.InvalidLink:
         raise Http404 from None
     try:
-        if request.META.get("CONTENT_LENGTH") != str(announced.size):
+        if int(request.META.get("CONTENT_LENGTH") or 0) != announced.size:
             raise storage.WrongBytes
         storage.take(announced, iter(lambda: request.read(PIECE_BYTES), b""))
     except (DomainError, UnreadablePostError) as error:

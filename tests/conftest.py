@@ -166,17 +166,17 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def bucket(s3: S3Server, settings: Any) -> str:
     """Switch this process to a new bucket on the S3 server."""
     name = s3.new_bucket()
-    settings.AWS_S3_ADDRESSING_STYLE = "path"
     settings.STORAGES = {
         **settings.STORAGES,
         "default": {
-            "BACKEND": "notes.storage.BucketStorage",
+            "BACKEND": "notes.buckets.BucketStorage",
             "OPTIONS": {
                 "bucket_name": name,
                 "region_name": "us-east-1",
                 "access_key": s3.key,
                 "secret_key": s3.secret,
                 "endpoint_url": s3.url,
+                "addressing_style": "path",
                 "querystring_expire": 300,
             },
         },
@@ -224,7 +224,7 @@ def stored_keys(
         s3 = request.getfixturevalue("s3")
         return lambda: s3.keys(name)
     options = {"location": str(tmp_path / "files")}
-    backend = {"BACKEND": "notes.storage.FolderStorage", "OPTIONS": options}
+    backend = {"BACKEND": "notes.folders.FolderStorage", "OPTIONS": options}
     settings.STORAGES = {**settings.STORAGES, "default": backend}
     folder = Path(default_storage.location)
     return lambda: {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}

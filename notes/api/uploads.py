@@ -25,7 +25,7 @@ class AnnouncedSerializer(serializers.Serializer[Any]):
 
     name = TextField(max_length=1000, allow_blank=False)
     size = serializers.IntegerField(min_value=0, max_value=2**53)
-    sha256 = serializers.RegexField("^[0-9a-f]{64}$", trim_whitespace=False)
+    sha256 = serializers.RegexField(r"^[0-9a-f]{64}\Z", trim_whitespace=False)
 
 
 class PartSerializer(serializers.Serializer[uploads.Part]):

@@ -1,0 +1,38 @@
+"""Storages as addresses, for the one that is not the service's own."""
+
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+
+def read(url: str, region: str) -> dict[str, Any]:
+    """Return what Django's ``STORAGES`` says of ``file:///folder`` or ``s3://bucket``.
+
+    A bucket may come with ``user:password@`` (percent-encoded) and ``?endpoint=…&region=…``; with
+    neither, the machine's role and ``region`` are used. Ends the process for anything else.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.path.startswith("/"):
+        return {
+            "BACKEND": "notes.folders.FolderStorage",
+            "OPTIONS": {"location": unquote(parts.path)},
+        }
+    bucket = parts.netloc.rpartition("@")[2]
+    if parts.scheme != "s3" or not bucket:
+        raise SystemExit(
+            "CloudNotes cannot start: OTHER_STORAGE is not file:///folder or "
+            "s3://key:secret@bucket?endpoint=https://…&region=…"
+        )
+    said = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    endpoint = said.get("endpoint")
+    return {
+        "BACKEND": "notes.buckets.BucketStorage",
+        "OPTIONS": {
+            "bucket_name": bucket,
+            "region_name": said.get("region") or region or None,
+            "access_key": unquote(parts.username) if parts.username else None,
+            "secret_key": unquote(parts.password) if parts.password else None,
+            "endpoint_url": endpoint,
+            "addressing_style": "path" if endpoint else "auto",
+            "querystring_expire": 300,
+        },
+    }

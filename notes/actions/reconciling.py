@@ -1,0 +1,146 @@
+"""What the storage has, held against what the database says, and put right where possible."""
+
+import datetime as dt
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from django.utils import timezone
+
+from notes import storage
+from notes.actions import objects, uploads
+from notes.listings import Listed
+from notes.models import StoredObject
+
+# What is younger may be on its way, or be of a list that was read a moment ago.
+GRACE = dt.timedelta(hours=1)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Report:
+    """What was found, by keys: ``lost`` and ``wrong`` are what nobody but a backup can mend."""
+
+    checked: int = 0
+    swept: int = 0
+    lost: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every object that counts is there, as it was stored."""
+        return not self.lost and not self.wrong
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there was nothing to put right either."""
+        return self.is_whole and not self.orphans and not self.unfinished
+
+    def __str__(self) -> str:
+        return (
+            f"{self.checked} objects checked: {len(self.lost)} lost, {len(self.wrong)} wrong; "
+            f"{self.swept} swept, {len(self.orphans)} without a row, "
+            f"{len(self.unfinished)} unfinished uploads."
+        )
+
+
+def reconcile(
+    *, now: dt.datetime, dry_run: bool = False, verify: bool = False, grace: dt.timedelta = GRACE
+) -> Report:
+    """Sweep, then compare objects with rows; delete what has no row, drop what was not finished.
+
+    ``verify`` reads every object through and compares its checksum; without it sizes are compared.
+    A ``dry_run`` changes nothing. What is found is looked at again before it counts, so the service
+    may go on meanwhile. Raises :class:`notes.storage.StorageUnavailable`.
+    """
+    report = Report()
+    if not dry_run:
+        while uploads.forget_due():
+            pass
+        report.swept = objects.sweep(now=now)
+    for row, there in _side_by_side():
+        if row is None and there is not None:
+            _look_at_orphan(there, report, now - grace, dry_run=dry_run)
+        elif row is not None:
+            report.checked += 1
+            _look_at_row(row, there, report, verify=verify)
+    _look_at_arriving(report, now - grace, dry_run=dry_run)
+    _look_at_unfinished(report, now - grace, dry_run=dry_run)
+    return report
+
+
+def reconcile_due() -> None:
+    """Reconcile without reading everything through; a worker's job."""
+    try:
+        report = reconcile(now=timezone.now())
+    except storage.StorageUnavailable:
+        logger.warning("The storage does not answer; it is reconciled another time.")
+        return
+    told = logger.info if report.is_whole else logger.error
+    told("storage reconciled: %s", report)
+
+
+def _side_by_side() -> Iterator[tuple[StoredObject | None, Listed | None]]:
+    """Yield rows that count and objects, those of the same key together."""
+    ready = StoredObject.objects.filter(state=StoredObject.State.READY).order_by("key")
+    rows, there = ready.iterator(), storage.listed()
+    row, found = next(rows, None), next(there, None)
+    while row is not None or found is not None:
+        if found is None or (row is not None and row.key < found.key):
+            yield row, None
+            row = next(rows, None)
+        elif row is None or found.key < row.key:
+            yield None, found
+            found = next(there, None)
+        else:
+            yield row, found
+            row, found = next(rows, None), next(there, None)
+
+
+def _look_at_row(row: StoredObject, there: Listed | None, report: Report, *, verify: bool) -> None:
+    if there is not None and there.size == row.size and not verify:
+        return
+    head = storage.head(row.key)
+    is_right = head is not None and head.size == row.size
+    if is_right and verify:
+        digest = hashlib.sha256()
+        for piece in storage.stream(row.key) or ():
+            digest.update(piece)
+        is_right = digest.hexdigest() == row.sha256
+    if is_right:
+        return
+    if StoredObject.objects.filter(pk=row.pk, state=StoredObject.State.READY).exists():
+        (report.lost if head is None else report.wrong).append(row.key)
+
+
+def _look_at_orphan(there: Listed, report: Report, before: dt.datetime, *, dry_run: bool) -> None:
+    if there.modified_at > before or StoredObject.objects.filter(key=there.key).exists():
+        return
+    report.orphans.append(there.key)
+    if not dry_run:
+        storage.delete(there.key)
+
+
+def _look_at_arriving(report: Report, before: dt.datetime, *, dry_run: bool) -> None:
+    for there in storage.listed(is_arriving=True):
+        key = storage.arrived(there.key)
+        wanted = StoredObject.objects.filter(key=key, state=StoredObject.State.PENDING)
+        if there.modified_at <= before and not wanted.exists():
+            report.orphans.append(there.key)
+            if not dry_run:
+                storage.delete(there.key)
+
+
+def _look_at_unfinished(report: Report, before: dt.datetime, *, dry_run: bool) -> None:
+    for begun in storage.unfinished():
+        wanted = StoredObject.objects.filter(
+            key=begun.key, upload_id=begun.upload_id, state=StoredObject.State.PENDING
+        )
+        if begun.begun_at <= before and not wanted.exists():
+            report.unfinished.append(begun.key)
+            if not dry_run:
+                storage.abort_parts(begun.key, begun.upload_id)

@@ -1,0 +1,47 @@
+"""``move_storage``: bring every file from the other storage into the one in use."""
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from notes import storage
+from notes.actions import moving
+
+
+class Command(BaseCommand):
+    """May be stopped and started again, and run while the service does."""
+
+    help = (
+        "Bring every stored file from OTHER_STORAGE into the storage in use, comparing checksums. "
+        "What is there already is left; ends with 1 if something could not be brought."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not storage.is_moving():
+            raise CommandError("Set OTHER_STORAGE to where the files are now.")
+        try:
+            moved = moving.move(tell=self._tell)
+        except storage.StorageUnavailable:
+            raise CommandError(
+                "A storage does not answer. Start again: what is done stays done.", returncode=2
+            ) from None
+        for key in moved.missing:
+            self.stdout.write(f"not in the other storage as it was stored: {key}")
+        self.stdout.write(
+            f"{moved.brought} brought ({moved.bytes / 2**20:.1f} MiB), {moved.there} there "
+            f"already, {len(moved.missing)} missing."
+        )
+        if moved.missing:
+            sys.exit(1)
+
+    def _tell(self, done: int, total: int) -> None:
+        """Draw how far it is; into a file only every tenth of the way."""
+        width = 40
+        filled = width * done // total
+        line = f"[{'#' * filled}{'.' * (width - filled)}] {done} of {total}"
+        if self.stdout.isatty():
+            self.stdout.write(f"\r{line}", ending="\n" if done == total else "")
+            self.stdout.flush()
+        elif done == total or done % max(1, total // 10) == 0:
+            self.stdout.write(line)

@@ -1,0 +1,149 @@
+"""``reconcile_storage`` on both storages."""
+
+import datetime as dt
+import io
+
+import pytest
+from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from notes import storage
+from notes.actions import reconciling, uploads
+from notes.models import Attachment, StoredObject, Upload
+from tests.notes.files import add, image, new_note
+from tests.notes.test_uploads import announce, at, send, send_parts
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def url(as_alice):
+    return new_note(as_alice)
+
+
+def run(*options):
+    """Return what the command says, and its exit code."""
+    told, code = io.StringIO(), 0
+    try:
+        call_command("reconcile_storage", "--grace=0", *options, stdout=told)
+    except SystemExit as end:
+        code = end.code
+    return told.getvalue(), code
+
+
+def put(key, content):
+    writer = storage.open_writer(key, on_parts=lambda _: None)
+    writer.write(content)
+    writer.finish()
+
+
+def test_all_is_well(as_alice, url, stored_keys):
+    add(as_alice, url, b"one")
+    add(as_alice, url, image())
+    for options in ((), ("--dry-run",), ("--verify",)):
+        told, code = run(*options)
+        assert code == 0
+        assert "2 objects checked: 0 lost, 0 wrong; 0 swept, 0 without a row" in told
+    assert len(stored_keys()) == 2
+
+
+def test_what_is_lost_is_named_with_its_notes(as_alice, url, stored_keys):
+    add(as_alice, url, b"one")
+    add(as_alice, url, b"two")
+    key = StoredObject.objects.get(size=3, attachments=Attachment.objects.first()).key
+    default_storage.remove(key)
+    told, code = run()
+    assert code == 1
+    assert f"lost: {key} (of notes {url.rpartition('/')[2]})" in told
+    assert "2 objects checked: 1 lost, 0 wrong" in told
+
+
+@pytest.mark.parametrize(("content", "options"), [(b"on", ()), (b"eno", ("--verify",))])
+def test_what_is_wrong(as_alice, url, stored_keys, content, options):
+    add(as_alice, url, b"one")
+    key = StoredObject.objects.get().key
+    default_storage.remove(key)
+    put(key, content)
+    told, code = run(*options)
+    assert (code, f"wrong: {key}" in told) == (1, True)
+    assert run()[1] == (0 if options else 1)  # of the same size only reading tells
+
+
+def test_objects_without_a_row_go(as_alice, url, stored_keys):
+    add(as_alice, url, b"one")
+    kept = stored_keys()
+    orphans = {storage.new_key(), storage.arriving(storage.new_key())}
+    for key in orphans:
+        put(key, b"x")
+    assert reconciling.reconcile(now=timezone.now()).is_clean  # they are too young
+    told, code = run("--dry-run")
+    assert code == 1
+    assert all(f"without a row, would be deleted: {key}" in told for key in orphans)
+    assert stored_keys() == kept | orphans
+    assert run()[1] == 0
+    assert stored_keys() == kept
+
+
+def test_unfinished_uploads_are_dropped(as_alice, url, bucket, monkeypatch):
+    monkeypatch.setattr(uploads, "PART_BYTES", 5 * 2**20)
+    content = b"x" * 6 * 2**20
+    upload = announce(as_alice, url, content).json()
+    send_parts(as_alice.get(at(upload, url)).json(), content, {1})
+    orphan = storage.new_key()
+    storage.begin_parts(orphan)
+    told, code = run("--dry-run")
+    assert (code, f"unfinished upload, would be deleted: {orphan}" in told) == (1, True)
+    assert run()[1] == 0
+    (left,) = storage.unfinished()
+    assert left.key == StoredObject.objects.get().key  # somebody may go on with it
+    Upload.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+    run()
+    assert list(storage.unfinished()) == []
+    assert not StoredObject.objects.exists()
+
+
+def test_what_a_client_is_sending_is_left(as_alice, url, stored_keys):
+    upload = announce(as_alice, url).json()
+    send(upload["url"], b"direct", upload["headers"])
+    before = stored_keys()
+    assert len(before) == 1
+    assert run()[1] == 0
+    assert stored_keys() == before
+
+
+def test_what_changes_while_it_looks_is_no_finding(as_alice, url, stored_keys, monkeypatch):
+    add(as_alice, url, b"one")
+    lists = storage.listed
+
+    def old_list(**options):
+        found = list(lists(**options))
+        if not options:
+            add(as_alice, url, b"new")
+            as_alice.delete(f"{url}?permanent=true")
+            add(as_alice, new_note(as_alice), b"later")
+        return iter(found)
+
+    monkeypatch.setattr(storage, "listed", old_list)
+    told, code = run()
+    assert code == 0
+    assert ": 0 lost, 0 wrong" in told
+    assert len(stored_keys()) == StoredObject.objects.count() == 1
+
+
+def test_a_storage_that_does_not_answer(as_alice, url, s3, settings):
+    add(as_alice, url)
+    options = {
+        "bucket_name": "gone",
+        "region_name": "us-east-1",
+        "access_key": "k",
+        "secret_key": "s",
+        "endpoint_url": "http://127.0.0.1:9",
+    }
+    backend = {"BACKEND": "notes.buckets.BucketStorage", "OPTIONS": options}
+    settings.STORAGES = {**settings.STORAGES, "default": backend}
+    with pytest.raises(CommandError, match="does not answer") as refusal:
+        run()
+    assert refusal.value.returncode == 2
+    reconciling.reconcile_due()  # the worker goes on
+    assert StoredObject.objects.count() == 1
