@@ -1,6 +1,7 @@
 """Every route and verb as every actor. A route that the table lacks fails the build."""
 
 import base64
+import io
 import re
 
 import pytest
@@ -10,15 +11,21 @@ from django.utils import timezone
 
 from accounts.actions import avatars, contacts, sessions, tokens
 from accounts.models import PersonalAccessToken, Session, User
-from notes.actions import attachments, objects, saved_searches
+from notes.actions import attachments, objects, saved_searches, uploads
 from notes.actions import notes as actions
-from notes.models import SavedSearch
+from notes.models import SavedSearch, StoredObject, Thumbnail
+from notes.models.attachments import split
 from tests.conftest import PASSWORD, client_of, make_user
 
 ACTORS = (
     "anonymous", "owner", "stranger", "staff", "revoked", "disabled", "reader", "writer", "other's"
 )  # fmt: skip
 PUBLIC = "public"  # the same answer for everybody, tokens are not read
+
+FILES_OF = "notes/<int:pk>/attachments"
+THUMBNAIL = f"{FILES_OF}/<int:attachment_id>/thumbnail"
+COMPLETE = f"{FILES_OF}/uploads/<int:upload_id>/complete"
+KEPT_FILE = "notes/<int:pk>/revisions/<int:version>/attachments/<int:attachment_id>"
 
 # Route and verb: what anonymous, owner, stranger, staff without permission, a revoked session's
 # token and a disabled user's token get; then the owner's personal access tokens, one that reads
@@ -136,9 +143,33 @@ TABLE = {
     ("sync/digest", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
     ("rewind", "post"): (401, 200, 200, 200, 401, 401, 403, 200, 200),
     ("notes/<int:pk>/title", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    ("notes/<int:pk>/file", "get"): (401, 302, 404, 404, 401, 401, 302, 302, 404),
+    ("notes/<int:pk>/file", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
     ("notes/<int:pk>/file", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
     ("notes/<int:pk>/file", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
+    ("notes/<int:pk>/display", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
+    (FILES_OF, "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
+    (FILES_OF, "post"): (401, 201, 404, 404, 401, 401, 403, 201, 404),
+    (f"{FILES_OF}/<int:attachment_id>", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
+    (f"{FILES_OF}/<int:attachment_id>", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
+    (f"{FILES_OF}/<int:attachment_id>", "patch"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
+    (f"{FILES_OF}/<int:attachment_id>", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
+    (THUMBNAIL, "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
+    (f"{FILES_OF}/uploads", "post"): (401, 201, 404, 404, 401, 401, 403, 201, 404),
+    (f"{FILES_OF}/uploads/<int:upload_id>", "get"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
+    (f"{FILES_OF}/uploads/<int:upload_id>", "delete"): (
+        401,
+        204,
+        404,
+        404,
+        401,
+        401,
+        403,
+        204,
+        404,
+    ),
+    # Nothing was sent, which only who may know of it is told.
+    (COMPLETE, "post"): (401, 409, 404, 404, 401, 401, 403, 409, 404),
+    (KEPT_FILE, "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
 }
 OUTSIDE_THE_API = {
     "openapi.json",
@@ -146,12 +177,18 @@ OUTSIDE_THE_API = {
     "redoc",
     "avatars/<str:avatar_id>",
     "files/<str:token>",
+    "uploads/<str:token>",
     "account/verify-email",
     "account/reset-password",
     "account/two-factor",
 }
 QUERIES = {"search": "?q=secret"}
-FILES = {"notes/<int:pk>/file": "file", "auth/me/avatar": "avatar"}
+FILES = {
+    "notes/<int:pk>/file": "file",
+    FILES_OF: "file",
+    f"{FILES_OF}/<int:attachment_id>": "file",
+    "auth/me/avatar": "avatar",
+}
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 BODIES = {
     "auth/me": {"password": PASSWORD, "full_name": "x"},
@@ -175,6 +212,8 @@ BODIES = {
     "sync": {"changes": [{"op": "create", "title": "t"}]},
     "searches": {"name": "t", "query": "t"},
     "searches/<int:pk>": {"query": "t"},
+    f"{FILES_OF}/<int:attachment_id>": {"name": "n"},
+    f"{FILES_OF}/uploads": {"name": "n", "size": 1, "sha256": "0" * 64},
     "rewind": {"to": "2026-01-01T00:00:00Z", "dry_run": True},
 }
 
@@ -245,9 +284,27 @@ def make_note(owner):
     now = timezone.now()
     note = actions.create_note(title="secret", content="", by=owner, now=now)
     actions.update_note(note=note, changes={"title": "still secret"}, by=owner, now=now)
-    row = objects.receive(SimpleUploadedFile("f.txt", b"secret"))
-    note, _ = attachments.store_main_file(note=note, name="f.txt", stored=row, by=owner, now=now)
+    row = objects.receive(SimpleUploadedFile("secret.gif", GIF))
+    about = {"note": note, "name": "secret.gif", "by": owner, "now": now}
+    note, _ = attachments.store_main_file(**about, stored=row)
     return note
+
+
+def path_to(route, thing):
+    """Return a route with the numbers of a thing, and of what a note has, in it."""
+    path = re.sub("<path:[a-z]+>", "secret", route.replace("<int:pk>", str(thing.pk)))
+    if "<int:upload_id>" in path:
+        about = {"note": thing, "name": "secret", "by": thing.owner, "now": timezone.now()}
+        upload = uploads.begin(**about, size=1, sha256="0" * 64)
+        path = path.replace("<int:upload_id>", str(upload.pk))
+    if "<int:attachment_id>" in path:
+        file = split(thing.files)[0]
+        path = path.replace("<int:attachment_id>", str(file.id)).replace("<int:version>", "3")
+    if route == THUMBNAIL and not Thumbnail.objects.filter(source=file.object).exists():
+        key = objects.store(content=io.BytesIO(b"secret"), content_type="image/webp")
+        about = {"source_id": file.object, "object": StoredObject.objects.get(key=key)}
+        Thumbnail.objects.create(**about, size=320)
+    return path.replace("<int:version>", "1")
 
 
 def make_session(owner):
@@ -303,11 +360,11 @@ def test_the_table(actors, route, verb, prefix):
         if "<" in route:
             thing = MAKE[route.partition("/<")[0]](owner)
             before = type(thing).objects.filter(pk=thing.pk).values().get()
-            url = prefix + route.replace("<int:pk>", str(thing.pk)).replace("<int:version>", "1")
-            url = re.sub("<path:[a-z]+>", "secret", url)
-        if route in FILES and verb == "put":
+            url = prefix + path_to(route, thing)
+        if route in FILES and verb in ("put", "post"):
             file = SimpleUploadedFile("g.gif", GIF)
-            response = clients[actor].put(url, {FILES[route]: file}, format="multipart")
+            send = getattr(clients[actor], verb)
+            response = send(url, {FILES[route]: file}, format="multipart")
         elif route == "contacts/import":
             response = clients[actor].post(url, BODIES[route], content_type="text/vcard")
         else:

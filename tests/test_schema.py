@@ -31,6 +31,8 @@ def test_every_route_is_in_it_and_the_unprefixed_ones_are_not(anonymous):
             path.removeprefix("/api/v1/")
             .replace("{id}", "<int:pk>")
             .replace("{version}", "<int:version>")
+            .replace("{attachment_id}", "<int:attachment_id>")
+            .replace("{upload_id}", "<int:upload_id>")
             .replace("{name}", "<path:name>")
             .replace("{category}", "<path:category>"),
             verb,
@@ -81,11 +83,18 @@ def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(
         path: requests.post(f"{server.api}/{path}", json=body, headers=header, timeout=30).json()
         for path, body in BODIES.items()
     }
+    note, header_of_file = rows["notes"]["id"], {"headers": header, "timeout": 30}
+    files = f"{server.api}/notes/{note}/attachments"
+    sent = {"files": {"file": ("f.txt", b"text")}, **header_of_file}
+    file = requests.post(files, **sent).json()
+    announced = {"name": "n", "size": 1, "sha256": "0" * 64}
+    upload = requests.post(f"{files}/uploads", json=announced, **header_of_file).json()
     config = tmp_path / "schemathesis.toml"
     config.write_text(
         "".join(
             f'[[operations]]\ninclude-path-regex = "/{path}/"\n'
-            f'parameters = {{ "path.id" = {row["id"]}, "path.version" = 1 }}\n'
+            f'parameters = {{ "path.id" = {row["id"]}, "path.version" = 1,'
+            f' "path.attachment_id" = {file["id"]}, "path.upload_id" = {upload["id"]} }}\n'
             for path, row in rows.items()
         )
     )
