@@ -72,10 +72,17 @@ class RemoveSerializer(serializers.Serializer[Any]):
     )
 
 
-class RenameSerializer(serializers.Serializer[Any]):
+class FileNameSerializer(serializers.Serializer[Any]):
     """Another name for a file."""
 
     name = TextField(max_length=1000, allow_blank=False)
+
+
+class FilesSerializer(serializers.Serializer[Any]):
+    """The files of a note, all of them."""
+
+    results = AttachmentSerializer(many=True)
+    next = serializers.CharField(allow_null=True, help_text="null: there is no other page.")
 
 
 class SizeSerializer(serializers.Serializer[Any]):
@@ -89,6 +96,7 @@ class SizeSerializer(serializers.Serializer[Any]):
 class FilesEndpoint(NoteEndpoint):
     """What the views of a note's files have in common. The entity tags are the note's."""
 
+    serializer_class: Any = UploadSerializer
     conditional: ClassVar[tuple[str, ...]] = ("PUT", "PATCH", "POST", "DELETE")
     verbs: ClassVar[dict[str, access.Verb]] = {"DELETE": "edit"}
     pagination_class = None
@@ -167,7 +175,7 @@ class AttachmentsView(FilesEndpoint):
 
     keeps_own_answers = True
 
-    @extend_schema(operation_id="notes_attachments_list", responses=AttachmentSerializer(many=True))
+    @extend_schema(responses={200: FilesSerializer})
     def get(self, request: Request, pk: int) -> Response:
         """List the files of a note, at most 100, in the order in which they were added."""
         note = self.get_object()
@@ -224,11 +232,11 @@ class AttachmentView(FilesEndpoint):
             )  # fmt: skip
         return self.told(note, file)
 
-    @extend_schema(request=RenameSerializer, responses={200: AttachmentSerializer})
+    @extend_schema(request=FileNameSerializer, responses={200: AttachmentSerializer})
     def patch(self, request: Request, pk: int, attachment_id: int) -> Response:
         """Rename the file."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
-        given = RenameSerializer(data=request.data)
+        given = FileNameSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         note, file = attachments.rename_file(
             note=note, attachment_id=attachment_id, name=given.validated_data["name"],

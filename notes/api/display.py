@@ -29,6 +29,7 @@ class DisplaySerializer(serializers.Serializer[Any]):
 class DisplayView(NoteEndpoint):
     """The content of a note that the caller may see, as it is to be shown."""
 
+    serializer_class: Any = DisplaySerializer
     conditional: ClassVar[tuple[str, ...]] = ()
     pagination_class = None
 

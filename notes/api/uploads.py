@@ -75,6 +75,7 @@ class UploadStateSerializer(serializers.ModelSerializer[Upload]):
 class UploadEndpoint(NoteEndpoint):
     """What the views of a note's uploads have in common."""
 
+    serializer_class: Any = AnnouncedSerializer
     conditional: ClassVar[tuple[str, ...]] = ()
     verbs: ClassVar[dict[str, access.Verb]] = {"GET": "edit", "DELETE": "edit"}
     # An upload is part of a write: what it shows lets its holder write.
