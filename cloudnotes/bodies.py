@@ -12,6 +12,7 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 MEMORY_BYTES = 1 * 2**20
+GATHERED_BYTES = 2**20
 SPOOLS = 32
 BODY_IDLE_SECONDS = 30.0
 SLOWEST_BYTES_PER_SECOND = 32 * 2**10
@@ -66,10 +67,14 @@ class ArrivingBody(io.RawIOBase):
         return taken
 
     async def _next(self) -> bytes:
-        message = await next_message(self.receive, self.deadline)
-        self.more = message.get("more_body", False)
-        body: bytes = message.get("body", b"")
-        return body
+        """Return the next bytes, as many as make the way to the thread worth it."""
+        pieces, size = [], 0
+        while self.more and size < GATHERED_BYTES:
+            message = await next_message(self.receive, self.deadline)
+            self.more = message.get("more_body", False)
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+        return b"".join(pieces)
 
 
 async def next_message(receive: Receive, deadline: float) -> Message:

@@ -84,6 +84,7 @@ class BucketStorage(S3Storage):
         return Head(
             size=told["ContentLength"],
             sha256=base64.b64decode(checksum).hex() if is_whole else None,
+            is_plain=not told.get("ContentEncoding"),
         )
 
     def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes] | None:
@@ -103,8 +104,16 @@ class BucketStorage(S3Storage):
         return chunks
 
     def copy(self, source: str, key: str) -> None:
-        """Have the store itself copy an object of at most 5 GiB to a key."""
-        self.client.copy_object(**self._at(key), CopySource=self._at(source))
+        """Have the store itself copy an object of at most 5 GiB to a key, the bytes alone.
+
+        Not what a client has said of them, a Content-Encoding above all (which rclone keeps).
+        """
+        self.client.copy_object(
+            **self._at(key),
+            CopySource=self._at(source),
+            MetadataDirective="REPLACE",
+            ContentType=ARRIVING_TYPE,
+        )
 
     def remove(self, key: str) -> None:
         """Delete an object; deleting one that is gone succeeds."""

@@ -26,9 +26,10 @@ def clean_name(name: str) -> str:
     Control, format (bidi overrides among them) and unpaired surrogate characters go; what is left
     empty becomes ``file``. The ending survives shortening.
     """
-    last = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
+    last = name.replace("\\", "/").rpartition("/")[2]
     kept = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
-    kept = kept.strip()
+    # After that: what they stood between may be one character now.
+    kept = unicodedata.normalize("NFC", kept).strip()
     if kept.strip(".") == "":
         return "file"
     if len(kept.encode()) <= NAME_BYTES:

@@ -9,10 +9,14 @@ Parts = dict[int, tuple[int, str]]
 
 @dataclass(frozen=True)
 class Head:
-    """An object's size in bytes, and its SHA-256 in hex if the store has compared it itself."""
+    """An object's size in bytes, and its SHA-256 in hex if the store has compared it itself.
+
+    ``is_plain`` unless it is given with a Content-Encoding, and so as other bytes than it has.
+    """
 
     size: int
     sha256: str | None
+    is_plain: bool = True
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,9 @@ def complete(*, upload: Upload, by: User, now: dt.datetime) -> Upload:
         head = storage.head(row.key)
         if head is None or head.size != upload.size:
             raise UploadIncomplete
+        if not head.is_plain:
+            _fail(upload)
+            raise ChecksumMismatch
         if head.sha256 is not None or upload.size <= VERIFIED_AT_ONCE:
             return _verify(upload, row, by=by, now=now)
         claimable.update(state=Upload.State.VERIFYING, claimed_until=None)

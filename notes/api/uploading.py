@@ -6,6 +6,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
+from django.utils.http import parse_header_parameters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
@@ -95,6 +96,8 @@ class StoringParser(MultiPartParser):
             data = super().parse(watched, media_type, parser_context)  # type: ignore[arg-type]  # it reads, no more
             if not watched.ends_with_boundary(media_type or ""):
                 raise ParseError("The form ends before its last boundary.")
+            if not isinstance(data.files.get("file"), StoredFile):
+                handler.give_up()
         except storage.StorageUnavailable:
             raise  # to delete what came would hang as long again; the sweeper does
         except Exception:
@@ -118,8 +121,8 @@ class _Watched:
     def ends_with_boundary(self, media_type: str) -> bool:
         while self.read(2**16):
             pass
-        boundary = media_type.partition("boundary=")[2].partition(";")[0].strip().strip('"')
-        return b"--" + boundary.encode("latin-1", "replace") + b"--" in self.tail
+        boundary = parse_header_parameters(media_type)[1].get("boundary", "")
+        return b"--" + boundary.encode("ascii", "replace") + b"--" in self.tail
 
 
 def take_file(request: Request, note: Note) -> tuple[str, StoredObject]:

@@ -423,7 +423,8 @@ def test_statements(as_alice, url, django_assert_num_queries):
     # session JOIN user; note; what the account holds; the row that announces the object; BEGIN,
     # note, feed held, same bytes, what the account holds, the object's row, ready, what it is, the
     # attachment, the note, attachments that went and that stay, feed, change, COMMIT.
-    with django_assert_num_queries(19):
+    begin = connection.vendor == "sqlite"  # PostgreSQL's driver counts none
+    with django_assert_num_queries(18 + begin):
         add(as_alice, url, b"another")
     address = path_of(listed(as_alice, url)[0]["url"])
     with django_assert_num_queries(3):  # session JOIN user, note, object
