@@ -362,11 +362,22 @@ SPECTACULAR_SETTINGS = {
 
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_ALLOW_CREDENTIALS = False
-CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "if-match", "if-none-match", "prefer"]
+CORS_ALLOW_HEADERS = [
+    *default_headers,
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "if-range",
+    "prefer",
+    "range",
+]
 CORS_EXPOSE_HEADERS = [
     "X-Request-Id",
     "Location",
     "ETag",
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Range",
     "Idempotent-Replayed",
     "Preference-Applied",
     "Retry-After",

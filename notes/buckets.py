@@ -14,8 +14,9 @@ from storages.backends.s3 import S3Storage
 
 from notes.listings import Head, Listed, Parts, Unfinished
 
-# Of what is sent while it arrives: one part is filled while another is on its way.
-PART_BYTES = 8 * 2**20
+# Of what is sent while it arrives: one part is filled while another is on its way. Parts of 8 MiB
+# took a quarter more time.
+PART_BYTES = 16 * 2**20
 READ_BYTES = 2**20
 ARRIVING_TYPE = "application/octet-stream"
 MISSING = ("404", "NoSuchKey", "NotFound")
@@ -44,7 +45,9 @@ class BucketStorage(S3Storage):
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             signature_version="s3v4",
-            s3={"addressing_style": self.addressing_style},
+            # What is sent is protected by TLS, as it is when clients send it themselves; hashing it
+            # for the signature took a tenth of an upload's time, here and there.
+            s3={"addressing_style": self.addressing_style, "payload_signing_enabled": False},
         )
 
     @property
