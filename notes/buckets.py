@@ -1,7 +1,9 @@
 """Objects in an S3 bucket. No ORM, no HTTP of ours."""
 
 import base64
+import bisect
 import io
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -230,6 +232,41 @@ class BucketStorage(S3Storage):
         )
 
 
+class Pieces(io.RawIOBase):
+    """Bytes in pieces as a file to be read, without a copy of all of them in one place."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+        self.starts = [0, *itertools.accumulate(map(len, pieces))]
+        self.place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        from_here = {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.starts[-1]}
+        self.place = from_here[whence] + offset
+        return self.place
+
+    def read(self, size: int = -1) -> bytes:
+        """Return what is left of a piece, at most ``size`` bytes; all that is left without it."""
+        if size < 0:
+            return b"".join(iter(lambda: self.read(READ_BYTES), b""))
+        if self.place >= self.starts[-1]:
+            return b""
+        number = bisect.bisect_right(self.starts, self.place) - 1
+        start = self.place - self.starts[number]
+        taken = self.pieces[number][start : start + size]
+        self.place += len(taken)
+        return taken
+
+
 class BucketWriter:
     """Sends an object as its bytes come: small ones at the end, in one request, others in parts.
 
@@ -238,7 +275,8 @@ class BucketWriter:
 
     def __init__(self, client: Any, where: dict[str, str], on_parts: Callable[[str], None]) -> None:
         self.client, self.where, self.on_parts = client, where, on_parts
-        self.buffer = io.BytesIO()
+        self.pieces: list[bytes] = []
+        self.size = 0  # of the pieces
         self.upload_id = ""
         self.sent: list[dict[str, Any]] = []
         self.sender: ThreadPoolExecutor | None = None
@@ -246,17 +284,18 @@ class BucketWriter:
 
     def write(self, chunk: bytes) -> None:
         """Take some more bytes; whatever went wrong with those before is raised here."""
-        self.buffer.write(chunk)
-        if self.buffer.tell() >= PART_BYTES:
+        self.pieces.append(chunk)
+        self.size += len(chunk)
+        if self.size >= PART_BYTES:
             self._send()
 
     def finish(self) -> None:
         """Have the store make an object of all that came."""
         if not self.upload_id:
-            body = self.buffer.getbuffer()
-            self.client.put_object(**self.where, Body=bytes(body), ContentType=ARRIVING_TYPE)
+            body = Pieces(self.pieces)
+            self.client.put_object(**self.where, Body=body, ContentType=ARRIVING_TYPE)
             return
-        if self.buffer.tell():
+        if self.size:
             self._send()
         self._wait()
         self.client.complete_multipart_upload(
@@ -275,12 +314,12 @@ class BucketWriter:
             self.on_parts(self.upload_id)
             self.sender = ThreadPoolExecutor(1, thread_name_prefix="part")
         assert self.sender is not None
-        body, number = self.buffer.getvalue(), len(self.sent) + 1 + bool(self.on_its_way)
         self._wait()
-        self.buffer = io.BytesIO()
+        body, number = Pieces(self.pieces), len(self.sent) + 1
+        self.pieces, self.size = [], 0
         self.on_its_way = self.sender.submit(self._put, number, body)
 
-    def _put(self, number: int, body: bytes) -> dict[str, Any]:
+    def _put(self, number: int, body: "Pieces") -> dict[str, Any]:
         told = self.client.upload_part(
             **self.where, UploadId=self.upload_id, PartNumber=number, Body=body
         )
