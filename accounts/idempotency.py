@@ -251,9 +251,8 @@ def forget_old() -> bool:
 def _describe(request: HttpRequest, credential: Any, said: str | None) -> str:
     """Return what tells a request from others, with what its credential may do.
 
-    By its body, or what was ``said`` of it; a form, whose boundary is new each time, by no header.
-
-    So that a token of fewer powers is not given what one of more powers was told.
+    So that a token of fewer powers is not given what one of more powers was told. ``said`` stands
+    for the body, then without the Content-Type: a form has a new boundary each time.
     """
     powers = ["session"]
     if isinstance(credential, PersonalAccessToken):

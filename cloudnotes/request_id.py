@@ -24,7 +24,7 @@ def choose(offered: str | None) -> str:
 
 def loggable(path: str) -> str:
     """Return a path as logs may hold it: who has the rest of some paths may see what is there."""
-    for start in ("/files/", "/avatars/"):
+    for start in ("/files/", "/uploads/", "/avatars/"):
         if path.startswith(start):
             return f"{start}…"
     return path

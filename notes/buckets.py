@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -47,6 +48,8 @@ class BucketStorage(S3Storage):
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             signature_version="s3v4",
+            # AWS_ENDPOINT_URL is of the service's own bucket alone, and is given as such.
+            ignore_configured_endpoint_urls=True,
             # What is sent is protected by TLS, as it is when clients send it themselves; hashing it
             # for the signature took a tenth of an upload's time, here and there.
             s3={"addressing_style": self.addressing_style, "payload_signing_enabled": False},
@@ -64,7 +67,8 @@ class BucketStorage(S3Storage):
         AWS refuses bytes that differ. Others repeat what the client has said: ``rclone serve s3``
         1.75 took any bytes and told the announced checksum of them.
         """
-        return not self.endpoint_url
+        host = urlsplit(self.client.meta.endpoint_url).hostname or ""
+        return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
     def _at(self, key: str) -> dict[str, str]:
         return {"Bucket": self.bucket_name, "Key": key}

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.core import signing
-from django.http import HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import Http404, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header, parse_etags
-from rest_framework.exceptions import NotFound
 
 from notes import filetypes, storage
 from notes.models import StoredObject
@@ -35,7 +34,7 @@ def answer(
 
     ``headers`` are the request's, by lower-case names. ``is_inline`` asks that a browser shows the
     file, which counts for ``filetypes.INLINE_TYPES`` alone: all else is to be saved. Raises
-    NotFound when the object is gone and :class:`notes.storage.StorageUnavailable`.
+    Http404 when the object is gone and :class:`notes.storage.StorageUnavailable`.
     """
     tag = f'"{stored.sha256}"'
     if _names(headers.get("if-none-match", ""), tag):
@@ -56,7 +55,7 @@ def answer(
     start, end = part or (0, stored.size)
     pieces = storage.stream(stored.key, start, end)
     if pieces is None:
-        raise NotFound
+        raise Http404
     response = Stream(pieces, status=206 if part else 200, content_type=stored.content_type)
     response.headers["ETag"] = tag
     response.headers["Accept-Ranges"] = "bytes"

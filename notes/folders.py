@@ -103,8 +103,14 @@ class FolderWriter:
         self.file = _part(path).open("wb")
 
     def write(self, chunk: bytes) -> None:
-        """Write some more bytes."""
-        self.file.write(chunk)
+        """Write some more bytes; a disk that is full gets back what there is already."""
+        try:
+            self.file.write(chunk)
+            self.file.flush()
+        except OSError:
+            self.abort()
+            _part(self.path).unlink(missing_ok=True)
+            raise
 
     def finish(self) -> None:
         """Wait until the disk has all of it."""

@@ -1,4 +1,4 @@
-"""How many bytes and files an account may hold. Questions, asked with the account's feed held."""
+"""How many bytes and files an account holds, and may. What is decided is decided under hold()."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class QuotaExceeded(DomainError):
 def hold(owner_id: int) -> None:
     """Be the only one to change what an account holds, until the transaction ends.
 
-    The feed is what all writers take last: whoever holds it waits for nobody.
+    By its feed, which writers take after the note; only objects are locked after that.
     """
     Feed.objects.hold(owner_id)
 

@@ -120,7 +120,13 @@ def head(key: str) -> Head | None:
 def copy(source: str, key: str) -> None:
     """Have an object under a second key. Raises :class:`StorageUnavailable`."""
     with _failures_named():
-        _storage.copy(source, key)
+        if _holder(source) is _storage:
+            _storage.copy(source, key)
+            return
+        writer = _storage.open_writer(key, on_parts=lambda _: None)
+        for piece in _holder(source).stream(source) or ():
+            writer.write(piece)
+        writer.finish()
 
 
 def delete(key: str) -> None:

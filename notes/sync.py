@@ -149,7 +149,8 @@ def _visible(user: User) -> QuerySet[Change]:
 
 def fitting(notes: NoteQuerySet) -> list[int]:
     """Return the ids of those notes, by id, whose texts together make a page; one always does."""
-    sizes = notes.order_by("pk").values_list("pk", OctetLength(F("content")))
+    size = OctetLength(F("content")) + OctetLength(F("files"))
+    sizes = notes.order_by("pk").values_list("pk", size)
     ids: list[int] = []
     total = 0
     for pk, size in sizes:
@@ -161,7 +162,8 @@ def fitting(notes: NoteQuerySet) -> list[int]:
 
 def _fitting(rows: QuerySet[Change], limit: int) -> int:
     """Return how many changes, of at most ``limit``, make a page; one always does."""
-    sizes = rows.annotate(size=Coalesce(OctetLength(F("note__content")), 0))
+    size = OctetLength(F("note__content")) + OctetLength(F("note__files"))
+    sizes = rows.annotate(size=Coalesce(size, 0))
     total = 0
     for number, size in enumerate(sizes.values_list("size", flat=True)[:limit]):
         total += size

@@ -36,6 +36,9 @@ def receive(request: HttpRequest, token: str) -> HttpResponse:
         announced = storage.read_upload_link(token)
     except storage.InvalidLink:
         raise Http404 from None
+    key = storage.arrived(announced.key)
+    if not StoredObject.objects.filter(key=key, state=StoredObject.State.PENDING).exists():
+        raise Http404  # it is over: nobody would count, or delete, what comes now
     try:
         if int(request.META.get("CONTENT_LENGTH") or 0) != announced.size:
             raise storage.WrongBytes

@@ -68,7 +68,9 @@ def test_synced_tables_are_written_in_actions_alone():
     """``save``, ``create``, ``update`` and ``delete`` on rows of notes stand in ``actions``."""
     writes = {"save", "create", "bulk_create", "update", "bulk_update", "delete", "get_or_create"}
     for path in (ROOT / "notes").rglob("*.py"):
-        if {"actions", "migrations"} & set(path.parts) or path.name in {"storage.py", "thumbnailing.py"}:
+        if {"actions", "migrations"} & set(path.parts):
+            continue
+        if path.name in {"storage.py", "thumbnailing.py"}:  # they save and update no rows
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

@@ -16,6 +16,7 @@ from notes.actions import notes as actions
 from notes.models import SavedSearch, StoredObject, Thumbnail
 from notes.models.attachments import split
 from tests.conftest import PASSWORD, client_of, make_user
+from tests.notes.files import stored
 
 ACTORS = (
     "anonymous", "owner", "stranger", "staff", "revoked", "disabled", "reader", "writer", "other's"
@@ -284,7 +285,7 @@ def make_note(owner):
     now = timezone.now()
     note = actions.create_note(title="secret", content="", by=owner, now=now)
     actions.update_note(note=note, changes={"title": "still secret"}, by=owner, now=now)
-    row = objects.receive(SimpleUploadedFile("secret.gif", GIF))
+    row = stored(GIF)
     about = {"note": note, "name": "secret.gif", "by": owner, "now": now}
     note, _ = attachments.store_main_file(**about, stored=row)
     return note

@@ -148,15 +148,17 @@ def remove_file(
     """
     with transaction.atomic():
         note = lock(note, expected=expected)
-        file = _find(note, attachment_id)
-        files = join(each for each in split(note.files) if each.id != file.id)
-        if for_good:
-            gone = _forget(note, file.id)
+        files = join(each for each in split(note.files) if each.id != attachment_id)
+        if for_good:  # of the history too, where alone it may be
+            gone = _forget(note, attachment_id)
+            if not gone:
+                raise NoSuchFile
             objects.delete_after_commit(pk__in=gone)
-            Attachment.objects.filter(pk=file.id).delete()
+            Attachment.objects.filter(note=note, pk=attachment_id).delete()
             note.files = files
             touch(note, fields=["files"], now=now)
         else:
+            _find(note, attachment_id)
             write(note, {"files": files}, by=by, cause=Note.Cause.FILE, now=now)
         events.record("file_removed", note=note, by=by)
     return note

@@ -30,7 +30,6 @@ from notes.models.objects import StoredObjectQuerySet
 
 BATCH = 200
 PATIENCE_SECONDS = 5.0
-READ_BYTES = 2**20
 # The size of an image stands in front, behind what a camera tells of itself.
 START_BYTES = 256 * 2**10
 DESCRIBED = ("size", "sha256", "content_type", "width", "height", "upload_id", "is_arriving")
@@ -127,24 +126,6 @@ def describe(row: StoredObject, start: bytes) -> None:
     row.content_type = filetypes.content_type_of(start)
     if row.content_type in filetypes.IMAGE_TYPES:
         row.width, row.height = imaging.dimensions(start) or (None, None)
-
-
-def receive(content: IO[bytes]) -> StoredObject:
-    """Store ``content`` from its start to its end; return its row as :meth:`Receiver.finish`.
-
-    Raises :class:`notes.storage.StorageUnavailable` and :class:`FileTooLarge`.
-    """
-    receiver = Receiver()
-    try:
-        content.seek(0)
-        while chunk := content.read(READ_BYTES):
-            receiver.write(chunk)
-        return receiver.finish()
-    except storage.StorageUnavailable:
-        raise  # whatever came is the sweeper's: to delete it now would hang as long again
-    except DomainError:
-        receiver.give_up()
-        raise
 
 
 def store(*, content: IO[bytes], content_type: str) -> str:

@@ -49,12 +49,18 @@ class Report:
 
 
 def reconcile(
-    *, now: dt.datetime, dry_run: bool = False, verify: bool = False, grace: dt.timedelta = GRACE
+    *,
+    now: dt.datetime,
+    dry_run: bool = False,
+    verify: bool = False,
+    grace: dt.timedelta = GRACE,
+    keeps_orphans: bool = False,
 ) -> Report:
     """Sweep, then compare objects with rows; delete what has no row, drop what was not finished.
 
     ``verify`` reads every object through and compares its checksum; without it sizes are compared.
-    A ``dry_run`` changes nothing. What is found is looked at again before it counts, so the service
+    A ``dry_run`` changes nothing; ``keeps_orphans`` deletes no stored file that has no row. What is
+    found is looked at again before it counts, so the service
     may go on meanwhile. Raises :class:`notes.storage.StorageUnavailable`.
     """
     report = Report()
@@ -64,7 +70,7 @@ def reconcile(
         report.swept = objects.sweep(now=now)
     for row, there in _side_by_side():
         if row is None and there is not None:
-            _look_at_orphan(there, report, now - grace, dry_run=dry_run)
+            _look_at_orphan(there, report, now - grace, dry_run=dry_run or keeps_orphans)
         elif row is not None:
             report.checked += 1
             _look_at_row(row, there, report, verify=verify)
@@ -74,9 +80,13 @@ def reconcile(
 
 
 def reconcile_due() -> None:
-    """Reconcile without reading everything through; a worker's job."""
+    """Reconcile without reading everything through; a worker's job.
+
+    Stored files without a row are counted and left: they may be those of a database that was
+    restored from a backup, or of another one altogether. An operator's command deletes them.
+    """
     try:
-        report = reconcile(now=timezone.now())
+        report = reconcile(now=timezone.now(), grace=uploads.LASTS + GRACE, keeps_orphans=True)
     except storage.StorageUnavailable:
         logger.warning("The storage does not answer; it is reconciled another time.")
         return

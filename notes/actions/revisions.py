@@ -8,7 +8,7 @@ from django.db.models.functions import TruncDay, TruncHour, TruncWeek
 from django.utils import timezone
 
 from accounts.models import User
-from notes import events
+from notes import events, history
 from notes.actions.versions import Expected, NoteGone, lock, write
 from notes.models import Note, Revision
 
@@ -22,16 +22,19 @@ THINNED_AT_ONCE = 1000
 
 
 def restore_state(
-    *, note: Note, state: Revision, by: User, now: dt.datetime, expected: Expected = None
+    *, note: Note, version: int, by: User, now: dt.datetime, expected: Expected = None
 ) -> Note:
-    """Give a note the title, content and files of a state again, as a new version, and return it.
+    """Give a note the title, content and files of a version again, as a new one, and return it.
 
-    Raises :class:`notes.actions.versions.NoteGone` and
-    :class:`notes.actions.versions.StaleVersion`.
+    Raises :class:`notes.actions.versions.NoteGone`, also when the history does not have that
+    version for this user, and :class:`notes.actions.versions.StaleVersion`.
     """
-    changes = {"title": state.title, "content": state.content, "files": state.files}
     with transaction.atomic():
         note = lock(note, expected=expected)
+        state = history.get_state(note, version, user=by)  # some of it may just have gone for good
+        if state is None:
+            raise NoteGone
+        changes = {"title": state.title, "content": state.content, "files": state.files}
         if write(note, changes, by=by, cause=Note.Cause.RESTORE, now=now):
             events.record("note_updated", note=note, by=by)
     return note

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -34,6 +34,9 @@ PARTS_SHOWN = 100
 VERIFIED_AT_ONCE = 32 * 2**20
 # Whoever completes an upload is the only one to; a process that died holds up the next so long.
 COMPLETED_WITHIN, READ_WITHIN = dt.timedelta(minutes=1), dt.timedelta(minutes=15)
+# What is said to be there and cannot be read is given up so long after its time.
+VERIFIED_WITHIN = dt.timedelta(days=30)
+NOT_OVER = (Upload.State.OPEN, Upload.State.VERIFYING)
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +131,14 @@ def links(upload: Upload) -> tuple[str, dict[str, str]] | list[Part]:
     row = _row(upload)
     if not is_in_parts(upload):
         return storage.upload_link(row.key, size=upload.size, sha256=upload.sha256)
-    there = storage.parts(row.key, _parts_id(row)) or {}
+    there = storage.parts(row.key, _parts_id(row))
+    if there is None:
+        if storage.head(row.key) is not None:
+            return []  # it is put together already: to be completed
+        # The storage has given it up, or is another one now.
+        StoredObject.objects.filter(pk=row.pk).update(upload_id="")
+        row.upload_id = ""
+        there = storage.parts(row.key, _parts_id(row)) or {}
     missing = [
         (number, start, size)
         for number, start, size in parts_of(upload)
@@ -160,8 +170,9 @@ def complete(*, upload: Upload, by: User, now: dt.datetime) -> Upload:
     row = _row(upload)
     claimable = Upload.objects.filter(pk=upload.pk, state=Upload.State.OPEN)
     free = claimable.filter(Q(claimed_until=None) | Q(claimed_until__lt=now))
-    if not free.update(claimed_until=now + COMPLETED_WITHIN):
-        upload.refresh_from_db()
+    until = now + COMPLETED_WITHIN
+    if not free.update(claimed_until=until):
+        upload = _again(upload)
         if upload.state == Upload.State.OPEN:
             raise UploadBusy
         return upload
@@ -177,9 +188,8 @@ def complete(*, upload: Upload, by: User, now: dt.datetime) -> Upload:
             return _verify(upload, row, by=by, now=now)
         claimable.update(state=Upload.State.VERIFYING, claimed_until=None)
     finally:
-        claimable.update(claimed_until=None)
-    upload.refresh_from_db()
-    return upload
+        claimable.filter(claimed_until=until).update(claimed_until=None)
+    return _again(upload)
 
 
 def abort(*, upload: Upload) -> None:
@@ -198,7 +208,7 @@ def verify_due() -> bool:
     Returns whether there may be more.
     """
     now = timezone.now()
-    due = Upload.objects.filter(state=Upload.State.VERIFYING)
+    due = Upload.objects.filter(state=Upload.State.VERIFYING, note__trashed_at=None)
     free = due.filter(Q(claimed_until=None) | Q(claimed_until__lt=now))
     upload = free.select_related("object", "note", "by").order_by("created_at").first()
     if upload is None:
@@ -219,11 +229,15 @@ def verify_due() -> bool:
 
 def forget_due() -> bool:
     """Give up the uploads whose time is over; a worker's job. Returns whether there may be more."""
-    over = Upload.objects.filter(expires_at__lt=timezone.now())
+    now = timezone.now()
+    # One that is said to be there waits for the storage, and for its note to leave the trash.
+    waits = Q(state=Upload.State.VERIFYING, expires_at__gt=now - VERIFIED_WITHIN)
+    over = Upload.objects.filter(expires_at__lt=now).exclude(waits)
     ids = list(over.order_by("expires_at").values_list("pk", flat=True)[: objects.BATCH])
     with transaction.atomic():
-        _end(ids)
-        over.filter(pk__in=ids).delete()
+        locked = _lock(over.filter(pk__in=ids))
+        _end(locked)
+        over.filter(pk__in=locked).delete()
     return len(ids) == objects.BATCH
 
 
@@ -233,9 +247,24 @@ def _end(ids: list[int]) -> None:
 
 
 def _fail(upload: Upload) -> None:
+    """End an upload that cannot become a file, unless somebody else has just ended it."""
     with transaction.atomic():
-        _end([upload.pk])
-        Upload.objects.filter(pk=upload.pk).update(state=Upload.State.FAILED, object=None)
+        ids = _lock(Upload.objects.filter(pk=upload.pk, state__in=NOT_OVER))
+        _end(ids)
+        Upload.objects.filter(pk__in=ids).update(state=Upload.State.FAILED, object=None)
+
+
+def _lock(found: QuerySet[Upload]) -> list[int]:
+    """Lock uploads, which whoever does so locks before their objects, and return their ids."""
+    return list(found.select_for_update().order_by("pk").values_list("pk", flat=True))
+
+
+def _again(upload: Upload) -> Upload:
+    """Return an upload as it is now. Raises :class:`UploadOver` if it has not become a file."""
+    found = Upload.objects.select_related("object", "note").filter(pk=upload.pk).first()
+    if found is None or found.state == Upload.State.FAILED:
+        raise UploadOver
+    return found
 
 
 def _row(upload: Upload) -> StoredObject:
@@ -290,15 +319,14 @@ def _verify(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) ->
     row.is_arriving, row.upload_id = False, ""
     try:
         file = _attach(upload, row, by=by, now=now)
-    except (NoteGone, storage.StorageUnavailable):
-        raise  # the note may come back from the trash
+    except NoteGone:
+        raise  # it may come back from the trash
     except DomainError:
         _fail(upload)
         raise
     if file is not None and is_arriving:
         _drop(arrived)
-    upload.refresh_from_db()
-    return upload
+    return _again(upload)
 
 
 def _attach(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) -> File | None:
@@ -306,7 +334,7 @@ def _attach(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) ->
     with transaction.atomic():
         lock(upload.note)
         held = Upload.objects.select_for_update().filter(pk=upload.pk)
-        is_open = held.filter(state__in=[Upload.State.OPEN, Upload.State.VERIFYING]).exists()
+        is_open = held.filter(state__in=NOT_OVER).exists()
         if not is_open:
             return None
         _, file = attachments.add_file(
@@ -322,9 +350,12 @@ def _attach(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) ->
 
 
 def _read_through(key: str) -> tuple[str, bytes]:
-    """Return the checksum of an object and its first bytes."""
+    """Return the checksum of an object and its first bytes. Raises :class:`UploadIncomplete`."""
     digest, start = hashlib.sha256(), b""
-    for piece in storage.stream(key) or ():
+    pieces = storage.stream(key)
+    if pieces is None:
+        raise UploadIncomplete
+    for piece in pieces:
         digest.update(piece)
         if len(start) < objects.START_BYTES:
             start += piece

@@ -107,6 +107,8 @@ def write(
     the write goes on with what its author has just begun (see :func:`_goes_on`). A write that
     changes nothing leaves the version alone. Raises :class:`ContentTooLong`.
     """
+    if "files" in changes:
+        changes = {**changes, "files": attached.hold(note, changes["files"])}
     changed, keeps, now = plan(note, changes, by=by, cause=cause, now=now)
     if not changed:
         _give_locked(note, by)

@@ -111,7 +111,7 @@ class FilesEndpoint(NoteEndpoint):
             return [StoringParser()]
         return super().get_parsers()
 
-    def found(self, request: Request, note: Note | Revision, attachment_id: int) -> File:
+    def found(self, note: Note | Revision, attachment_id: int) -> File:
         """Return a file of a note, or of what it said before. Raises NotFound."""
         for file in split(note.files):
             if file.id == attachment_id:
@@ -217,13 +217,13 @@ class AttachmentView(FilesEndpoint):
     )
     def get(self, request: Request, pk: int, attachment_id: int) -> HttpResponseBase:
         """Get the file, or be sent to it."""
-        return self.give(request, self.found(request, self.get_object(), attachment_id))
+        return self.give(request, self.found(self.get_object(), attachment_id))
 
     @extend_schema(request=FORM, responses={200: AttachmentSerializer})
     def put(self, request: Request, pk: int, attachment_id: int) -> Response:
         """Replace the file by another, which gets its address."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
-        self.found(request, note, attachment_id)
+        self.found(note, attachment_id)
         name, row = take_file(request, note)
         with objects.discarded_if_refused(row):
             note, file = attachments.replace_file(
@@ -265,7 +265,7 @@ class ThumbnailView(FilesEndpoint):
         """Get a WebP of the image that fits into a square, or be sent to it."""
         asked = SizeSerializer(data=request.query_params.dict())
         asked.is_valid(raise_exception=True)
-        file = self.found(request, self.get_object(), attachment_id)
+        file = self.found(self.get_object(), attachment_id)
         shown = Thumbnail.objects.filter(source=file.object, size=asked.validated_data["size"])
         thumbnail = shown.select_related("object").first()
         if thumbnail is None:

@@ -1,17 +1,20 @@
 """``notes/{id}/display``: a note's content with links to files that work without a token."""
 
 import datetime as dt
+import functools
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
 from notes import downloads, file_links
+from notes.actions.versions import give
 from notes.api import preconditions
 from notes.api.representation import NoteEndpoint
 from notes.models import Note
@@ -40,10 +43,14 @@ class DisplayView(NoteEndpoint):
         A browser can show them, without the token. They are never kept: when they come back in a
         note's content, the stable links are stored.
         """
-        note = self.get_object()
+        found = give([self.get_object()], within=self.get_queryset(), now=timezone.now())
+        if not found:
+            raise NotFound
+        (note,) = found
         root = request.build_absolute_uri("/").rstrip("/")
         files = self._files({note_id for note_id, _ in file_links.find(note.content, root=root)})
 
+        @functools.cache  # however often a text links to it
         def address(note_id: int, attachment_id: int) -> str | None:
             file = files.get((note_id, attachment_id))
             return root + downloads.display_path(note_id, file) if file else None

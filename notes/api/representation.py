@@ -30,7 +30,8 @@ class FileSerializer(serializers.Serializer[File]):
     url = serializers.SerializerMethodField()
 
     def get_url(self, file: File) -> str:
-        return self.address("file")
+        is_past = self.context.get("is_past", False)
+        return self.address(f"attachments/{file.id}" if is_past else "file")
 
     def address(self, path: str) -> str:
         """Return the address of something of the note that the context names."""
@@ -51,7 +52,8 @@ class AttachmentSerializer(FileSerializer):
         return self.address(f"attachments/{file.id}")
 
     def get_thumbnail(self, file: File) -> str | None:
-        return self.address(f"attachments/{file.id}/thumbnail") if file.is_image else None
+        has_one = file.is_image and not self.context.get("is_past", False)
+        return self.address(f"attachments/{file.id}/thumbnail") if has_one else None
 
 
 class NoteSerializer(serializers.ModelSerializer[Note]):
@@ -106,7 +108,9 @@ class NoteSerializer(serializers.ModelSerializer[Note]):
         return [AttachmentSerializer(file, context=context).data for file in files]
 
     def _of(self, note: Note) -> dict[str, Any]:
-        return {**self.context, "note": note.pk}
+        """Return the context of a note's files: of one as it was, those of that version."""
+        past = f"/revisions/{note.version}" if getattr(note, "then", None) else ""
+        return {**self.context, "note": f"{note.pk}{past}", "is_past": bool(past)}
 
 
 NOTE_FIELDS: Collection[str] = NoteSerializer.Meta.fields

@@ -168,11 +168,11 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
 
     @extend_schema(request=None, responses={200: NoteSerializer})
     def restore(self, request: Request, pk: int, version: int) -> Response:
-        """Give the note the title and content of a version again, as a new version."""
+        """Give the note the title, content and files of a version again, as a new version."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
         return self.answer(
             revisions.restore_state(
-                state=self._state(note, version),
+                version=version,
                 note=note,
                 by=caller(request),
                 now=timezone.now(),
@@ -226,4 +226,4 @@ class RevisionFileView(FilesEndpoint):
         state = history.get_state(self.get_object(), version, user=caller(request))
         if state is None:
             raise NotFound
-        return self.give(request, self.found(request, state, attachment_id))
+        return self.give(request, self.found(state, attachment_id))

@@ -108,8 +108,8 @@ class UploadEndpoint(NoteEndpoint):
                 address, upload.headers = sent_to  # type: ignore[attr-defined]  # the same
                 upload.url = self.request.build_absolute_uri(address)  # type: ignore[attr-defined]  # the same
         if upload.attachment_id:
-            note = Note.objects.get(pk=upload.note_id)
-            files = [file for file in split(note.files) if file.id == upload.attachment_id]
+            kept = Note.objects.filter(pk=upload.note_id).values_list("files", flat=True).first()
+            files = [file for file in split(kept or "") if file.id == upload.attachment_id]
             upload.attachment = files[0] if files else None  # type: ignore[attr-defined]  # the same
         context = {"request": self.request, "note": upload.note_id}
         return Response(UploadStateSerializer(upload, context=context).data, status=status)

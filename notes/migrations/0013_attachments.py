@@ -14,8 +14,9 @@ POSTGRESQL = """
 CREATE FUNCTION notes_keep_files() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO notes_keptfile (revision_id, object_id)
-    SELECT DISTINCT NEW.id, (file ->> 'object')::bigint
-    FROM jsonb_array_elements(NEW.files::jsonb) AS file;
+    SELECT DISTINCT NEW.id, stored.id
+    FROM jsonb_array_elements(NEW.files::jsonb) AS file
+    JOIN notes_storedobject AS stored ON stored.id = (file ->> 'object')::bigint;
     RETURN NULL;
 END $$;
 CREATE TRIGGER notes_revision_keeps_files AFTER INSERT ON notes_revision
@@ -24,7 +25,8 @@ FOR EACH ROW WHEN (NEW.files <> '') EXECUTE FUNCTION notes_keep_files();
 SQLITE = """
 CREATE TRIGGER notes_revision_keeps_files AFTER INSERT ON notes_revision WHEN NEW.files <> '' BEGIN
     INSERT INTO notes_keptfile (revision_id, object_id)
-    SELECT DISTINCT NEW.id, json_extract(value, '$.object') FROM json_each(NEW.files);
+    SELECT DISTINCT NEW.id, stored.id FROM json_each(NEW.files)
+    JOIN notes_storedobject AS stored ON stored.id = json_extract(value, '$.object');
 END
 """
 

@@ -10,6 +10,8 @@ def fill(apps, schema_editor):
     attachments = apps.get_model("notes", "Attachment").objects
     objects = apps.get_model("notes", "StoredObject").objects
     notes = apps.get_model("notes", "Note").objects
+    revisions = apps.get_model("notes", "Revision").objects
+    holds = apps.get_model("notes", "KeptFile").objects
     found = attachments.select_related("note", "object").defer("note__content").order_by("pk")
     for attachment in found.iterator():
         stored, owner = attachment.object, attachment.note.owner_id
@@ -32,6 +34,13 @@ def fill(apps, schema_editor):
         told = {name: value for name, value in file.items() if value}
         kept = json.dumps([told], ensure_ascii=False, separators=(",", ":"))
         notes.filter(pk=attachment.note_id).update(files=kept)
+        # Before, files had no history: each state had those that the note has now.
+        states = revisions.filter(note=attachment.note_id)
+        states.update(files=kept)
+        holds.bulk_create(
+            holds.model(revision_id=pk, object_id=first)
+            for pk in states.values_list("pk", flat=True).iterator()
+        )
 
 
 class Migration(migrations.Migration):

@@ -44,7 +44,7 @@ def join(files: Iterable[File]) -> str:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")) if told else ""
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=128)
 def split(kept: str) -> tuple[File, ...]:
     """Return the files that a note keeps, in the order in which they were added."""
     return tuple(File(**{"size": 0, **told}) for told in json.loads(kept)) if kept else ()

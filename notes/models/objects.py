@@ -10,7 +10,8 @@ from django.utils import timezone
 from accounts.models import Avatar
 from cloudnotes.constraints import ForeignKeyConstraint
 
-ABANDONED_AFTER = dt.timedelta(hours=1)
+ABANDONED_AFTER = dt.timedelta(hours=1)  # and the longest that an upload may take
+SLOWEST_BYTES_PER_SECOND = 32 * 2**10  # as cloudnotes.bodies has it
 
 
 class StoredObjectQuerySet(models.QuerySet["StoredObject"]):
@@ -28,7 +29,8 @@ class StoredObjectQuerySet(models.QuerySet["StoredObject"]):
 
     def due_to_go(self, now: dt.datetime) -> "StoredObjectQuerySet":
         """Return the objects that nothing points at any more or that never arrived."""
-        abandoned = Q(state="pending", created_at__lt=now - ABANDONED_AFTER)
+        longest = dt.timedelta(seconds=settings.MAX_FILE_BYTES / SLOWEST_BYTES_PER_SECOND)
+        abandoned = Q(state="pending", created_at__lt=now - ABANDONED_AFTER - longest)
         return self.unused().filter(Q(state__in=["ready", "doomed"]) | abandoned)
 
     def held_by(self, owner_id: int) -> "StoredObjectQuerySet":
@@ -42,9 +44,9 @@ class StoredObject(models.Model):
     """An object under ``key`` in the storage. Outlives whatever pointed at it until it is deleted.
 
     The row comes before the object and goes after it, so every object has a row. Nothing cascades
-    here on purpose: a row that no attachment or avatar points at *is* the order to delete its
-    object, kept by the database whatever became of the process that deleted the note, the file or
-    the user.
+    here on purpose: a row that nothing points at (no attachment, revision, upload, thumbnail or
+    avatar) *is* the order to delete its object, kept by the database whatever became of the
+    process that deleted the note, the file or the user.
 
     ``owner`` is whose quota it counts in: nobody's are avatars and thumbnails. Of each content an
     owner has one. ``upload_id`` is what the storage calls an upload in parts that is under way.

@@ -47,7 +47,7 @@ class Upload(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
     # The attachment that it has become.
     attachment_id = models.PositiveBigIntegerField(null=True)
-    # Whoever reads it through does so until then; others leave it.
+    # Whoever completes it, or reads it through, does so until then; others leave it.
     claimed_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()

@@ -15,10 +15,11 @@ from PIL import Image
 
 from accounts.actions import contacts, mails, second_factors, tokens, users
 from accounts.models import Mail, User
-from notes.actions import attachments, imports, objects, uploads
+from notes.actions import attachments, imports, uploads
 from notes.actions import notes as note_actions
 from notes.models import KeptFile, StoredObject, Upload
 from tests.conftest import PASSWORD, client_of, make_user
+from tests.notes.files import stored
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +41,7 @@ def settle(name):
     )
     note_actions.update_note(note=note, changes={"title": f"{name} renamed"}, by=user, now=now)
     for text in (f"{name} file", f"{name} other"):
-        row = objects.receive(io.BytesIO(text.encode()))
+        row = stored(text.encode())
         about = {"note": note, "name": f"{name}.txt", "by": user, "now": now}
         attachments.store_main_file(**about, stored=row)
     uploads.begin(**about, size=1, sha256=hashlib.sha256(name.encode()).hexdigest())

@@ -6,6 +6,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from notes import history
 from notes.actions import objects, revisions
 from notes.models import Attachment, Change, KeptFile, Note, Revision, StoredObject
 from notes.models.attachments import MAX_FILES, File, join
@@ -175,7 +176,12 @@ class TestHistory:
         then = timezone.now().isoformat()
         as_alice.delete(path_of(file["url"]))
         (past,) = as_alice.get(NOTES, {"as_of": then}).json()["results"]
-        assert past["attachments"] == [file]
+        (was,) = past["attachments"]
+        assert was == {
+            **file,
+            "url": f"http://testserver{url}/revisions/2/attachments/{file['id']}",
+        }
+        assert fetch(as_alice, was["url"])[2] == b"old"
         assert as_alice.post("/api/v1/rewind", {"to": then}, format="json").status_code == 200
         assert listed(as_alice, url) == [file]
         assert fetch(as_alice, file["url"])[2] == b"old"
@@ -195,6 +201,40 @@ class TestHistory:
         assert held(as_alice)["bytes"] == 5
         answer = as_alice.post(f"{url}/revisions/4/restore")
         assert [each["name"] for each in answer.json()["attachments"]] == ["other.txt"]
+
+    def test_what_was_removed_can_still_go_for_good(self, as_alice, url, stored_keys):
+        file = add(as_alice, url, b"secret").json()
+        as_alice.delete(path_of(file["url"]))
+        assert len(stored_keys()) == 1
+        assert as_alice.delete(path_of(file["url"]) + "?permanent=true").status_code == 204
+        assert stored_keys() == set()
+        assert as_alice.delete(path_of(file["url"]) + "?permanent=true").status_code == 404
+        assert as_alice.post(f"{url}/revisions/2/restore").json()["attachments"] == []
+
+    @pytest.mark.parametrize("gone", ["for good", "doomed", "swept"])
+    def test_what_goes_while_it_comes_back_stays_away(
+        self, as_alice, url, stored_keys, monkeypatch, gone
+    ):
+        """A state was read, and its file goes before the note is written."""
+        file = add(as_alice, url, b"old").json()
+        as_alice.delete(path_of(file["url"]))
+        reads = history.get_state
+
+        def late(*args, **kwargs):
+            state = reads(*args, **kwargs)
+            if gone == "for good":
+                KeptFile.objects.all().delete()
+                StoredObject.objects.update(state="doomed")
+            elif gone == "doomed":
+                StoredObject.objects.update(state="doomed")
+            else:
+                KeptFile.objects.all().delete()
+                StoredObject.objects.all().delete()
+            return state
+
+        monkeypatch.setattr(history, "get_state", late)
+        assert as_alice.post(f"{url}/revisions/2/restore").json()["attachments"] == []
+        assert not Attachment.objects.exists()
 
     def test_thinning_lets_go_of_files(self, as_alice, url, stored_keys, monkeypatch):
         file = add(as_alice, url, b"old").json()
@@ -422,9 +462,10 @@ def test_statements(as_alice, url, django_assert_num_queries):
     add(as_alice, url)
     # session JOIN user; note; what the account holds; the row that announces the object; BEGIN,
     # note, feed held, same bytes, what the account holds, the object's row, ready, what it is, the
-    # attachment, the note, attachments that went and that stay, feed, change, COMMIT.
+    # attachment, feed and object held for the note, the note, attachments that went and that stay,
+    # feed, change, COMMIT.
     begin = connection.vendor == "sqlite"  # PostgreSQL's driver counts none
-    with django_assert_num_queries(18 + begin):
+    with django_assert_num_queries(20 + begin):
         add(as_alice, url, b"another")
     address = path_of(listed(as_alice, url)[0]["url"])
     with django_assert_num_queries(3):  # session JOIN user, note, object

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from notes import file_links
+from notes import file_links, storage
 from notes.models import Note
 from tests.notes.files import NOTES, add, image, new_note, path_of, shown
 
@@ -85,6 +85,15 @@ def test_a_removed_file_is_not_shown(as_alice, url):
     as_alice.delete(path_of(file["url"]) + "?permanent=true")
     assert shown(link)[0] == 404
     assert display(as_alice, url) == file["url"]
+
+
+def test_an_object_that_is_lost_is_404(as_alice, anonymous, url, stored_keys):
+    file = add(as_alice, url).json()
+    as_alice.patch(url, {"content": file["url"]}, format="json")
+    link = display(as_alice, url)
+    for key in stored_keys():
+        storage.delete(key)
+    assert shown(link)[0] == 404
 
 
 def test_only_what_was_signed_here_is_shown_or_changed(as_alice, anonymous, url):

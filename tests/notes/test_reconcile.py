@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from notes import storage
 from notes.actions import reconciling, uploads
-from notes.models import Attachment, StoredObject, Upload
+from notes.models import Attachment, KeptFile, StoredObject, Upload
 from tests.notes.files import add, image, new_note
 from tests.notes.test_uploads import announce, at, send, send_parts
 
@@ -83,6 +83,19 @@ def test_objects_without_a_row_go(as_alice, url, stored_keys):
     assert stored_keys() == kept | orphans
     assert run()[1] == 0
     assert stored_keys() == kept
+
+
+def test_the_worker_leaves_what_it_does_not_know(as_alice, url, stored_keys, monkeypatch):
+    """A database that was restored, or is another one, does not know the files that are there."""
+    add(as_alice, url, b"one")
+    KeptFile.objects.all().delete()
+    Attachment.objects.all().delete()
+    StoredObject.objects.all().delete()
+    later = timezone.now() + dt.timedelta(days=400)
+    monkeypatch.setattr(reconciling.timezone, "now", lambda: later)
+    before = stored_keys()
+    reconciling.reconcile_due()
+    assert stored_keys() == before
 
 
 def test_unfinished_uploads_are_dropped(as_alice, url, bucket, monkeypatch):

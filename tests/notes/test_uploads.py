@@ -238,6 +238,42 @@ def test_in_time_or_never(as_alice, url, stored_keys):
     assert stored_keys() == set()
 
 
+def test_what_is_said_to_be_there_waits_longer(as_alice, url, bucket, small_parts):
+    content = TestParts.content
+    upload = announce(as_alice, url, content).json()
+    send_parts(as_alice.get(at(upload, url)).json(), content)
+    assert complete(as_alice, url, upload).status_code == 202
+    Upload.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+    uploads.forget_due()
+    as_alice.delete(url)
+    assert uploads.verify_due() is False  # not while the note is in the trash
+    as_alice.post(f"{url}/restore")
+    assert uploads.verify_due() is True
+    assert as_alice.get(at(upload, url)).json()["state"] == "done"
+
+
+def test_given_up_while_it_is_completed(as_alice, url, stored_keys, monkeypatch):
+    upload = announce(as_alice, url).json()
+    send(upload["url"], b"direct", upload["headers"])
+    reads = uploads._read_through
+
+    def late(key):
+        found = reads(key)
+        Upload.objects.all().delete()
+        return found
+
+    monkeypatch.setattr(uploads, "_read_through", late)
+    answer = complete(as_alice, url, upload)
+    assert (answer.status_code, answer.json()["code"]) == (409, "upload_over")
+    assert as_alice.get(url).json()["attachments"] == []
+
+
+def test_nothing_is_taken_for_an_upload_that_is_over(as_alice, url, settings):
+    upload = announce(as_alice, url).json()
+    as_alice.delete(at(upload, url))
+    assert send(upload["url"], b"direct", upload["headers"]) == 404
+
+
 def test_it_counts_from_the_announcement_on(as_alice, url, settings, stored_keys):
     settings.MAX_ACCOUNT_BYTES = 10
     upload = announce(as_alice, url, b"123456").json()

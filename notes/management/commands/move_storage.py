@@ -38,7 +38,7 @@ class Command(BaseCommand):
     def _tell(self, done: int, total: int) -> None:
         """Draw how far it is; into a file only every tenth of the way."""
         width = 40
-        filled = width * done // total
+        filled = width * done // max(1, total)
         line = f"[{'#' * filled}{'.' * (width - filled)}] {done} of {total}"
         if self.stdout.isatty():
             self.stdout.write(f"\r{line}", ending="\n" if done == total else "")
