@@ -9,7 +9,7 @@ WEB := $(shell sed -n 's/^web: //p' Procfile)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help run admin test test-postgresql test-all lint services bench bench-growth bench-concurrency bench-history bench-search profile clean
+.PHONY: help run admin test test-postgresql test-all lint services bench bench-growth bench-concurrency bench-history bench-search bench-files profile clean
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -59,6 +59,9 @@ bench-history: $(BIN)/.dev services ## Measure what history and feed cost a writ
 
 bench-search: $(BIN)/.dev services ## Measure what searches cost among a million notes.
 	@. .services/environment && python -m benchmarks.searching $(ARGS)
+
+bench-files: $(BIN)/.dev services ## Measure uploads, kills and S3 faults.
+	@python -m benchmarks.files $(ARGS)
 
 profile: $(BIN)/.dev $(BENCH_VENV)/.baselines services ## Draw where the list spends its time.
 	@sh benchmarks/services.sh
