@@ -89,9 +89,20 @@ def use_everything(server, mail_server):
     url = f"{server.api}/notes/{note['id']}/file"
     file = {"file": (spoken["file name"], spoken["file"].encode())}
     requests.put(url, files=file, headers=header, timeout=60)
-    link = requests.get(url, headers=header, timeout=60, allow_redirects=False)
-    requests.get(f"{server.url}{link.headers['Location']}", timeout=60)
-    kept["file link"] = link.headers["Location"].rpartition("/")[2]
+    requests.get(url, headers=header, timeout=60)
+    (kept_file,) = requests.get(url[: -len("/file")], headers=header, timeout=60).json()[
+        "attachments"
+    ]
+    shown = call("POST", "notes", {"title": "t", "content": kept_file["url"]}).json()
+    link = requests.get(
+        f"{server.api}/notes/{shown['id']}/display", headers=header, timeout=60
+    ).json()["content"]
+    requests.get(link, timeout=60)
+    kept["file link"] = link.rpartition("/")[2]
+    announced = {"name": "n", "size": 1, "sha256": "0" * 64}
+    upload = call("POST", f"notes/{note['id']}/attachments/uploads", announced).json()
+    requests.put(upload["url"], b"x", headers=upload["headers"], timeout=60)
+    kept["upload link"] = upload["url"].rpartition("/")[2]
     spoken["contact"], spoken["search"] = canary("contact"), canary("search")
     call("POST", "contacts", {"first_name": spoken["contact"]})
     call("GET", "contacts", params={"q": spoken["search"]})

@@ -11,7 +11,6 @@ from functools import wraps
 from typing import Any
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
@@ -294,7 +293,11 @@ class Machine(RuleBasedStateMachine):
 
     def is_shown(self, told: dict[str, Any], then: dict[str, Any] | None = None) -> int:
         """Check a note as it is told, or as it was ``then``, and return its id."""
-        told = {name: value for name, value in told.items() if name not in ("file", "merged")}
+        told = {
+            name: value
+            for name, value in told.items()
+            if name not in ("file", "attachments", "merged")
+        }
         assert told in (self.shown(told["id"]), then)
         return int(told["id"])
 
@@ -474,17 +477,6 @@ class Machine(RuleBasedStateMachine):
             self.write(response, pk, by, {"content": content}, op)
             return
         assert (response.status_code, response.json()["count"]) == (409, count)
-
-    @step(number=NUMBERS, match=MATCHES)
-    def upload(self, by: int, number: int, match: Any) -> None:
-        pk, url, note = self.pick(number)
-        match = self.named(note, match)
-        body = {"file": SimpleUploadedFile("f.txt", b"x")}
-        response = self.send(by, "put", f"{url}/file", body, match, format="multipart")
-        if not self.is_refused(response, pk, match):
-            assert response.status_code == 200
-            note.touch(self.clock.now)
-            assert response.headers["ETag"] == f'"{note.version}"'
 
     @step(number=NUMBERS, is_permanent=st.sampled_from([False, False, True]), match=MATCHES)
     def delete(self, by: int, number: int, is_permanent: bool, match: Any) -> None:
