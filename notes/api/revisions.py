@@ -170,6 +170,7 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     def restore(self, request: Request, pk: int, version: int) -> Response:
         """Give the note the title, content and files of a version again, as a new version."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
+        self._state(note, version)  # what is not there is 404, whatever the note's version is
         return self.answer(
             revisions.restore_state(
                 version=version,
