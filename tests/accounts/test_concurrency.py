@@ -92,7 +92,7 @@ def test_parallel_writes_to_one_note_are_all_counted(server):
     assert sorted(versions) == list(range(2, 42))
 
 
-def test_parallel_replacements_of_one_file_leave_one_object(server, s3):
+def test_parallel_replacements_of_one_file_are_all_in_its_history(server, s3):
     _, tokens = new_account(server)
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
     note = requests.post(
@@ -108,7 +108,11 @@ def test_parallel_replacements_of_one_file_leave_one_object(server, s3):
         return answer.status_code
 
     assert set(in_parallel(16, upload)) == {200}
-    assert len(s3.keys(bucket) - before) == 1
+    assert len(s3.keys(bucket) - before) == 16  # one is the file, the others its history
+    (file,) = requests.get(
+        f"{server.api}/notes/{note['id']}/attachments", headers=header, timeout=60
+    ).json()["results"]
+    assert file["is_main"]
     requests.delete(f"{server.api}/notes/{note['id']}?permanent=true", headers=header, timeout=60)
     assert s3.keys(bucket) == before
 
