@@ -501,7 +501,7 @@ class Uploader:
             with contextlib.suppress(requests.RequestException):
                 requests.put(upload["url"], data=body, headers=upload["headers"], timeout=1)
             complete = f"{path}/uploads/{upload['id']}/complete"
-            asked, answer = timed(DIRECT, lambda: account.ask(requests, "POST", complete))  # noqa: B023
+            asked, answer = timed(DIRECT, lambda: account.ask(requests, "POST", complete))  # noqa: B023 - called at once
             if answer.status_code == 200:
                 account.ask(requests, "DELETE", f"{path}/{answer.json()['attachment']['id']}")
             # 409: it did not get to S3. Who asks again may hear that it was done before.

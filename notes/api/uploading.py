@@ -93,7 +93,7 @@ class StoringParser(MultiPartParser):
         parser_context["request"].upload_handlers = [handler]
         watched = _Watched(stream)
         try:
-            data = super().parse(watched, media_type, parser_context)  # type: ignore[arg-type]  # it reads, no more
+            data = super().parse(watched, media_type, parser_context)  # type: ignore[arg-type]  # the parser only reads it
             if not watched.ends_with_boundary(media_type or ""):
                 raise ParseError("The form ends before its last boundary.")
             if not isinstance(data.files.get("file"), StoredFile):

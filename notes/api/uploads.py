@@ -1,5 +1,7 @@
 """``notes/{id}/attachments/uploads``: files that clients bring to the storage themselves."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -17,7 +19,7 @@ from notes.api.fields import TextField
 from notes.api.permissions import WRITING_SCOPES
 from notes.api.representation import AttachmentSerializer, NoteEndpoint
 from notes.models import Note, Upload
-from notes.models.attachments import split
+from notes.models.attachments import File, split
 
 
 class AnnouncedSerializer(serializers.Serializer[Any]):
@@ -37,13 +39,30 @@ class PartSerializer(serializers.Serializer[uploads.Part]):
     url = serializers.CharField()
 
 
-class UploadStateSerializer(serializers.ModelSerializer[Upload]):
+@dataclass
+class Progress:
+    """How far an upload is: where to send what of it, or the file that it became."""
+
+    upload: Upload
+    method: str = "PUT"
+    url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    parts: Sequence[uploads.Part] | None = None
+    attachment: File | None = None
+
+
+class UploadStateSerializer(serializers.Serializer[Progress]):
     """An upload: where to send what while it is open, and the file that it became.
 
     Links are good for 300 s; ask again for new ones, and for the parts that are still missing.
     """
 
-    method = serializers.CharField(help_text="PUT", read_only=True)
+    id = serializers.IntegerField(source="upload.pk")
+    state = serializers.ChoiceField(choices=Upload.State.choices, source="upload.state")
+    name = serializers.CharField(source="upload.name")
+    size = serializers.IntegerField(source="upload.size")
+    sha256 = serializers.CharField(source="upload.sha256")
+    method = serializers.CharField(help_text="PUT")
     url = serializers.CharField(allow_null=True, help_text="Where to send it, if it is one piece.")
     headers = serializers.DictField(
         child=serializers.CharField(), help_text="What has to be sent with it, exactly so."
@@ -52,24 +71,8 @@ class UploadStateSerializer(serializers.ModelSerializer[Upload]):
         many=True, allow_null=True, help_text="The next missing parts; null if it is one piece."
     )
     attachment = AttachmentSerializer(allow_null=True)
-
-    class Meta:
-        model = Upload
-        fields = (
-            "id",
-            "state",
-            "name",
-            "size",
-            "sha256",
-            "method",
-            "url",
-            "headers",
-            "parts",
-            "attachment",
-            "created_at",
-            "expires_at",
-        )
-        read_only_fields = fields
+    created_at = serializers.DateTimeField(source="upload.created_at")
+    expires_at = serializers.DateTimeField(source="upload.expires_at")
 
 
 class UploadEndpoint(NoteEndpoint):
@@ -98,21 +101,20 @@ class UploadEndpoint(NoteEndpoint):
 
     def told(self, upload: Upload, *, status: int = 200, has_links: bool = True) -> Response:
         """Return what there is to say of an upload."""
-        upload.method, upload.url, upload.headers = "PUT", None, {}  # type: ignore[attr-defined]  # shown, not kept
-        upload.parts, upload.attachment = None, None  # type: ignore[attr-defined]  # the same
+        progress = Progress(upload)
         if upload.state == Upload.State.OPEN and has_links:
             sent_to = uploads.links(upload)
             if isinstance(sent_to, list):
-                upload.parts = sent_to  # type: ignore[attr-defined]  # the same
+                progress.parts = sent_to
             else:
-                address, upload.headers = sent_to  # type: ignore[attr-defined]  # the same
-                upload.url = self.request.build_absolute_uri(address)  # type: ignore[attr-defined]  # the same
+                address, progress.headers = sent_to
+                progress.url = self.request.build_absolute_uri(address)
         if upload.attachment_id:
             kept = Note.objects.filter(pk=upload.note_id).values_list("files", flat=True).first()
             files = [file for file in split(kept or "") if file.id == upload.attachment_id]
-            upload.attachment = files[0] if files else None  # type: ignore[attr-defined]  # the same
+            progress.attachment = files[0] if files else None
         context = {"request": self.request, "note": upload.note_id}
-        return Response(UploadStateSerializer(upload, context=context).data, status=status)
+        return Response(UploadStateSerializer(progress, context=context).data, status=status)
 
 
 class UploadsView(UploadEndpoint):
