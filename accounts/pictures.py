@@ -23,7 +23,7 @@ MAX_BYTES = 5 * 2**20
 MAX_PIXELS = 25_000_000
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 QUALITY = 85
-PATIENCE_SECONDS = 8.0
+PATIENCE_SECONDS = 7.0
 
 # What costs a few bytes of file and much work, by how the file begins: a JPEG's scan goes over all
 # pixels (a photo has about ten; 1,000 took 15 s), each Exif segment copies those before it (250,000

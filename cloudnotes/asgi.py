@@ -6,6 +6,7 @@ this bridge's throughput. Realtime brings the first consumer; until then every s
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 
 from django.conf import settings
@@ -82,6 +83,7 @@ application = Entrance(
         trusted_proxy=settings.TRUSTED_PROXY,
         # By name: it knows models, which can be imported only now.
         fast=import_string("cloudnotes.roads.loop_road")(),
+        stores=re.compile(settings.STORING_REQUESTS),
     ),
     websocket=refuse_socket,
     worker=Worker() if settings.RUN_WORKER else None,

@@ -5,21 +5,24 @@ helped:
 
 - A body of up to ``COLLECTED_BYTES``, and one of undeclared length, is collected on the event loop
   first, in memory up to ``MEMORY_BYTES`` and on disk beyond. A larger one is streamed.
-- Uploads (streamed bodies and multipart forms) run in the *arriving* lane, all else in the *ready*
-  lane: neither slow clients nor a slow file storage can hold up notes.
+- Uploads (streamed bodies and multipart forms) run in the *arriving* lane, what else may wait for
+  the file storage in the *storing* lane, all other requests in the *ready* lane: neither slow
+  clients nor a slow storage can hold up notes.
 - A response that streams is pulled chunk by chunk as the client takes it; between two chunks no
   thread belongs to it.
 - The fast road (``cloudnotes.fast``) is asked first, once the body is there. What it answers on the
   event loop needs no thread at all.
 
-A request that finds no free thread within ``QUEUE_SECONDS``, or to which the ready lane has no
-answer within ``ANSWER_SECONDS``, is answered 503: whatever hangs behind us, the client hears of it.
+A request that finds no free thread, or to which its lane has no answer, within the lane's seconds
+is answered 503: whatever hangs behind us, the client hears of it. For an upload that works, however
+slowly, the arriving lane waits; a storage that hangs gives up by itself.
 """
 
 import asyncio
 import io
 import ipaddress
 import logging
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +52,8 @@ Headers = list[tuple[bytes, bytes]]
 COLLECTED_BYTES = 8 * 2**20
 QUEUE_SECONDS = 8.0
 ANSWER_SECONDS = 9.5
+# Together below 10 s; the storage itself is given up after 6 s (``notes.buckets``).
+STORING_QUEUE_SECONDS, STORING_ANSWER_SECONDS = 2.5, 7.0
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +61,17 @@ logger = logging.getLogger(__name__)
 class Lane:
     """A bounded set of threads, with a bounded wait for one of them and for its answer."""
 
-    def __init__(self, name: str, threads: int, answer_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        threads: int,
+        *,
+        queue_seconds: float,
+        answer_seconds: float | None = None,
+    ) -> None:
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self.places = asyncio.Semaphore(threads)
-        self.answer_seconds = answer_seconds
+        self.queue_seconds, self.answer_seconds = queue_seconds, answer_seconds
 
     async def run(self, call: Callable[[], "Answer"]) -> "Answer":
         """Run ``call`` in a thread. Raises :class:`Refused` (503) if that takes too long.
@@ -68,7 +80,7 @@ class Lane:
         answers then is dropped.
         """
         try:
-            async with asyncio.timeout(QUEUE_SECONDS):
+            async with asyncio.timeout(self.queue_seconds):
                 await self.places.acquire()
         except TimeoutError:
             raise Refused(503, "overloaded", "The server is busy. Please try again.") from None
@@ -83,7 +95,9 @@ class Lane:
         if not done:
             work.add_done_callback(self._drop)
             raise Refused(503, "unavailable", "The answer takes too long. Please try again.")
-        return work.result()
+        answer = work.result()
+        answer.threads = self.pool
+        return answer
 
     def _drop(self, work: "asyncio.Future[Answer]") -> None:
         if not work.cancelled() and work.exception() is None and work.result().rest is not None:
@@ -92,12 +106,13 @@ class Lane:
 
 @dataclass
 class Answer:
-    """What the application said; ``rest`` is what is still to be pulled from it."""
+    """What the application said; ``rest`` is what is still to be pulled from it, by ``threads``."""
 
     status: int = 500
     headers: Headers = field(default_factory=list)
     body: bytes = b""
     rest: Iterator[bytes] | None = None
+    threads: ThreadPoolExecutor | None = None
     unread: bool = False
     close: Callable[[], None] = lambda: None
 
@@ -109,10 +124,11 @@ FastRoad = Callable[[Scope, IO[bytes], int], Awaitable["Answer | None"]]
 class Bridge:
     """An ASGI application for HTTP scopes that answers with a WSGI application.
 
-    ``threads`` is the size of each of the two lanes. A body above ``max_body_bytes`` is refused
-    with 413. With ``trusted_proxy`` the client's address is the ``X-Real-IP`` of the proxy in
-    front; ``X-Forwarded-For`` is never read. ``fast`` is asked first, on the event loop, and
-    returns None for what is for the application.
+    ``threads`` is the size of each of the three lanes. ``stores`` is found in the
+    ``METHOD /path?query`` of what may wait for the file storage, beside multipart forms. A body
+    above ``max_body_bytes`` is refused with 413. With ``trusted_proxy`` the client's address
+    is the ``X-Real-IP`` of the proxy in front; ``X-Forwarded-For`` is never read. ``fast`` is asked
+    first, on the event loop, and returns None for what is for the application.
     """
 
     def __init__(
@@ -123,21 +139,30 @@ class Bridge:
         max_body_bytes: int,
         trusted_proxy: bool = False,
         fast: FastRoad | None = None,
+        stores: re.Pattern[str] | None = None,
     ) -> None:
         self.application = application
         self.max_body_bytes = max_body_bytes
         self.trusted_proxy = trusted_proxy
-        self.fast = fast
-        self.ready = Lane("ready", threads, ANSWER_SECONDS)
-        self.arriving = Lane("arriving", threads)
+        self.fast, self.stores = fast, stores
+        self.ready = Lane(
+            "ready", threads, queue_seconds=QUEUE_SECONDS, answer_seconds=ANSWER_SECONDS
+        )
+        self.arriving = Lane("arriving", threads, queue_seconds=STORING_QUEUE_SECONDS)
+        self.storing = Lane(
+            "storing",
+            threads,
+            queue_seconds=STORING_QUEUE_SECONDS,
+            answer_seconds=STORING_ANSWER_SECONDS,
+        )
         self.collector = Collector(max_body_bytes)
 
     def close(self) -> None:
         """Take no more work; threads end with the request that they are in."""
         if self.fast and (close := getattr(self.fast, "close", None)):
             close()
-        self.ready.pool.shutdown(wait=False, cancel_futures=True)
-        self.arriving.pool.shutdown(wait=False, cancel_futures=True)
+        for lane in (self.ready, self.arriving, self.storing):
+            lane.pool.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
@@ -177,9 +202,14 @@ class Bridge:
         if self.fast and (answered := await self.fast(scope, body, size)):
             return answered
         environ = self._environ(scope, body, size)
-        is_upload = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
-        lane = self.arriving if is_upload else self.ready
-        return await lane.run(lambda: self._ask(environ))
+        return await self._lane(scope, headers).run(lambda: self._ask(environ))
+
+    def _lane(self, scope: Scope, headers: dict[bytes, bytes]) -> Lane:
+        """Return where a request runs whose body has been collected."""
+        if headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
+            return self.arriving
+        asked = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}"
+        return self.storing if self.stores and self.stores.search(asked) else self.ready
 
     def _declared_length(self, headers: dict[bytes, bytes]) -> int | None:
         """Return the Content-Length, 0 without a body, None for a chunked one.
@@ -298,14 +328,14 @@ class Bridge:
         gone = asyncio.ensure_future(_disconnect(receive))
         try:
             while method != "HEAD" and not gone.done():
-                chunk = await loop.run_in_executor(self.ready.pool, next, answer.rest, None)
+                chunk = await loop.run_in_executor(answer.threads, next, answer.rest, None)
                 if chunk is None:
                     break
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
-            await loop.run_in_executor(self.ready.pool, answer.close)
+            await loop.run_in_executor(answer.threads, answer.close)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Refused) -> None:
         """Answer with a problem; after a 413, read on for a while before closing.

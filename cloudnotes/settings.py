@@ -82,12 +82,22 @@ WORKER_JOBS = {
     "old keys": ("accounts.idempotency.forget_old", 3600),
 }
 
-# Processes. One worker process has WEB_THREADS threads for requests whose body has arrived and as
-# many for bodies that are still arriving; the database pool is exactly as large. On PostgreSQL the
-# event loop opens up to twice WEB_THREADS connections more for what takes the fast road.
+# Processes. One worker process has WEB_THREADS threads for requests whose body has arrived, as many
+# for bodies that are still arriving and as many for what may wait for the file storage; the
+# database pool is exactly as large. On PostgreSQL the event loop opens up to twice WEB_THREADS
+# connections more for what takes the fast road.
 
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=2)
 WEB_THREADS = env.int("WEB_THREADS", default=4)
+# What may wait for the file storage, of "GET /path?query", beside all multipart forms.
+STORING_REQUESTS = (
+    r"^(GET|HEAD|POST|DELETE) (/api/v1)?/notes/\d+/attachments/uploads[/?]"
+    r"|^(GET|HEAD) (/api/v1)?/notes/\d+/(file\?|(revisions/\d+/)?attachments/)"
+    r"|^DELETE [^?]*\?."  # it may be for good
+    r"|^DELETE (/api/v1)?/auth/me(/avatar)?\?"
+    r"|^\w+ /(avatars|files|uploads)/"
+    r"|^POST /admin/(notes/note|accounts/user)/"
+)
 MAX_JSON_BYTES = 8 * 2**20  # 1 MiB of note text may need six bytes a character when escaped
 MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=100 * 2**20)
 # Of files that clients bring to the bucket themselves: S3 copies no larger object at once.
@@ -136,7 +146,7 @@ else:
         # The pool waits ever longer between attempts to reconnect, up to this many seconds.
         "pool": {
             "min_size": 1,
-            "max_size": 2 * WEB_THREADS + (len(WORKER_JOBS) if RUN_WORKER else 0),
+            "max_size": 3 * WEB_THREADS + (len(WORKER_JOBS) if RUN_WORKER else 0),
             "timeout": 5,
             "reconnect_timeout": 4,
         },

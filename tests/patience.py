@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 60
-BEFORE_THE_APPLICATION = ("cloudnotes.bridge.QUEUE_SECONDS", "cloudnotes.bridge.ANSWER_SECONDS")
+BEFORE_THE_APPLICATION = (
+    "cloudnotes.bridge.QUEUE_SECONDS",
+    "cloudnotes.bridge.ANSWER_SECONDS",
+    "cloudnotes.bridge.STORING_QUEUE_SECONDS",
+    "cloudnotes.bridge.STORING_ANSWER_SECONDS",
+)
 BEHIND_IT = (
     "accounts.pictures.PATIENCE_SECONDS",
     "cloudnotes.queries.Query.patience",

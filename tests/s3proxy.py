@@ -61,6 +61,10 @@ class S3Proxy:
         self.become(State.HEALTHY)
         self._do(self._wait_for_held())
 
+    def held(self) -> list["Connection"]:
+        """Return the connections that are held up."""
+        return [each for each in list(self.connections) if each.is_held]
+
     def environment(self, s3: S3Server, bucket: str) -> dict[str, str]:
         """Return what has a service use the bucket through this proxy."""
         return {**s3.environment(bucket), "AWS_ENDPOINT_URL": self.url}
@@ -88,8 +92,8 @@ class S3Proxy:
 
     async def _wait_for_held(self) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while held := [each.over.wait() for each in self.connections if each.is_held]:
-                await asyncio.gather(*held)
+            while held := self.held():
+                await asyncio.gather(*(each.over.wait() for each in held))
 
     async def _stop(self) -> None:
         self._close()

@@ -4,10 +4,12 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import threading
 
 import pytest
 import requests
+from django.conf import settings
 
 from cloudnotes import bodies, bridge
 from tests.cloudnotes.toy import connect, read_response, serving
@@ -45,19 +47,21 @@ def test_a_slow_small_body_holds_no_thread(port):
         connection.close()
 
 
-def test_slow_large_bodies_hold_up_no_small_request(port):
-    size = bridge.COLLECTED_BYTES + 10
-    slow = [connect(port) for _ in range(4)]  # twice the arriving lane
-    for connection in slow:
-        head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
-        connection.sendall(head.encode() + b"x" * 100)
-    for _ in range(5):
-        assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
-    for connection in slow:
-        connection.sendall(b"x" * (size - 100))
-    for connection in slow:
-        assert read_response(connection)[2] == described(b"x" * size)
-        connection.close()
+def test_slow_large_bodies_hold_up_no_small_request(toy, monkeypatch):
+    monkeypatch.setattr(bridge, "STORING_QUEUE_SECONDS", 60.0)
+    with serving(toy) as port:
+        size = bridge.COLLECTED_BYTES + 10
+        slow = [connect(port) for _ in range(4)]  # twice the arriving lane
+        for connection in slow:
+            head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+            connection.sendall(head.encode() + b"x" * 100)
+        for _ in range(5):
+            assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
+        for connection in slow:
+            connection.sendall(b"x" * (size - 100))
+        for connection in slow:
+            assert read_response(connection)[2] == described(b"x" * size)
+            connection.close()
 
 
 def test_a_large_body_is_read_while_it_arrives(port, toy):
@@ -121,7 +125,7 @@ def test_expect_100_continue_is_not_answered_when_a_large_body_is_refused_anyway
 
 def test_a_refused_expectation_closes_the_connection(toy, monkeypatch):
     """The client may keep its body: what came next would be taken for it."""
-    monkeypatch.setattr(bridge, "QUEUE_SECONDS", 0.0)
+    monkeypatch.setattr(bridge, "STORING_QUEUE_SECONDS", 0.0)
     with serving(toy, threads=1) as port:
         head = "POST /hold HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 20000000"
         holding = connect(port)
@@ -204,14 +208,21 @@ def test_an_answer_that_takes_too_long_is_503_and_the_thread_comes_back(toy, mon
             assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
 
 
-def test_uploads_have_threads_of_their_own(toy):
-    """Small ones too: a file storage that hangs holds up uploads alone."""
-    with serving(toy) as port:
+STORING = [
+    ("PUT", "hold", {"files": {"file": b"x"}}),
+    ("DELETE", "hold", {"params": {"permanent": "true"}}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "options"), STORING)
+def test_what_may_wait_for_the_storage_has_threads_of_its_own(toy, method, path, options):
+    """Small requests too: a file storage that hangs holds up files alone."""
+    with serving(toy, stores=re.compile(settings.STORING_REQUESTS)) as port:
         holding = [
             threading.Thread(
-                target=requests.put,
-                args=[f"http://127.0.0.1:{port}/hold"],
-                kwargs={"files": {"file": b"x"}},
+                target=requests.request,
+                args=[method, f"http://127.0.0.1:{port}/{path}"],
+                kwargs=options,
             )
             for _ in range(4)
         ]
@@ -224,6 +235,60 @@ def test_uploads_have_threads_of_their_own(toy):
         toy.release.set()
         for thread in holding:
             thread.join()
+
+
+def test_who_waits_for_the_storage_is_answered_within_ten_seconds():
+    assert bridge.STORING_QUEUE_SECONDS + bridge.STORING_ANSWER_SECONDS < 10
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "POST /api/v1/notes/1/attachments/uploads?",
+        "GET /api/v1/notes/1/attachments/uploads/2?",
+        "DELETE /notes/1/attachments/uploads/2?",
+        "POST /api/v1/notes/1/attachments/uploads/2/complete?",
+        "GET /api/v1/notes/1/attachments/2?inline=1",
+        "GET /api/v1/notes/1/attachments/2/thumbnail?size=96",
+        "GET /api/v1/notes/1/revisions/3/attachments/2?",
+        "HEAD /notes/1/file?",
+        "DELETE /api/v1/notes/1?permanent=true",
+        "DELETE /api/v1/notes/1?%70ermanent=1",
+        "DELETE /api/v1/notes/1/file?a=b&permanent=true",
+        "DELETE /api/v1/auth/me?",
+        "DELETE /api/v1/auth/me/avatar?",
+        "GET /avatars/x?",
+        "GET /files/x?",
+        "PUT /uploads/x?",
+        "POST /admin/notes/note/?",
+        "POST /admin/accounts/user/7/delete/?",
+    ],
+)
+def test_what_may_wait_for_the_storage(asked):
+    assert re.search(settings.STORING_REQUESTS, asked)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "GET /api/v1/notes?",
+        "GET /api/v1/notes/1?",
+        "PUT /api/v1/notes/1?",
+        "DELETE /api/v1/notes/1?",
+        "GET /api/v1/notes/1/attachments?",
+        "PATCH /api/v1/notes/1/attachments/2?",
+        "DELETE /api/v1/notes/1/attachments/2?",
+        "GET /api/v1/notes/1/display?",
+        "GET /api/v1/search?q=/attachments/1",
+        "GET /api/v1/search?q=DELETE%20/?permanent=true",
+        "PATCH /api/v1/categories/notes/1/attachments/2?",
+        "GET /api/v1/auth/me?",
+        "GET /admin/notes/note/?",
+        "POST /admin/login/?",
+    ],
+)
+def test_what_waits_for_the_database_alone(asked):
+    assert not re.search(settings.STORING_REQUESTS, asked)
 
 
 def test_stopping_does_not_wait_for_an_upload(toy):

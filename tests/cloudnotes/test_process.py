@@ -89,6 +89,6 @@ def test_the_connection_pool_is_as_large_as_the_threads(settings):
     options = settings.DATABASES["default"]["OPTIONS"]
     if "pool" in options:
         jobs = len(settings.WORKER_JOBS) if settings.RUN_WORKER else 0
-        assert options["pool"]["max_size"] == 2 * settings.WEB_THREADS + jobs
+        assert options["pool"]["max_size"] == 3 * settings.WEB_THREADS + jobs
     else:
         assert options["transaction_mode"] == "IMMEDIATE"
