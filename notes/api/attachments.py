@@ -236,6 +236,7 @@ class AttachmentView(FilesEndpoint):
     def patch(self, request: Request, pk: int, attachment_id: int) -> Response:
         """Rename the file."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
+        self.found(note, attachment_id)
         given = FileNameSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         note, file = attachments.rename_file(
@@ -280,9 +281,12 @@ class ThumbnailView(FilesEndpoint):
 def _remove(view: FilesEndpoint, request: Request, attachment_id: int) -> Response:
     asked = RemoveSerializer(data=request.query_params.dict())
     asked.is_valid(raise_exception=True)
+    note, for_good = view.get_object(), asked.validated_data["permanent"]
+    if not for_good:
+        view.found(note, attachment_id)
     note = attachments.remove_file(
-        note=view.get_object(), attachment_id=attachment_id, by=caller(request),
+        note=note, attachment_id=attachment_id, by=caller(request),
         now=timezone.now(), expected=preconditions.expected_versions(request),
-        for_good=asked.validated_data["permanent"],
+        for_good=for_good,
     )  # fmt: skip
     return Response(status=204, headers={"ETag": preconditions.etag_of(note)})

@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
@@ -26,7 +27,7 @@ from hypothesis.stateful import (
 from accounts.categories import is_within
 from notes import markup, merging
 from notes.actions import sync
-from notes.models import Change, Note, Revision
+from notes.models import Attachment, Change, Note, Revision, attachments
 from tests.conftest import client_of, make_user
 
 pytestmark = pytest.mark.django_db
@@ -54,6 +55,16 @@ FILED = {"tags": [], "is_favorite": False, "is_archived": False}
 
 
 @dataclass(frozen=True)
+class File:
+    """A file of a note."""
+
+    id: int
+    name: str
+    sha256: str
+    is_main: bool = False
+
+
+@dataclass(frozen=True)
 class State:
     """What a note says from one version to another, and how it came to."""
 
@@ -65,10 +76,23 @@ class State:
     title: str
     content: str
     category: str
+    files: tuple[File, ...] = ()
     trashed_at: dt.datetime | None = None
 
     def told(self) -> dict[str, str]:
         return {name: getattr(self, name) for name in TOLD}
+
+    def find(self, file_id: int) -> File | None:
+        return next((file for file in self.files if file.id == file_id), None)
+
+    def with_file(self, file: File) -> tuple[File, ...]:
+        """Return the files with one in the place of that with its id, or at the end."""
+        if self.find(file.id) is None:
+            return (*self.files, file)
+        return tuple(file if each.id == file.id else each for each in self.files)
+
+    def without(self, file_id: int) -> tuple[File, ...]:
+        return tuple(file for file in self.files if file.id != file_id)
 
 
 @dataclass
@@ -102,7 +126,7 @@ class Notebook:
         new = dataclasses.replace(
             old, **changes, first=version, version=version, since=now, by=by, cause=cause
         )
-        if all(getattr(old, name) == getattr(new, name) for name in (*TOLD, "trashed_at")):
+        if all(getattr(old, name) == getattr(new, name) for name in (*TOLD, "files", "trashed_at")):
             if by != old.by:  # whoever changes nothing is told what somebody else wrote
                 self.given.add(self.version)
             return False
@@ -113,21 +137,28 @@ class Notebook:
         self.updated_at = now
         return True
 
-    def touch(self, now: dt.datetime) -> None:
-        self.states[-1] = dataclasses.replace(self.state, version=self.version + 1)
-        self.updated_at = now
+    def forget(self, file_id: int, now: dt.datetime) -> bool:
+        """Take a file out of all states; return whether one of them had it."""
+        found = any(state.find(file_id) for state in self.states)
+        if found:
+            self.states = [
+                dataclasses.replace(state, files=state.without(file_id)) for state in self.states
+            ]
+            self.states[-1] = dataclasses.replace(self.state, version=self.version + 1)
+            self.updated_at = now
+        return found
 
     def goes_on(self, old: State, new: State) -> bool:
         """Return whether nobody would miss the old state."""
         return (
             old.by == new.by
-            and old.cause in ("create", "edit")
-            and new.cause == "edit"
+            and (old.cause, new.cause) in (("create", "edit"), ("edit", "edit"), ("file", "file"))
             and not any(old.first <= version <= old.version for version in self.given)
             and new.since - old.since <= dt.timedelta(minutes=5)
             and (old.category, old.trashed_at) == (new.category, new.trashed_at)
             and inserts(old.title, new.title)
             and inserts(old.content, new.content)
+            and set(old.files) <= set(new.files)
         )
 
 
@@ -149,9 +180,29 @@ def merge(base: State, current: State, yours: dict[str, str]) -> dict[str, str]:
     }
 
 
+def kept(files: str) -> tuple[File, ...]:
+    """Return the files that a row keeps."""
+    return tuple(
+        File(file.id, file.name, file.sha256, file.is_main) for file in attachments.split(files)
+    )
+
+
+def listed(files: tuple[File, ...]) -> list[tuple[int, str, str]]:
+    """Return files as lists of them tell."""
+    return [(file.id, file.name, file.sha256) for file in files]
+
+
+def listed_by(told: list[dict[str, Any]]) -> list[tuple[int, str, str]]:
+    return [(file["id"], file["name"], file["sha256"]) for file in told]
+
+
 def digest(versions: dict[int, int]) -> str:
     lines = [f"{pk}:{version}\n" for pk, version in sorted(versions.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def hashed(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def stamp(time: dt.datetime | None) -> str | None:
@@ -202,6 +253,18 @@ PAUSES = st.sampled_from(
 )
 HOW_FAR = ["one page", "to the end", "to the end", "from the beginning"]
 CLIENT_IDS = st.sampled_from(["x", "y", "z"])
+# ``which`` is of the files that a note has; 3 may be any there ever was.
+WORKS = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(
+            ["add", "add", "set main", "replace", "rename", "remove", "forget"]
+        ),
+        "which": st.integers(0, 3),
+        "name": st.sampled_from(["f.txt", "g.txt"]),
+        "body": st.sampled_from([b"", b"x", b"y"]),
+        "match": MATCHES,
+    }
+)
 OPERATIONS = st.fixed_dictionaries(
     {
         "op": st.sampled_from(["create", "update", "update", "delete"]),
@@ -258,6 +321,7 @@ class Machine(RuleBasedStateMachine):
         self.times = [clock.now]
         self.notes: dict[int, Notebook] = {}
         self.ids: list[int] = []  # of all that were ever written
+        self.file_ids: list[int] = []  # likewise
         self.client_ids: dict[str, int] = {}
         self.created: dict[int, dict[str, str]] = {}
         self.followers = [Follower(), Follower()]
@@ -285,19 +349,26 @@ class Machine(RuleBasedStateMachine):
             "id": pk,
             **note.state.told(),
             **FILED,
+            **self.files_shown(note.state),
             "version": note.version,
             "created_at": stamp(note.created_at),
             "updated_at": stamp(note.updated_at),
             "trashed_at": stamp(note.state.trashed_at),
         }
 
+    def files_shown(self, state: State) -> dict[str, Any]:
+        main = next((file for file in state.files if file.is_main), None)
+        return {
+            "attachments": listed(state.files),
+            "file": main and {"name": main.name, "sha256": main.sha256},
+        }
+
     def is_shown(self, told: dict[str, Any], then: dict[str, Any] | None = None) -> int:
         """Check a note as it is told, or as it was ``then``, and return its id."""
-        told = {
-            name: value
-            for name, value in told.items()
-            if name not in ("file", "attachments", "merged")
-        }
+        told = {name: value for name, value in told.items() if name != "merged"}
+        told["attachments"] = listed_by(told["attachments"])
+        if told["file"]:
+            told["file"] = {name: told["file"][name] for name in ("name", "sha256")}
         assert told in (self.shown(told["id"]), then)
         return int(told["id"])
 
@@ -478,6 +549,85 @@ class Machine(RuleBasedStateMachine):
             return
         assert (response.status_code, response.json()["count"]) == (409, count)
 
+    @step(number=NUMBERS, works=st.lists(WORKS, min_size=1, max_size=3))
+    def work_on_files(self, by: int, number: int, works: list[dict[str, Any]]) -> None:
+        """Add, replace, rename and remove files of a note, one after another."""
+        for work in works:
+            pk, url, note = self.pick(number)
+            there = [file.id for file in note.state.files] if note and work["which"] != 3 else []
+            there = there or self.file_ids or [99]
+            self.work_on_file(
+                by,
+                url,
+                (pk, note),
+                work["kind"],
+                File(there[work["which"] % len(there)], work["name"], hashed(work["body"])),
+                work["body"],
+                self.named(note, work["match"]),
+            )
+
+    def work_on_file(
+        self,
+        by: int,
+        url: str,
+        target: tuple[int, Notebook | None],
+        kind: str,
+        file: File,
+        body: bytes,
+        match: Any,
+    ) -> None:
+        """Do one thing to a note's files; ``file`` is one of them, as it shall be."""
+        pk, note = target
+        address = f"{url}/attachments/{file.id}"
+        before = note.state.find(file.id) if note else None
+        if kind == "add":
+            response = self.upload(by, "post", f"{url}/attachments", file.name, body, match)
+        elif kind == "set main":
+            response = self.upload(by, "put", f"{url}/file", file.name, body, match)
+            before = (
+                next((each for each in note.state.files if each.is_main), None) if note else None
+            )
+        elif kind == "replace":
+            response = self.upload(by, "put", address, file.name, body, match)
+        elif kind == "rename":
+            response = self.send(by, "patch", address, {"name": file.name}, match)
+        else:
+            for_good = "?permanent=true" if kind == "forget" else ""
+            response = self.send(by, "delete", address + for_good, None, match)
+        if before is None and kind in ("replace", "rename", "remove"):
+            assert response.status_code == 404
+            return
+        if self.is_refused(response, pk, match):
+            return
+        if kind == "forget":
+            assert response.status_code == (204 if note.forget(file.id, self.clock.now) else 404)
+            return
+        if kind == "remove":
+            files = note.state.without(file.id)
+            assert response.status_code == 204
+        else:
+            is_new = kind == "add" or before is None
+            file_id = kept(Note.objects.get(pk=pk).files)[-1].id if is_new else before.id
+            if is_new:
+                assert file_id > max(self.file_ids, default=0)
+                self.file_ids.append(file_id)
+            file = File(
+                file_id,
+                file.name,
+                before.sha256 if kind == "rename" else file.sha256,
+                is_main=kind == "set main" or (not is_new and before.is_main),
+            )
+            files = note.state.with_file(file)
+            assert response.status_code == (201 if kind == "add" else 200)
+            told = response.json()
+            assert (told["name"], told["sha256"]) == (file.name, file.sha256)
+        note.write({"files": files}, by=by, cause="file", now=self.clock.now)
+        assert response.headers["ETag"] == f'"{note.version}"'
+
+    def upload(self, by: int, method: str, url: str, name: str, body: bytes, match: Any) -> Any:
+        form = {"file": SimpleUploadedFile(name, body)}
+        return self.send(by, method, url, form, match, format="multipart")
+
     @step(number=NUMBERS, is_permanent=st.sampled_from([False, False, True]), match=MATCHES)
     def delete(self, by: int, number: int, is_permanent: bool, match: Any) -> None:
         pk, url, note = self.pick(number)
@@ -511,7 +661,8 @@ class Machine(RuleBasedStateMachine):
         if note and not note.state.trashed_at and state is None:
             assert response.status_code == 404
         elif not self.is_refused(response, pk, match):
-            changes = {"title": state.title, "content": state.content}
+            names = ("title", "content", "files")
+            changes = {name: getattr(state, name) for name in names}
             self.write(response, pk, by, changes, "restore")
 
     @step(time=st.integers(0, 40), beside=st.integers(-1, 1), category=st.just("") | CATEGORIES)
@@ -523,7 +674,7 @@ class Machine(RuleBasedStateMachine):
             lay = (then or now_says).category
             if not any(is_within(each, category) for each in (now_says.category, lay)):
                 continue
-            target = then.told() if then else {}
+            target = {**then.told(), "files": then.files} if then else {}
             is_live = then is not None and then.trashed_at is None
             target["trashed_at"] = None if is_live else now_says.trashed_at or now
             if all(getattr(now_says, name) == value for name, value in target.items()):
@@ -709,8 +860,19 @@ class Machine(RuleBasedStateMachine):
             }
             for pk, note in self.notes.items()
         }
-        kept = ("first_version", "version", "since", "replaced_at", "cause", *TOLD, "trashed_at")
-        assert list(Revision.objects.order_by("note", "version").values_list("note", *kept)) == [
+        files = {pk: note.state.files for pk, note in self.notes.items()}
+        assert {pk: kept(text) for pk, text in Note.objects.values_list("pk", "files")} == files
+        held = Attachment.objects.order_by("pk").values_list("note", "pk", "object__sha256")
+        assert list(held) == sorted(
+            ((pk, file.id, file.sha256) for pk in files for file in files[pk]),
+            key=lambda each: each[1],
+        )
+        revisions = Revision.objects.order_by("note", "version").values_list("files", flat=True)
+        assert [kept(text) for text in revisions] == [
+            state.files for _, note in sorted(self.notes.items()) for state in note.states[:-1]
+        ]
+        columns = ("first_version", "version", "since", "replaced_at", "cause", *TOLD, "trashed_at")
+        assert list(Revision.objects.order_by("note", "version").values_list("note", *columns)) == [
             (
                 pk,
                 old.first,
@@ -760,12 +922,19 @@ class Machine(RuleBasedStateMachine):
         to = self.time(time, beside)
         past = [(note.created_at, pk, note.at(to)) for pk, note in self.notes.items()]
         expected = [
-            {"id": pk, **then.told(), "version": then.version, "trashed_at": None}
+            {
+                "id": pk,
+                **then.told(),
+                "attachments": listed(then.files),
+                "version": then.version,
+                "trashed_at": None,
+            }
             for _, pk, then in sorted(past, key=lambda each: each[:2], reverse=True)
             if then and not then.trashed_at
         ]
         told = [
             {name: entry[name] for name in ("id", *TOLD, "version", "trashed_at")}
+            | {"attachments": listed_by(entry["attachments"])}
             for entry in self.pages(NOTES, limit, as_of=stamp(to))
         ]
         assert told == expected
@@ -791,6 +960,7 @@ class Machine(RuleBasedStateMachine):
             told = response.json()
             assert {name: told[name] for name in TOLD} == state.told()
             assert told["trashed_at"] == stamp(state.trashed_at)
+            assert listed_by(told["attachments"]) == listed(state.files)
         note.given.add(note.version)
 
     # What carol sees of it.
