@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce
 
 from accounts.models import User
@@ -53,7 +53,7 @@ def check(owner_id: int, coming: StoredObject) -> None:
 
     What was announced of it before does not count twice.
     """
-    size, number = _held(owner_id, without=coming.pk)
+    size, number = _held(owner_id, without=Q(pk=coming.pk))
     if size + coming.size > settings.MAX_ACCOUNT_BYTES:
         left = max(0, settings.MAX_ACCOUNT_BYTES - size)
         raise QuotaExceeded(f"The file has {coming.size} bytes and this account has {left} left.")
@@ -62,16 +62,19 @@ def check(owner_id: int, coming: StoredObject) -> None:
 
 
 def has_room(owner_id: int, size: int) -> bool:
-    """Return whether an account could hold so many bytes more, as it is now: for a first look."""
-    held, number = _held(owner_id)
+    """Return whether an account could hold so many bytes more, as it is now: for a first look.
+
+    What is damaged does not count: its bytes may be those that come.
+    """
+    held, number = _held(owner_id, without=Q(damaged_at__isnull=False))
     is_in_bytes: bool = held + size <= settings.MAX_ACCOUNT_BYTES
     is_in_files: bool = number + 1 <= settings.MAX_ACCOUNT_FILES
     return is_in_bytes and is_in_files
 
 
-def _held(owner_id: int, without: int | None = None) -> tuple[int, int]:
+def _held(owner_id: int, without: Q | None = None) -> tuple[int, int]:
     rows: Any = StoredObject.objects.held_by(owner_id)
     if without is not None:
-        rows = rows.exclude(pk=without)
+        rows = rows.exclude(without)
     told = rows.aggregate(size=Coalesce(Sum("size"), 0), number=Count("pk"))
     return int(told["size"]), int(told["number"])

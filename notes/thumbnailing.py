@@ -50,11 +50,21 @@ NOT_AN_IMAGE = "not an image"
 TOO_MUCH_MEMORY = "too much memory"
 TOOK_TOO_LONG = "took too long"
 CRASHED = "crashed"
+NOT_IN_TIME = "not in time"
+KILLED = "killed"
+
+# What may be the fault of a busy machine: its time is over without that of the processor, or the
+# system has killed it for want of memory.
+PASSING = (NOT_IN_TIME, KILLED)
 
 # How the child says why not; 1 and 2 are Python's own words for a crash.
 REASONS = {3: TOO_MANY_PIXELS, 4: NOT_AN_IMAGE, 5: TOO_MUCH_MEMORY}
 STATUSES = {reason: status for status, reason in REASONS.items()}
-SIGNALS = {-signal.SIGXCPU: TOOK_TOO_LONG, -signal.SIGALRM: TOOK_TOO_LONG}
+SIGNALS = {
+    -signal.SIGXCPU: TOOK_TOO_LONG,
+    -signal.SIGALRM: NOT_IN_TIME,
+    -signal.SIGKILL: KILLED,
+}
 
 # -I: neither the environment nor the folder of this file may say what is imported.
 COMMAND = (sys.executable, "-I", os.path.abspath(__file__))
@@ -136,7 +146,7 @@ def _answer(child: "subprocess.Popen[bytes]") -> bytes:
         while len(output) <= MAX_OUTPUT_BYTES:
             left = until - time.monotonic()
             if left <= 0 or not selector.select(left):
-                raise NotMade(TOOK_TOO_LONG)
+                raise NotMade(NOT_IN_TIME)
             part = child.stdout.read(2**16)
             if not part:
                 break
@@ -146,7 +156,7 @@ def _answer(child: "subprocess.Popen[bytes]") -> bytes:
     try:
         status = child.wait(max(0.0, until - time.monotonic()))
     except subprocess.TimeoutExpired:
-        raise NotMade(TOOK_TOO_LONG) from None
+        raise NotMade(NOT_IN_TIME) from None
     if status:
         raise NotMade(REASONS.get(status) or SIGNALS.get(status, CRASHED))
     return bytes(output)

@@ -183,8 +183,6 @@ def _store(
         files, file = change(note, kept)
         if write(note, {"files": join(files)}, by=by, cause=Note.Cause.FILE, now=now):
             events.record("file_stored", note=note, by=by)
-        if kept.pk != stored.pk:
-            transaction.on_commit(lambda: objects.discard(stored.key))
     return note, file
 
 

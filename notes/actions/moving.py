@@ -35,11 +35,11 @@ def move(*, tell: Callable[[int, int], None]) -> Moved:
         if was_brought:
             moved.brought += 1
             moved.bytes += row.size
-            if not StoredObject.objects.filter(pk=row.pk).exists():
+            if not StoredObject.objects.filter(pk=row.pk, key=row.key).exists():
                 storage.delete(row.key)  # it was deleted from both in the middle of that
         elif was_brought is False:
             moved.there += 1
-        elif StoredObject.objects.filter(pk=row.pk, state=StoredObject.State.READY).exists():
+        elif ready.filter(pk=row.pk, key=row.key).exists():
             moved.missing.append(row.key)
         tell(min(done, total), total)
     return moved

@@ -29,7 +29,7 @@ from notes.models import Attachment, KeptFile, Note, StoredObject, Thumbnail, Up
 from notes.models.objects import StoredObjectQuerySet
 
 BATCH = 200
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 3.0
 # The size of an image stands in front, behind what a camera tells of itself.
 START_BYTES = 256 * 2**10
 DESCRIBED = ("size", "sha256", "content_type", "width", "height", "upload_id", "is_arriving")
@@ -168,8 +168,9 @@ def make_ready(*, key: str) -> StoredObject:
 def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredObject:
     """Let a described object count for its owner, and return it, or the one with the same bytes.
 
-    In the transaction that attaches it, with the note locked. Raises :class:`UploadTooSlow` and
-    :class:`notes.quotas.QuotaExceeded`.
+    Then what came is not needed, and goes after the commit, unless that one is damaged and so
+    mended by it. In the transaction that attaches it, with the note locked. Raises
+    :class:`UploadTooSlow` and :class:`notes.quotas.QuotaExceeded`.
     """
     quotas.hold(owner_id)
     same = StoredObject.objects.filter(
@@ -177,6 +178,7 @@ def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredO
     )
     # With its lock: the sweeper lets go of what is attached, or has doomed it already.
     if kept := same.select_for_update().first():
+        transaction.on_commit(lambda: _discard_or_mend(row, kept, now))
         return kept
     quotas.check(owner_id, row)
     make_ready(key=row.key)
@@ -184,6 +186,43 @@ def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredO
     row.thumbnails_due_at = now if row.width else None
     row.save(update_fields=[*DESCRIBED, "state", "owner", "thumbnails_due_at"])
     return row
+
+
+def _discard_or_mend(row: StoredObject, kept: StoredObject, now: dt.datetime) -> None:
+    """Delete bytes that are there already, in ``kept``, unless those are damaged."""
+    try:
+        head = storage.head(kept.key)
+        is_whole = kept.damaged_at is None and head is not None and head.size == kept.size
+        discard(row.key if is_whole else _mend(kept, row, now))
+    except (storage.StorageUnavailable, Error):
+        logger.warning("An object that came twice is left to the sweeper.", exc_info=True)
+
+
+def _mend(damaged: StoredObject, row: StoredObject, now: dt.datetime) -> str:
+    """Give a damaged object the bytes that came again; return the key of what is not needed.
+
+    The rows exchange their keys, so whatever the object was attached to has it again, and what is
+    to go has a row until it is gone.
+    """
+    with transaction.atomic():
+        ready = StoredObject.objects.filter(
+            pk=damaged.pk, key=damaged.key, state=StoredObject.State.READY
+        )
+        announced = StoredObject.objects.filter(pk=row.pk, state=StoredObject.State.PENDING)
+        locked = [found.select_for_update().first() for found in (ready, announced)]
+        if None in locked:
+            return row.key  # somebody was faster
+        has_thumbnails = Thumbnail.objects.filter(source=damaged).exists()
+        announced.update(key=storage.new_key(), upload_id="", is_arriving=False)
+        ready.update(
+            key=row.key,
+            damaged_at=None,
+            thumbnails_due_at=now if damaged.width and not has_thumbnails else None,
+            thumbnails_failed=None,
+        )
+        announced.update(key=damaged.key)
+    logger.warning("Object %d is mended by the same bytes again.", damaged.pk)
+    return damaged.key
 
 
 def read(*, key: str) -> bytes | None:

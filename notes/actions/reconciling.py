@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from django.utils import timezone
 
 from notes import storage
-from notes.actions import objects, uploads
+from notes.actions import objects, thumbnails, uploads
 from notes.listings import Listed
 from notes.models import StoredObject
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Report:
-    """What was found, by keys: ``lost`` and ``wrong`` are what nobody but a backup can mend."""
+    """What was found, by keys: ``lost`` and ``wrong`` need a backup, or the same bytes again."""
 
     checked: int = 0
     swept: int = 0
@@ -59,6 +59,8 @@ def reconcile(
     """Sweep, then compare objects with rows; delete what has no row, drop what was not finished.
 
     ``verify`` reads every object through and compares its checksum; without it sizes are compared.
+    Damaged objects are marked, and so mended by whoever uploads their bytes again; thumbnails are
+    made anew.
     A ``dry_run`` changes nothing; ``keeps_orphans`` deletes no stored file that has no row. What is
     found is looked at again before it counts, so the service
     may go on meanwhile. Raises :class:`notes.storage.StorageUnavailable`.
@@ -73,7 +75,7 @@ def reconcile(
             _look_at_orphan(there, report, now - grace, dry_run=dry_run or keeps_orphans)
         elif row is not None:
             report.checked += 1
-            _look_at_row(row, there, report, verify=verify)
+            _look_at_row(row, there, report, now, dry_run=dry_run, verify=verify)
     _look_at_arriving(report, now - grace, dry_run=dry_run)
     _look_at_unfinished(report, now - grace, dry_run=dry_run)
     return report
@@ -111,20 +113,32 @@ def _side_by_side() -> Iterator[tuple[StoredObject | None, Listed | None]]:
             row, found = next(rows, None), next(there, None)
 
 
-def _look_at_row(row: StoredObject, there: Listed | None, report: Report, *, verify: bool) -> None:
-    if there is not None and there.size == row.size and not verify:
+def _look_at_row(
+    row: StoredObject,
+    there: Listed | None,
+    report: Report,
+    now: dt.datetime,
+    *,
+    dry_run: bool,
+    verify: bool,
+) -> None:
+    reads = verify or row.damaged_at is not None
+    if there is not None and there.size == row.size and not reads:
         return
     head = storage.head(row.key)
     is_right = head is not None and head.size == row.size
-    if is_right and verify:
+    if is_right and reads:
         digest = hashlib.sha256()
         for piece in storage.stream(row.key) or ():
             digest.update(piece)
         is_right = digest.hexdigest() == row.sha256
-    if is_right:
-        return
-    if StoredObject.objects.filter(pk=row.pk, state=StoredObject.State.READY).exists():
+    current = StoredObject.objects.filter(pk=row.pk, key=row.key, state=StoredObject.State.READY)
+    if not is_right and current.exists():
         (report.lost if head is None else report.wrong).append(row.key)
+    if not dry_run and is_right != (row.damaged_at is None):
+        current.update(damaged_at=None if is_right else now)
+        if not is_right:
+            thumbnails.make_again(row, now)
 
 
 def _look_at_orphan(there: Listed, report: Report, before: dt.datetime, *, dry_run: bool) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from cloudnotes.errors import DomainError
@@ -16,6 +17,8 @@ from notes.models import StoredObject, Thumbnail
 
 # Whoever makes them has so long; if it dies another one tries then.
 CLAIMED_FOR = dt.timedelta(minutes=2)
+# What failed on a busy machine is tried so often in all; each pause is twice the last.
+MAX_TRIES, FIRST_PAUSE = 6, dt.timedelta(minutes=5)
 # What is larger has no thumbnails: it would have to be fetched whole.
 MAX_BYTES = 100 * 2**20
 
@@ -34,17 +37,32 @@ def make_due() -> bool:
     ).update(thumbnails_due_at=now + CLAIMED_FOR)
     if claim:
         try:
-            _make(source)
+            _make(source, now)
         except storage.StorageUnavailable:
             logger.warning("The storage does not answer; thumbnails wait.")
             return False
     return True
 
 
-def _make(source: StoredObject) -> None:
+def make_again(damaged: StoredObject, now: dt.datetime) -> None:
+    """Have the thumbnails of an image made anew, if one of them is damaged."""
+    with transaction.atomic():
+        shown = Thumbnail.objects.filter(object=damaged).values_list("source", flat=True)
+        sources = StoredObject.objects.filter(pk__in=list(shown))
+        sources.update(thumbnails_due_at=now, thumbnails_failed=None)
+        Thumbnail.objects.filter(source__in=sources).delete()
+
+
+def _make(source: StoredObject, now: dt.datetime) -> None:
     try:
         images = _images(source)
     except thumbnailing.NotMade as refusal:
+        failed = (source.thumbnails_failed or 0) + 1
+        if refusal.reason in thumbnailing.PASSING and failed < MAX_TRIES:
+            logger.warning("thumbnails of object %d wait: %s", source.pk, refusal)
+            due_at = now + FIRST_PAUSE * 2 ** (failed - 1)
+            _claimed(source).update(thumbnails_due_at=due_at, thumbnails_failed=failed)
+            return
         logger.info("no thumbnails of object %d: %s", source.pk, refusal)
         images = {}
     keys = {
@@ -72,12 +90,20 @@ def _images(source: StoredObject) -> Mapping[int, bytes]:
 def _keep(source: StoredObject, keys: Mapping[int, str]) -> bool:
     """Point at the thumbnails, unless another worker has made them, or the image is gone."""
     with transaction.atomic():
-        rows = StoredObject.objects.select_for_update().filter(
-            pk=source.pk, state=StoredObject.State.READY, thumbnails_due_at__isnull=False
-        )
-        if not rows.exists():
+        rows = _claimed(source)
+        if not rows.select_for_update().exists():
             return False
         for size, key in keys.items():
             Thumbnail.objects.create(source=source, size=size, object=objects.make_ready(key=key))
         rows.update(thumbnails_due_at=None)
     return True
+
+
+def _claimed(source: StoredObject) -> QuerySet[StoredObject]:
+    """Return the row of an image whose thumbnails are still to be made of the bytes that it had."""
+    return StoredObject.objects.filter(
+        pk=source.pk,
+        key=source.key,
+        state=StoredObject.State.READY,
+        thumbnails_due_at__isnull=False,
+    )

@@ -102,7 +102,9 @@ def begin(*, note: Note, name: str, size: int, sha256: str, by: User, now: dt.da
             owner_id=note.owner_id,
             is_arriving=True,
         )
-        quotas.check(note.owner_id, row)
+        damaged = StoredObject.objects.filter(owner=note.owner_id, damaged_at__isnull=False)
+        if not damaged.filter(sha256=sha256, size=size, state=StoredObject.State.READY).exists():
+            quotas.check(note.owner_id, row)  # else it mends what is held already
         row.save()
         return Upload.objects.create(
             note=note,

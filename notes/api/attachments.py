@@ -1,5 +1,7 @@
 """``notes/{id}/attachments``: the files of a note; ``notes/{id}/file``: the main one."""
 
+import datetime as dt
+import math
 from typing import Any, ClassVar
 
 from django.http.response import HttpResponseBase
@@ -40,12 +42,16 @@ FORM = {"multipart/form-data": UploadSerializer}
 
 
 class ThumbnailPending(DomainError):
-    """The worker has not made it yet."""
+    """The worker has not made it yet, or tries again later."""
 
     status = 404
     code = "thumbnail_pending"
-    detail = "The thumbnail is being made. Try again in a few seconds."
-    wait = 2
+    detail = "The thumbnail is being made. Try again after `Retry-After`."
+
+    def __init__(self, again_at: dt.datetime | None = None) -> None:
+        super().__init__()
+        pause = (again_at - timezone.now()).total_seconds() if again_at else 0
+        self.wait = max(2, math.ceil(pause))
 
 
 class NoThumbnail(DomainError):
@@ -270,10 +276,10 @@ class ThumbnailView(FilesEndpoint):
         shown = Thumbnail.objects.filter(source=file.object, size=asked.validated_data["size"])
         thumbnail = shown.select_related("object").first()
         if thumbnail is None:
-            is_due = StoredObject.objects.filter(
-                pk=file.object, thumbnails_due_at__isnull=False
-            ).exists()
-            raise ThumbnailPending if is_due else NoThumbnail
+            due = StoredObject.objects.filter(pk=file.object, thumbnails_due_at__isnull=False)
+            if (stored := due.first()) is None:
+                raise NoThumbnail
+            raise ThumbnailPending(stored.thumbnails_due_at if stored.thumbnails_failed else None)
         headers = {name.lower(): value for name, value in request.headers.items()}
         return downloads.answer(thumbnail.object, "thumbnail.webp", headers=headers, is_inline=True)
 

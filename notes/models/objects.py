@@ -77,8 +77,13 @@ class StoredObject(models.Model):
     # Whether a client sends, or has sent, it to a key of its own (notes.storage.arriving).
     is_arriving = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now)
+    # When it was found to be lost, or other than what was stored (``reconcile_storage``).
+    damaged_at = models.DateTimeField(null=True)
     # When its thumbnails are to be made, or tried again if whoever makes them dies.
     thumbnails_due_at = models.DateTimeField(null=True)
+    # How often that failed on a busy machine; null, and not 0, because SQLite could add a column
+    # that must have a value only to a new table, and triggers name this one.
+    thumbnails_failed = models.PositiveSmallIntegerField(null=True)
 
     objects = StoredObjectQuerySet.as_manager()
 

@@ -9,9 +9,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from notes import storage
-from notes.actions import reconciling, uploads
-from notes.models import Attachment, KeptFile, StoredObject, Upload
-from tests.notes.files import add, image, new_note
+from notes.actions import objects, reconciling, thumbnails, uploads
+from notes.models import Attachment, KeptFile, StoredObject, Thumbnail, Upload
+from tests.notes.files import add, fetch, image, new_note, path_of, replace
 from tests.notes.test_uploads import announce, at, send, send_parts
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,9 +65,143 @@ def test_what_is_wrong(as_alice, url, stored_keys, content, options):
     key = StoredObject.objects.get().key
     default_storage.remove(key)
     put(key, content)
-    told, code = run(*options)
-    assert (code, f"wrong: {key}" in told) == (1, True)
     assert run()[1] == (0 if options else 1)  # of the same size only reading tells
+    for again in (options, ()):  # and then it is known
+        told, code = run(*again)
+        assert (code, f"wrong: {key}" in told) == (1, True)
+
+
+@pytest.mark.parametrize("damage", [None, b"on", b"eno"])
+def test_the_same_bytes_again_mend_what_is_damaged(as_alice, url, stored_keys, damage):
+    """Wherever the file is: in this note, in others, in their history."""
+    photo = image()
+    before = add(as_alice, url, photo).json()
+    other = add(as_alice, new_note(as_alice), photo).json()
+    as_alice.delete(path_of(before["url"]))
+    stored = StoredObject.objects.get(size=len(photo))
+    default_storage.remove(stored.key)
+    if damage:
+        put(stored.key, damage.ljust(len(photo)) if damage == b"eno" else damage)
+    assert run("--verify", "--dry-run")[1] == 1
+    assert StoredObject.objects.get(pk=stored.pk).damaged_at is None
+    assert run("--verify")[1] == 1
+
+    StoredObject.objects.update(thumbnails_due_at=None, thumbnails_failed=3)
+    again = add(as_alice, url, photo).json()
+    mended = StoredObject.objects.get()
+    assert (mended.damaged_at, mended.thumbnails_failed) == (None, None)
+    assert mended.thumbnails_due_at is not None
+    told, code = run("--verify")
+    assert (code, "1 objects checked: 0 lost, 0 wrong; 0 swept, 0 without a row" in told) == (
+        0,
+        True,
+    )
+    assert StoredObject.objects.get().pk == stored.pk
+    old = f"{url}/revisions/2/attachments/{before['id']}"
+    for address in (again["url"], other["url"], old):
+        assert fetch(as_alice, address)[2] == photo
+    assert len(stored_keys()) == 1
+
+
+@pytest.mark.parametrize("how", ["direct", "main file", "replaced"])
+def test_every_way_of_uploading_mends_at_once(as_alice, url, stored_keys, how):
+    """Also before anybody has found out, which takes up to a day."""
+    lost, other = b"direct", new_note(as_alice)
+    file = add(as_alice, url, lost).json()
+    default_storage.remove(StoredObject.objects.get().key)
+    if how == "direct":
+        upload = announce(as_alice, other, lost).json()
+        assert send(upload["url"], lost, upload["headers"]) == 200
+        assert as_alice.post(f"{at(upload, other)}/complete").status_code == 200
+    elif how == "main file":
+        assert replace(as_alice, f"{other}/file", lost).status_code == 200
+    else:
+        before = add(as_alice, other, b"other").json()
+        assert replace(as_alice, path_of(before["url"]), lost).status_code == 200
+    assert fetch(as_alice, file["url"])[2] == lost
+    told, code = run("--verify")
+    assert (code, "0 lost, 0 wrong; 0 swept, 0 without a row" in told) == (0, True)
+
+
+def test_what_is_refused_mends_nothing_and_loses_nothing(as_alice, url, stored_keys):
+    add(as_alice, url, b"one")
+    key = StoredObject.objects.get().key
+    default_storage.remove(key)
+    run()
+    assert add(as_alice, url, b"one", HTTP_IF_MATCH='"99"').status_code == 412
+    assert (StoredObject.objects.get().key, stored_keys()) == (key, set())
+
+
+def test_who_dies_before_he_mends_leaves_nothing(as_alice, url, stored_keys, monkeypatch):
+    class Died(BaseException):
+        pass
+
+    def die(*args, **kwargs):
+        raise Died
+
+    file = add(as_alice, url, b"one").json()
+    default_storage.remove(StoredObject.objects.get().key)
+    run()
+    for step in ("head", "delete"):  # before and after the rows exchange their keys
+        with monkeypatch.context() as patched:
+            patched.setattr(storage, step, die)
+            with pytest.raises(Died):
+                add(as_alice, url, b"one")
+    assert fetch(as_alice, file["url"])[2] == b"one"
+    objects.sweep(now=timezone.now() + dt.timedelta(hours=3))
+    told, code = run("--verify")
+    assert (code, "1 objects checked: 0 lost, 0 wrong" in told) == (0, True)
+    assert len(stored_keys()) == StoredObject.objects.count() == 1
+
+
+@pytest.mark.parametrize("limit", ["MAX_ACCOUNT_BYTES", "MAX_ACCOUNT_FILES"])
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_a_full_account_can_mend_what_it_has(
+    as_alice, url, stored_keys, settings, limit, is_direct
+):
+    large = b"x" * 2**17
+    file = add(as_alice, url, large).json()
+    setattr(settings, limit, len(large) if limit == "MAX_ACCOUNT_BYTES" else 1)
+    assert add(as_alice, url, b"y").json()["code"] == "quota_exceeded"
+    default_storage.remove(StoredObject.objects.get().key)
+    run()
+    if is_direct:
+        upload = announce(as_alice, url, large).json()
+        assert send(upload["url"], large, upload["headers"]) == 200
+        assert as_alice.post(f"{at(upload, url)}/complete").status_code == 200
+    else:
+        assert add(as_alice, url, large).status_code == 201
+    assert fetch(as_alice, file["url"])[2] == large
+    assert add(as_alice, url, b"y").json()["code"] == "quota_exceeded"
+
+
+def test_lost_thumbnails_are_made_anew(as_alice, url, stored_keys):
+    file = add(as_alice, url, image()).json()
+    thumbnails.make_due()
+    shown = Thumbnail.objects.get(size=96)
+    default_storage.remove(shown.object.key)
+    assert run("--dry-run")[1] == 1
+    assert run()[1] == 1
+    thumbnails.make_due()
+    objects.sweep(now=timezone.now())
+    assert fetch(as_alice, f"{file['thumbnail']}?size=96")[0] == 200
+    told, code = run("--verify")
+    assert (code, "4 objects checked: 0 lost, 0 wrong" in told) == (0, True)
+    assert len(stored_keys()) == 4
+
+
+def test_what_comes_back_is_not_damaged_any_more(as_alice, url, stored_keys):
+    add(as_alice, url, b"one")
+    key = StoredObject.objects.get().key
+    default_storage.remove(key)
+    assert run()[1] == 1
+    put(key, b"eno")
+    told, code = run()  # what was damaged is read through
+    assert (code, f"wrong: {key}" in told) == (1, True)
+    default_storage.remove(key)
+    put(key, b"one")
+    assert run()[1] == 0
+    assert StoredObject.objects.get().damaged_at is None
 
 
 def test_objects_without_a_row_go(as_alice, url, stored_keys):

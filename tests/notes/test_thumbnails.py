@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import itertools
 
 import pytest
 from django.utils import timezone
@@ -77,6 +78,57 @@ def test_an_image_that_cannot_be_opened_has_none(as_alice, url, stored_keys):
     make_all()
     assert as_alice.get(path_of(file["thumbnail"])).json()["code"] == "no_thumbnail"
     assert len(stored_keys()) == 1
+
+
+@pytest.mark.parametrize("reason", [thumbnailing.NOT_IN_TIME, thumbnailing.KILLED])
+def test_what_failed_on_a_busy_machine_is_tried_again(
+    as_alice, url, stored_keys, monkeypatch, reason
+):
+    file = add(as_alice, url, image()).json()
+    tries, began = [], timezone.now()
+
+    def busy(path):
+        tries.append(timezone.now())
+        raise thumbnailing.NotMade(reason)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(thumbnailing, "make", busy)
+        for minutes in range(0, 12 * 60, 1):
+            at = began + dt.timedelta(minutes=minutes, seconds=1)
+            patched.setattr(timezone, "now", lambda at=at: at)
+            make_all()
+            if minutes == 1:
+                waiting = as_alice.get(path_of(file["thumbnail"]))
+                assert waiting.json()["code"] == "thumbnail_pending"
+                assert waiting.headers["Retry-After"] == "240"
+        pauses = [(late - soon).total_seconds() / 60 for soon, late in itertools.pairwise(tries)]
+        assert pauses == [5, 10, 20, 40, 80]
+    assert as_alice.get(path_of(file["thumbnail"])).json()["code"] == "no_thumbnail"
+
+    other = add(as_alice, url, image(size=(30, 30))).json()
+    with monkeypatch.context() as patched:
+        patched.setattr(thumbnailing, "make", busy)
+        make_all()
+    assert as_alice.get(path_of(other["thumbnail"])).json()["code"] == "thumbnail_pending"
+    StoredObject.objects.filter(thumbnails_due_at__isnull=False).update(
+        thumbnails_due_at=timezone.now()
+    )
+    make_all()
+    assert fetch(as_alice, other["thumbnail"])[0] == 200
+
+
+@pytest.mark.parametrize("reason", [thumbnailing.TOOK_TOO_LONG, thumbnailing.CRASHED])
+def test_what_is_wrong_with_the_picture_stays_wrong(
+    as_alice, url, stored_keys, monkeypatch, reason
+):
+    file = add(as_alice, url, image()).json()
+
+    def bad(path):
+        raise thumbnailing.NotMade(reason)
+
+    monkeypatch.setattr(thumbnailing, "make", bad)
+    assert thumbnails.make_due() is True
+    assert as_alice.get(path_of(file["thumbnail"])).json()["code"] == "no_thumbnail"
 
 
 def test_originals_are_decoded_in_a_process_of_their_own(as_alice, url, monkeypatch):
