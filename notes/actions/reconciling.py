@@ -135,10 +135,12 @@ def _look_at_row(
     current = StoredObject.objects.filter(pk=row.pk, key=row.key, state=StoredObject.State.READY)
     if not is_right and current.exists():
         (report.lost if head is None else report.wrong).append(row.key)
-    if not dry_run and is_right != (row.damaged_at is None):
+    if dry_run:
+        return
+    if is_right != (row.damaged_at is None):
         current.update(damaged_at=None if is_right else now)
-        if not is_right:
-            thumbnails.make_again(row, now)
+    if not is_right:
+        thumbnails.make_again(row, now)
 
 
 def _look_at_orphan(there: Listed, report: Report, before: dt.datetime, *, dry_run: bool) -> None:

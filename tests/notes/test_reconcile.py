@@ -175,12 +175,16 @@ def test_a_full_account_can_mend_what_it_has(
     assert add(as_alice, url, b"y").json()["code"] == "quota_exceeded"
 
 
-def test_lost_thumbnails_are_made_anew(as_alice, url, stored_keys):
+def test_lost_thumbnails_are_made_anew(as_alice, url, stored_keys, monkeypatch):
     file = add(as_alice, url, image()).json()
     thumbnails.make_due()
     shown = Thumbnail.objects.get(size=96)
     default_storage.remove(shown.object.key)
     assert run("--dry-run")[1] == 1
+    with monkeypatch.context() as patched:  # who dies in between is followed by another
+        patched.setattr(thumbnails, "make_again", None)
+        with pytest.raises(TypeError):
+            run()
     assert run()[1] == 1
     thumbnails.make_due()
     objects.sweep(now=timezone.now())
