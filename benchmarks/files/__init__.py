@@ -1,0 +1,1 @@
+"""What files cost, and what becomes of them when something dies."""
