@@ -6,8 +6,8 @@ import time
 from benchmarks.files.parts import Part, service, table
 from benchmarks.report import Target
 from benchmarks.throughput import tell
-from tests.notes import file_writers
-from tests.notes.file_writers import Load
+from tests.notes.live import file_writers
+from tests.notes.live.file_writers import Load
 
 # A process that is started from a loaded one is there at once: they die too quickly to load anew.
 QUICKLY = {"GUNICORN_CMD_ARGS": "--preload", "WEB_CONCURRENCY": "4"}

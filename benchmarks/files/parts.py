@@ -10,8 +10,8 @@ from typing import Any
 import requests
 
 from benchmarks.report import WORDS, Target
-from tests.notes import file_writers
-from tests.notes.file_writers import new_account
+from tests.notes.live import file_writers
+from tests.notes.live.file_writers import new_account
 from tests.s3proxy import S3Proxy
 from tests.servers import S3Server, Server
 

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from tests.notes import file_writers
-from tests.notes.file_writers import Load
+from tests.notes.live import file_writers
+from tests.notes.live.file_writers import Load
 from tests.servers import PATIENT, Server, database
 
 KILLS = int(os.environ.get("KILLS", "60"))

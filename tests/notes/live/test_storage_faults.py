@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.notes import file_writers
+from tests.notes.live import file_writers
 from tests.s3proxy import S3Proxy, State
 from tests.servers import Server, database, wait_for
 

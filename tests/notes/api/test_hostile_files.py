@@ -21,7 +21,7 @@ from notes.actions import objects, thumbnails
 from notes.models import Note, StoredObject, Thumbnail, Upload
 from tests.accounts.test_concurrency import new_account
 from tests.cloudnotes.toy import connect, read_response
-from tests.notes.hostile_files import (
+from tests.notes.api.hostile_files import (
     FILES,
     HOSTILE_CONTENTS,
     INJECTED,

@@ -7,8 +7,8 @@ import pytest
 import requests
 from django.db import connection
 
-from tests.cloudnotes.test_fast import ODD
 from tests.conftest import PASSWORD
+from tests.notes.api.test_fast import ODD
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,15 @@ from accounts.models import Avatar
 from notes import storage
 from notes.actions import objects
 from notes.models import StoredObject
-from tests.accounts.test_avatar import AVATAR, ME, colour_of, keys_of_rows, path_of, picture, put
+from tests.accounts.api.test_avatar import (
+    AVATAR,
+    ME,
+    colour_of,
+    keys_of_rows,
+    path_of,
+    picture,
+    put,
+)
 from tests.conftest import PASSWORD, client_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
