@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from accounts.hashers import PasslibPBKDF2Hasher, adopt
 from tests.conftest import PASSWORD
+from tests.hashers import RAW_SALT
 
 # From passlib's documentation, and by passlib 1.7.4 with a salt of b"\xfb\xff\xfe raw \x00 bytes"
 # and with none.
 DOCUMENTED = (
     "$pbkdf2-sha256$6400$.6UI/S.nXIk8jcbdHx3Fhg$98jZicV16ODfEsEZeYPGHU3kbrUrvUEXOPimVSQDD44"
 )
-RAW_SALT = "$pbkdf2-sha256$1000$.//.IHJhdyAAIGJ5dGVz$tIoxOOPbKJZpPpJGG8vf/KLOELKt6vx/uGae.VrV0Ro"
 NO_SALT = "$pbkdf2-sha256$1$$2qJXLD6i.hGqErzkNuBeAbHaygkv5YpLBJM.8WDX22Q"
 ARGON2 = make_password(PASSWORD, hasher="argon2")
 

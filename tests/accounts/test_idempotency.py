@@ -23,7 +23,7 @@ from accounts.actions import tokens
 from accounts.authentication import BearerAuthentication
 from accounts.models import Attempts, IdempotencyKey, PersonalAccessToken, User
 from notes.models import Note
-from tests.accounts.test_concurrency import new_account
+from tests.clients import new_account
 from tests.conftest import PASSWORD, client_of, make_user
 from tests.test_routes import BODIES, FILES, GIF, MAKE, TABLE, path_to, walk_views
 

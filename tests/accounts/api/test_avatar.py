@@ -8,7 +8,6 @@ import itertools
 import pytest
 import requests
 from django.conf import settings as configured
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, transaction
 from PIL import Image
 
@@ -20,37 +19,12 @@ from cloudnotes.request_id import loggable
 from notes import storage
 from notes.actions import objects
 from notes.models import StoredObject
-from tests.accounts.test_concurrency import in_parallel, new_account
+from tests.accounts.avatars import AVATAR, ME, colour_of, keys_of_rows, path_of, picture, put
+from tests.clients import in_parallel, new_account
 from tests.conftest import client_of
 from tests.servers import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ME = "/api/v1/auth/me"
-AVATAR = f"{ME}/avatar"
-
-
-def picture(colour="red", file_format="PNG", size=(80, 60)):
-    file = io.BytesIO()
-    Image.new("RGB", size, colour).save(file, file_format)
-    return file.getvalue()
-
-
-def put(client, content, name="me.png"):
-    upload = SimpleUploadedFile(name, content, "image/png")
-    return client.put(AVATAR, {"avatar": upload}, format="multipart")
-
-
-def path_of(user_shown):
-    return user_shown["avatar"].removeprefix("http://testserver")
-
-
-def colour_of(response):
-    red, green, blue = Image.open(io.BytesIO(response.content)).convert("RGB").getpixel((9, 9))
-    return max(("red", red), ("green", green), ("blue", blue), key=lambda pair: pair[1])[0]
-
-
-def keys_of_rows():
-    return set(Avatar.objects.values_list("key", flat=True))
 
 
 def test_set_show_replace_remove(as_alice, anonymous, alice, stored_keys):

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.actions import second_factors
 from accounts.models import Attempts, SecondFactor
-from tests.accounts.test_concurrency import new_account
+from tests.clients import new_account
 from tests.conftest import PASSWORD, client_of, make_user
 
 TWO, LOGIN = "/api/v1/auth/2fa", "/api/v1/auth/login"

@@ -12,7 +12,7 @@ from accounts.models import Avatar
 from notes import storage
 from notes.actions import objects
 from notes.models import StoredObject
-from tests.accounts.api.test_avatar import (
+from tests.accounts.avatars import (
     AVATAR,
     ME,
     colour_of,

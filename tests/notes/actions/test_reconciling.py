@@ -11,8 +11,8 @@ from django.utils import timezone
 from notes import storage
 from notes.actions import objects, reconciling, thumbnails, uploads
 from notes.models import Attachment, KeptFile, StoredObject, Thumbnail, Upload
-from tests.notes.api.test_uploads import announce, at, send, send_parts
 from tests.notes.files import add, fetch, image, new_note, path_of, replace
+from tests.notes.uploads import announce, at, send, send_parts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from notes.models import Note, Revision
-from tests.notes.api import test_tags as tags
+from tests.notes import tags
 
 pytestmark = pytest.mark.django_db
 NOTES = "/api/v1/notes"

@@ -17,10 +17,10 @@ from accounts.models import Session
 from cloudnotes import fast, roads
 from notes.models import Note
 from tests.conftest import PASSWORD, client_of, make_user
+from tests.notes.texts import ODD
 
 pytestmark = pytest.mark.django_db
 NOTES = "/api/v1/notes"
-ODD = 'line \u2028 paragraph \u2029 \x7f\x1f\t"\\/ é 漢 😀 <&>'
 ORIGIN = "https://app.example.org"
 
 

@@ -8,7 +8,7 @@ import requests
 from django.db import connection
 
 from tests.conftest import PASSWORD
-from tests.notes.api.test_fast import ODD
+from tests.notes.texts import ODD
 
 pytestmark = pytest.mark.django_db
 

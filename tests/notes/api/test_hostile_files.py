@@ -19,7 +19,7 @@ from django.utils import timezone
 from notes import storage
 from notes.actions import objects, thumbnails
 from notes.models import Note, StoredObject, Thumbnail, Upload
-from tests.accounts.test_concurrency import new_account
+from tests.clients import new_account
 from tests.cloudnotes.toy import connect, read_response
 from tests.notes.api.hostile_files import (
     FILES,

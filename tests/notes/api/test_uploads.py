@@ -3,15 +3,14 @@
 import datetime as dt
 
 import pytest
-import requests
 from django.utils import timezone
 
 from notes import storage
 from notes.actions import objects, uploads
 from notes.buckets import BucketStorage
 from notes.models import StoredObject, Upload
-from tests.conftest import client_of
 from tests.notes.files import add, fetch, image, new_note, path_of, sha256
+from tests.notes.uploads import announce, at, complete, send, send_parts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MIB = 2**20
@@ -27,36 +26,6 @@ def small_parts(monkeypatch):
     """Have uploads of more than 5 MiB, the least that S3 takes, come in parts."""
     monkeypatch.setattr(uploads, "PART_BYTES", 5 * MIB)
     monkeypatch.setattr(uploads, "VERIFIED_AT_ONCE", 8 * MIB)
-
-
-def announce(client, url, content=b"direct", name="d.txt", **headers):
-    body = {"name": name, "size": len(content), "sha256": sha256(content)}
-    return client.post(f"{url}/attachments/uploads", body, format="json", **headers)
-
-
-def send(address, content, headers):
-    """PUT as a client does that knows nothing but what it was told."""
-    if address.startswith("http://testserver"):
-        given = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()}
-        kind = given.pop("HTTP_CONTENT_TYPE", "application/octet-stream")
-        path = path_of(address)
-        return client_of(None).generic("PUT", path, content, content_type=kind, **given).status_code
-    return requests.put(address, content, headers=headers, timeout=60).status_code
-
-
-def send_parts(upload, content, numbers=None):
-    for part in upload["parts"]:
-        if numbers is None or part["number"] in numbers:
-            piece = content[part["start"] : part["start"] + part["size"]]
-            assert send(part["url"], piece, {}) == 200
-
-
-def at(upload, url):
-    return f"{url}/attachments/uploads/{upload['id']}"
-
-
-def complete(client, url, upload):
-    return client.post(f"{at(upload, url)}/complete")
 
 
 def test_announce_send_complete(as_alice, url, stored_keys):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.accounts.test_concurrency import new_account
+from tests.clients import new_account
 from tests.notes.files import sha256
 from tests.servers import Server, database
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.accounts.test_concurrency import new_account
+from tests.clients import new_account
 from tests.notes import chains
 from tests.servers import Server, database, wait_for
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.accounts.test_concurrency import new_account
+from tests.clients import new_account
 from tests.conftest import PASSWORD
 
 WRITERS = 10

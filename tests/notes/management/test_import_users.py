@@ -23,8 +23,8 @@ from notes import transfer
 from notes.actions import imports
 from notes.actions import notes as actions
 from notes.models import ImportedItem, Note
-from tests.accounts.test_hashers import RAW_SALT
 from tests.conftest import PASSWORD, client_of
+from tests.hashers import RAW_SALT
 from tests.servers import ROOT
 
 pytestmark = pytest.mark.django_db(transaction=True)
