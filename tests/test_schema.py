@@ -9,8 +9,8 @@ import requests
 from django.core.management import call_command
 
 from tests.conftest import PASSWORD
+from tests.routes import TABLE
 from tests.servers import BIN
-from tests.test_routes import TABLE
 
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"

@@ -25,7 +25,7 @@ from accounts.models import Attempts, IdempotencyKey, PersonalAccessToken, User
 from notes.models import Note
 from tests.clients import new_account
 from tests.conftest import PASSWORD, client_of, make_user
-from tests.test_routes import BODIES, FILES, GIF, MAKE, TABLE, path_to, walk_views
+from tests.routes import BODIES, FILES, GIF, MAKE, TABLE, path_to, walk_views
 
 NOTES, TOKENS = "/api/v1/notes", "/api/v1/auth/tokens"
 ADDED_LATER = {"X-Request-Id", "Idempotent-Replayed"}  # by middleware, to each answer its own

@@ -15,7 +15,7 @@ from accounts.permissions import HasScope
 from notes import access
 from notes.models import Note
 from tests.conftest import PASSWORD, client_of
-from tests.test_routes import TABLE, walk_views
+from tests.routes import TABLE, walk_views
 
 TOKENS, NOTES, ME = "/api/v1/auth/tokens", "/api/v1/notes", "/api/v1/auth/me"
 
