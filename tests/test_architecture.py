@@ -98,3 +98,13 @@ def test_init_files_hold_at_most_a_docstring():
         if path.name == "__init__.py" and path.parent.name != "models":
             body = ast.parse(path.read_text()).body
             assert all(isinstance(node, ast.Expr) for node in body), path
+
+
+def test_no_module_imports_from_a_test_module():
+    """Test modules share their helpers through modules that contain no tests."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                module = (getattr(node, "module", None) or "").split(".")
+                names = module + [part for each in node.names for part in each.name.split(".")]
+                assert not any(name.startswith("test_") for name in names), f"{path}:{node.lineno}"
