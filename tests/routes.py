@@ -16,159 +16,184 @@ from tests.conftest import PASSWORD
 from tests.notes.files import stored
 
 ACTORS = (
-    "anonymous", "owner", "stranger", "staff", "revoked", "disabled", "reader", "writer", "other's"
-)  # fmt: skip
+    "anonymous",  # sends no token
+    "owner",  # is logged in; what a path names by its number or name is theirs
+    "stranger",  # is logged in
+    "staff",  # is logged in, a member of staff without any permission
+    "revoked",  # sends the token of a session that was revoked
+    "disabled",  # sends the token of a user who was disabled
+    "reader",  # the owner's personal access token that reads notes and account
+    "writer",  # the owner's personal access token that reads and writes notes, not the account
+    "other's",  # the stranger's personal access token that has every scope
+)
 PUBLIC = "public"  # the same answer for everybody, tokens are not read
 
-FILES_OF = "notes/<int:pk>/attachments"
-THUMBNAIL = f"{FILES_OF}/<int:attachment_id>/thumbnail"
-COMPLETE = f"{FILES_OF}/uploads/<int:upload_id>/complete"
-KEPT_FILE = "notes/<int:pk>/revisions/<int:version>/attachments/<int:attachment_id>"
+# In every row that is not public these get 401; the rows do not repeat it.
+UNAUTHENTICATED = "anonymous revoked disabled"
+# Groups that many rows name.
+LOGGED_IN = "owner stranger staff"
+TOKENS = "reader writer other's"
+EVERYBODY = f"{LOGGED_IN} {TOKENS}"
+OTHERS = "stranger staff other's"  # who may not know that the owner's thing exists
 
-# Route and verb: what anonymous, owner, stranger, staff without permission, a revoked session's
-# token and a disabled user's token get; then the owner's personal access tokens, one that reads
-# notes and account and one that writes notes, and a stranger's that may do all a token can. Owner
-# rows change things: what a route is about is made anew each time.
-TABLE = {
-    ("auth/register", "post"): PUBLIC,
-    ("auth/login", "post"): PUBLIC,
-    ("auth/refresh", "post"): PUBLIC,
-    ("register", "post"): PUBLIC,
-    ("login", "post"): PUBLIC,
-    ("auth/logout", "post"): (401, 204, 204, 204, 401, 401, 403, 403, 403),
-    ("auth/logout-all", "post"): (401, 204, 204, 204, 401, 401, 403, 403, 403),
-    ("auth/email/verify", "post"): PUBLIC,
-    ("auth/email/resend", "post"): PUBLIC,
-    ("auth/email/change", "post"): (401, 202, 202, 202, 401, 401, 403, 403, 403),
-    ("auth/password/forgot", "post"): PUBLIC,
-    ("auth/password/reset", "post"): PUBLIC,
-    ("auth/password/change", "post"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
-    ("auth/sessions", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
-    ("auth/sessions/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401, 403, 403, 403),
-    ("auth/2fa", "get"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
-    ("auth/2fa", "post"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
-    ("auth/2fa", "delete"): (401, 409, 409, 409, 401, 401, 403, 403, 403),
-    ("auth/2fa/confirm", "post"): (401, 409, 409, 409, 401, 401, 403, 403, 403),
-    ("auth/2fa/recovery-codes", "post"): (401, 409, 409, 409, 401, 401, 403, 403, 403),
-    ("auth/tokens", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
-    ("auth/tokens", "post"): (401, 201, 201, 201, 401, 401, 403, 403, 403),
-    ("auth/tokens/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401, 403, 403, 403),
-    ("auth/me", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
-    ("auth/me", "patch"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
-    ("auth/me", "delete"): (401, 204, 204, 204, 401, 401, 403, 403, 403),
-    ("auth/me/avatar", "put"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
-    ("auth/me/avatar", "delete"): (401, 204, 204, 204, 401, 401, 403, 403, 403),
-    ("contacts", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
-    ("contacts", "post"): (401, 201, 201, 201, 401, 401, 403, 403, 403),
-    ("contacts/<int:pk>", "get"): (401, 200, 404, 404, 401, 401, 200, 403, 404),
-    ("contacts/<int:pk>", "put"): (401, 200, 404, 404, 401, 401, 403, 403, 403),
-    ("contacts/<int:pk>", "patch"): (401, 200, 404, 404, 401, 401, 403, 403, 403),
-    ("contacts/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401, 403, 403, 403),
-    ("contacts/birthdays", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
-    ("contacts/export", "get"): (401, 200, 200, 200, 401, 401, 200, 403, 200),
-    ("contacts/import", "post"): (401, 200, 200, 200, 401, 401, 403, 403, 403),
-    ("notes", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
-    ("notes", "post"): (401, 201, 201, 201, 401, 401, 403, 201, 201),
-    ("notes/<int:pk>", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
-    ("notes/<int:pk>", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    ("notes/<int:pk>", "patch"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    ("notes/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
-    ("notes/<int:pk>/restore", "post"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    ("notes/<int:pk>/edits", "post"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    ("notes/<int:pk>/revisions", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
-    ("notes/<int:pk>/revisions/<int:version>", "get"): (
-        401,
-        200,
-        404,
-        404,
-        401,
-        401,
-        200,
-        200,
-        404,
-    ),
-    ("notes/<int:pk>/revisions/<int:version>", "patch"): (
-        401,
-        200,
-        404,
-        404,
-        401,
-        401,
-        403,
-        200,
-        404,
-    ),
-    ("notes/<int:pk>/revisions/<int:version>/diff", "get"): (
-        401,
-        200,
-        404,
-        404,
-        401,
-        401,
-        200,
-        200,
-        404,
-    ),
-    ("notes/<int:pk>/revisions/<int:version>/restore", "post"): (
-        401,
-        200,
-        404,
-        404,
-        401,
-        401,
-        403,
-        200,
-        404,
-    ),
-    ("notes/bulk", "post"): (401, 200, 200, 200, 401, 401, 403, 200, 200),
-    ("tags", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
-    ("tags/<path:name>", "patch"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    ("tags/<path:name>", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
-    ("categories", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
-    ("categories/<path:category>", "patch"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    ("categories/<path:category>", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
-    ("notes/<int:pk>/links", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
-    ("notes/<int:pk>/related", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
-    ("searches", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
-    ("searches", "post"): (401, 201, 201, 201, 401, 401, 403, 201, 201),
-    ("searches/<int:pk>", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
-    ("searches/<int:pk>", "patch"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    ("searches/<int:pk>", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
-    ("searches/<int:pk>/notes", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
-    ("search", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
-    ("sync", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
-    ("sync", "post"): (401, 200, 200, 200, 401, 401, 403, 200, 200),
-    ("sync/digest", "get"): (401, 200, 200, 200, 401, 401, 200, 200, 200),
-    ("rewind", "post"): (401, 200, 200, 200, 401, 401, 403, 200, 200),
-    ("notes/<int:pk>/title", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    ("notes/<int:pk>/file", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
-    ("notes/<int:pk>/file", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    ("notes/<int:pk>/file", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
-    ("notes/<int:pk>/display", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
-    (FILES_OF, "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
-    (FILES_OF, "post"): (401, 201, 404, 404, 401, 401, 403, 201, 404),
-    (f"{FILES_OF}/<int:attachment_id>", "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
-    (f"{FILES_OF}/<int:attachment_id>", "put"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    (f"{FILES_OF}/<int:attachment_id>", "patch"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    (f"{FILES_OF}/<int:attachment_id>", "delete"): (401, 204, 404, 404, 401, 401, 403, 204, 404),
-    (THUMBNAIL, "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
-    (f"{FILES_OF}/uploads", "post"): (401, 201, 404, 404, 401, 401, 403, 201, 404),
-    (f"{FILES_OF}/uploads/<int:upload_id>", "get"): (401, 200, 404, 404, 401, 401, 403, 200, 404),
-    (f"{FILES_OF}/uploads/<int:upload_id>", "delete"): (
-        401,
-        204,
-        404,
-        404,
-        401,
-        401,
-        403,
-        204,
-        404,
-    ),
-    # Nothing was sent, which only who may know of it is told.
-    (COMPLETE, "post"): (401, 409, 404, 404, 401, 401, 403, 409, 404),
-    (KEPT_FILE, "get"): (401, 200, 404, 404, 401, 401, 200, 200, 404),
+# Route, verb, status: the actors that get it, by the names in ACTORS.
+ROUTES = {
+    "auth/register": {"post": PUBLIC},
+    "auth/login": {"post": PUBLIC},
+    "auth/refresh": {"post": PUBLIC},
+    "register": {"post": PUBLIC},
+    "login": {"post": PUBLIC},
+    "auth/logout": {"post": {204: LOGGED_IN, 403: TOKENS}},
+    "auth/logout-all": {"post": {204: LOGGED_IN, 403: TOKENS}},
+    "auth/email/verify": {"post": PUBLIC},
+    "auth/email/resend": {"post": PUBLIC},
+    "auth/email/change": {"post": {202: LOGGED_IN, 403: TOKENS}},
+    "auth/password/forgot": {"post": PUBLIC},
+    "auth/password/reset": {"post": PUBLIC},
+    "auth/password/change": {"post": {200: LOGGED_IN, 403: TOKENS}},
+    "auth/sessions": {"get": {200: f"{LOGGED_IN} reader other's", 403: "writer"}},
+    "auth/sessions/<int:pk>": {"delete": {204: "owner", 403: TOKENS, 404: "stranger staff"}},
+    "auth/2fa": {
+        "get": {200: LOGGED_IN, 403: TOKENS},
+        "post": {200: LOGGED_IN, 403: TOKENS},
+        "delete": {409: LOGGED_IN, 403: TOKENS},
+    },
+    "auth/2fa/confirm": {"post": {409: LOGGED_IN, 403: TOKENS}},
+    "auth/2fa/recovery-codes": {"post": {409: LOGGED_IN, 403: TOKENS}},
+    "auth/tokens": {
+        "get": {200: f"{LOGGED_IN} reader other's", 403: "writer"},
+        "post": {201: LOGGED_IN, 403: TOKENS},
+    },
+    "auth/tokens/<int:pk>": {"delete": {204: "owner", 403: TOKENS, 404: "stranger staff"}},
+    "auth/me": {
+        "get": {200: f"{LOGGED_IN} reader other's", 403: "writer"},
+        "patch": {200: LOGGED_IN, 403: TOKENS},
+        "delete": {204: LOGGED_IN, 403: TOKENS},
+    },
+    "auth/me/avatar": {
+        "put": {200: LOGGED_IN, 403: TOKENS},
+        "delete": {204: LOGGED_IN, 403: TOKENS},
+    },
+    "contacts": {
+        "get": {200: f"{LOGGED_IN} reader other's", 403: "writer"},
+        "post": {201: LOGGED_IN, 403: TOKENS},
+    },
+    "contacts/<int:pk>": {
+        "get": {200: "owner reader", 403: "writer", 404: OTHERS},
+        "put": {200: "owner", 403: TOKENS, 404: "stranger staff"},
+        "patch": {200: "owner", 403: TOKENS, 404: "stranger staff"},
+        "delete": {204: "owner", 403: TOKENS, 404: "stranger staff"},
+    },
+    "contacts/birthdays": {"get": {200: f"{LOGGED_IN} reader other's", 403: "writer"}},
+    "contacts/export": {"get": {200: f"{LOGGED_IN} reader other's", 403: "writer"}},
+    "contacts/import": {"post": {200: LOGGED_IN, 403: TOKENS}},
+    "notes": {
+        "get": {200: EVERYBODY},
+        "post": {201: f"{LOGGED_IN} writer other's", 403: "reader"},
+    },
+    "notes/<int:pk>": {
+        "get": {200: "owner reader writer", 404: OTHERS},
+        "put": {200: "owner writer", 403: "reader", 404: OTHERS},
+        "patch": {200: "owner writer", 403: "reader", 404: OTHERS},
+        "delete": {204: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "notes/<int:pk>/restore": {"post": {200: "owner writer", 403: "reader", 404: OTHERS}},
+    "notes/<int:pk>/edits": {"post": {200: "owner writer", 403: "reader", 404: OTHERS}},
+    "notes/<int:pk>/revisions": {"get": {200: "owner reader writer", 404: OTHERS}},
+    "notes/<int:pk>/revisions/<int:version>": {
+        "get": {200: "owner reader writer", 404: OTHERS},
+        "patch": {200: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "notes/<int:pk>/revisions/<int:version>/diff": {
+        "get": {200: "owner reader writer", 404: OTHERS},
+    },
+    "notes/<int:pk>/revisions/<int:version>/restore": {
+        "post": {200: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "notes/bulk": {"post": {200: f"{LOGGED_IN} writer other's", 403: "reader"}},
+    "tags": {"get": {200: EVERYBODY}},
+    "tags/<path:name>": {
+        "patch": {200: "owner writer", 403: "reader", 404: OTHERS},
+        "delete": {204: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "categories": {"get": {200: EVERYBODY}},
+    "categories/<path:category>": {
+        "patch": {200: "owner writer", 403: "reader", 404: OTHERS},
+        "delete": {204: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "notes/<int:pk>/links": {"get": {200: "owner reader writer", 404: OTHERS}},
+    "notes/<int:pk>/related": {"get": {200: "owner reader writer", 404: OTHERS}},
+    "searches": {
+        "get": {200: EVERYBODY},
+        "post": {201: f"{LOGGED_IN} writer other's", 403: "reader"},
+    },
+    "searches/<int:pk>": {
+        "get": {200: "owner reader writer", 404: OTHERS},
+        "patch": {200: "owner writer", 403: "reader", 404: OTHERS},
+        "delete": {204: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "searches/<int:pk>/notes": {"get": {200: "owner reader writer", 404: OTHERS}},
+    "search": {"get": {200: EVERYBODY}},
+    "sync": {
+        "get": {200: EVERYBODY},
+        "post": {200: f"{LOGGED_IN} writer other's", 403: "reader"},
+    },
+    "sync/digest": {"get": {200: EVERYBODY}},
+    "rewind": {"post": {200: f"{LOGGED_IN} writer other's", 403: "reader"}},
+    "notes/<int:pk>/title": {"put": {200: "owner writer", 403: "reader", 404: OTHERS}},
+    "notes/<int:pk>/file": {
+        "get": {200: "owner reader writer", 404: OTHERS},
+        "put": {200: "owner writer", 403: "reader", 404: OTHERS},
+        "delete": {204: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "notes/<int:pk>/display": {"get": {200: "owner reader writer", 404: OTHERS}},
+    "notes/<int:pk>/attachments": {
+        "get": {200: "owner reader writer", 404: OTHERS},
+        "post": {201: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "notes/<int:pk>/attachments/<int:attachment_id>": {
+        "get": {200: "owner reader writer", 404: OTHERS},
+        "put": {200: "owner writer", 403: "reader", 404: OTHERS},
+        "patch": {200: "owner writer", 403: "reader", 404: OTHERS},
+        "delete": {204: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "notes/<int:pk>/attachments/<int:attachment_id>/thumbnail": {
+        "get": {200: "owner reader writer", 404: OTHERS},
+    },
+    "notes/<int:pk>/attachments/uploads": {
+        "post": {201: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "notes/<int:pk>/attachments/uploads/<int:upload_id>": {
+        "get": {200: "owner writer", 403: "reader", 404: OTHERS},
+        "delete": {204: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    # No content was sent: 409 for whoever may know of the upload.
+    "notes/<int:pk>/attachments/uploads/<int:upload_id>/complete": {
+        "post": {409: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "notes/<int:pk>/revisions/<int:version>/attachments/<int:attachment_id>": {
+        "get": {200: "owner reader writer", 404: OTHERS},
+    },
 }
+
+
+def expand(row):
+    """Return the status of each actor in a row of ``ROUTES``; ``PUBLIC`` stays as it is.
+
+    Raises ``ValueError`` unless the row states exactly one status for each actor.
+    """
+    if row == PUBLIC:
+        return PUBLIC
+    groups = [*row.items(), (401, UNAUTHENTICATED)]
+    statuses = [(actor, status) for status, actors in groups for actor in actors.split()]
+    if sorted(actor for actor, _ in statuses) != sorted(ACTORS):
+        raise ValueError(f"not exactly one status for each actor: {row}")
+    return dict(statuses)
+
+
+# Route and verb: the status of each actor, or PUBLIC.
+TABLE = {(route, verb): expand(row) for route, rows in ROUTES.items() for verb, row in rows.items()}
+
 OUTSIDE_THE_API = {
     "openapi.json",
     "docs",
@@ -183,8 +208,8 @@ OUTSIDE_THE_API = {
 QUERIES = {"search": "?q=secret"}
 FILES = {
     "notes/<int:pk>/file": "file",
-    FILES_OF: "file",
-    f"{FILES_OF}/<int:attachment_id>": "file",
+    "notes/<int:pk>/attachments": "file",
+    "notes/<int:pk>/attachments/<int:attachment_id>": "file",
     "auth/me/avatar": "avatar",
 }
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -210,8 +235,8 @@ BODIES = {
     "sync": {"changes": [{"op": "create", "title": "t"}]},
     "searches": {"name": "t", "query": "t"},
     "searches/<int:pk>": {"query": "t"},
-    f"{FILES_OF}/<int:attachment_id>": {"name": "n"},
-    f"{FILES_OF}/uploads": {"name": "n", "size": 1, "sha256": "0" * 64},
+    "notes/<int:pk>/attachments/<int:attachment_id>": {"name": "n"},
+    "notes/<int:pk>/attachments/uploads": {"name": "n", "size": 1, "sha256": "0" * 64},
     "rewind": {"to": "2026-01-01T00:00:00Z", "dry_run": True},
 }
 
@@ -254,7 +279,7 @@ def path_to(route, thing):
     if "<int:attachment_id>" in path:
         file = split(thing.files)[0]
         path = path.replace("<int:attachment_id>", str(file.id)).replace("<int:version>", "3")
-    if route == THUMBNAIL and not Thumbnail.objects.filter(source=file.object).exists():
+    if route.endswith("/thumbnail") and not Thumbnail.objects.filter(source=file.object).exists():
         key = objects.store(content=io.BytesIO(b"secret"), content_type="image/webp")
         about = {"source_id": file.object, "object": StoredObject.objects.get(key=key)}
         Thumbnail.objects.create(**about, size=320)

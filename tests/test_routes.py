@@ -16,6 +16,7 @@ from tests.routes import (
     PUBLIC,
     QUERIES,
     TABLE,
+    expand,
     make_token,
     path_to,
     walk_views,
@@ -36,6 +37,22 @@ def routes():
 
 def test_every_route_is_in_the_table_and_the_table_has_no_other():
     assert set(routes()) == set(TABLE)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {200: "owner reader writer", 404: "stranger staff"},
+        {200: "owner reader writer", 403: "writer", 404: "stranger staff other's"},
+        {200: "owner owner reader writer", 404: "stranger staff other's"},
+        {200: "owner reader writer anonymous", 404: "stranger staff other's"},
+        {200: "owner reader writer", 404: "stranger staff other's nobody"},
+        {},
+    ],
+)
+def test_a_row_states_exactly_one_status_for_each_actor(row):
+    with pytest.raises(ValueError, match="exactly one status"):
+        expand(row)
 
 
 @pytest.fixture
@@ -71,7 +88,8 @@ def actors(db):
 def test_the_table(actors, route, verb, prefix):
     owner, clients = actors
     # From the last to the first: what an owner may do ends their tokens.
-    for actor, expected in reversed(list(zip(ACTORS, TABLE[route, verb], strict=True))):
+    for actor in reversed(ACTORS):
+        expected = TABLE[route, verb][actor]
         url = prefix + route + QUERIES.get(route, "")
         if "<" in route:
             thing = MAKE[route.partition("/<")[0]](owner)

@@ -25,7 +25,7 @@ from accounts.models import Attempts, IdempotencyKey, PersonalAccessToken, User
 from notes.models import Note
 from tests.clients import new_account
 from tests.conftest import PASSWORD, client_of, make_user
-from tests.routes import BODIES, FILES, GIF, MAKE, TABLE, path_to, walk_views
+from tests.routes import BODIES, FILES, GIF, MAKE, PUBLIC, TABLE, path_to, walk_views
 
 NOTES, TOKENS = "/api/v1/notes", "/api/v1/auth/tokens"
 ADDED_LATER = {"X-Request-Id", "Idempotent-Replayed"}  # by middleware, to each answer its own
@@ -369,7 +369,7 @@ def test_old_keys_are_forgotten_in_batches(alice, monkeypatch):
     assert {key.digest for key in IdempotencyKey.objects.all()} == {"22", "23"}
 
 
-POSTS = [route for (route, verb), row in TABLE.items() if verb == "post" and row != "public"]
+POSTS = [route for (route, verb), row in TABLE.items() if verb == "post" and row != PUBLIC]
 
 
 @pytest.mark.django_db
