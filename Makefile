@@ -4,12 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
+# A process of tests for each core; a group of tests that share a fixture stays in one of them.
+PARALLEL ?= -n logical --dist loadgroup --no-loadscope-reorder
 WEB := $(shell sed -n 's/^web: //p' Procfile)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 
-.PHONY: help run admin test test-postgresql test-all lint services bench bench-growth bench-concurrency bench-history bench-search bench-files profile clean
+.PHONY: help run admin check test test-postgresql test-all test-long test-mutants test-durations lint services durable-services bench bench-growth bench-concurrency bench-history bench-search bench-files profile clean
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -21,13 +23,29 @@ admin: $(BIN)/.runtime ## Make a member of staff for /admin/.
 	@python manage.py migrate --no-input --verbosity 0
 	@python manage.py createsuperuser $(ADMIN_OPTIONS)
 
-test: $(BIN)/.dev ## Run the tests on SQLite and a real S3 server.
-	@DATABASE_URL= REDIS_URL= pytest $(ARGS)
+check: $(BIN)/.dev ## Run lint and the tests that need no server, in a minute: before each commit.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-pure
 
-test-postgresql: $(BIN)/.dev services ## Run the same tests on PostgreSQL and Redis.
-	@. .services/environment && pytest $(ARGS)
+test-pure: $(BIN)/.dev
+	@DATABASE_URL= REDIS_URL= pytest -q -m "not database and not service" $(ARGS)
+
+test: $(BIN)/.dev ## Run all tests on SQLite and a real S3 server.
+	@DATABASE_URL= REDIS_URL= pytest $(PARALLEL) $(ARGS)
+
+test-postgresql: $(BIN)/.dev services ## Run what uses a database again on PostgreSQL and Redis.
+	@. .services/quick && pytest $(PARALLEL) $(ARGS)
 
 test-all: test test-postgresql ## Run both legs.
+
+test-long: $(BIN)/.dev services ## Run the long tests in full, on both legs: hours.
+	@DATABASE_URL= REDIS_URL= TEST_LENGTH=full pytest -m long $(ARGS)
+	@. .services/quick && TEST_LENGTH=full pytest -m long $(ARGS)
+
+test-mutants: $(BIN)/.dev services ## Break the product on purpose, fault by fault; say which no test sees.
+	@. .services/quick && python -m tests.mutants $(ARGS)
+
+test-durations: $(BIN)/.dev ## Run the tests and write what each of them takes to durations.tsv.
+	@$(MAKE) --no-print-directory test ARGS="--durations-file durations.tsv $(ARGS)"
 
 lint: $(BIN)/.dev ## Check style, types, imports, migrations and production settings.
 	ruff check .
@@ -42,30 +60,33 @@ lint: $(BIN)/.dev ## Check style, types, imports, migrations and production sett
 services: ## Install and start PostgreSQL, Redis, nginx and Chromium for the tests (Debian).
 	@sh tests/services.sh
 
-bench: $(BIN)/.dev $(BENCH_VENV)/.baselines services ## Compare CloudNotes with two other services.
+durable-services: ## The same with a PostgreSQL that keeps what it commits, for benchmarks.
+	@sh tests/services.sh durable
+
+bench: $(BIN)/.dev $(BENCH_VENV)/.baselines durable-services ## Compare CloudNotes with two other services.
 	@sh benchmarks/services.sh
-	@. .services/environment && python -m benchmarks.throughput $(ARGS)
+	@. .services/durable && python -m benchmarks.throughput $(ARGS)
 
-bench-growth: $(BIN)/.dev services ## Measure what a thousand times the notes cost.
-	@. .services/environment && python -m benchmarks.growth $(ARGS)
+bench-growth: $(BIN)/.dev durable-services ## Measure what a thousand times the notes cost.
+	@. .services/durable && python -m benchmarks.growth $(ARGS)
 
-bench-concurrency: $(BIN)/.dev services ## Measure many connections at once.
+bench-concurrency: $(BIN)/.dev durable-services ## Measure many connections at once.
 	@sh benchmarks/services.sh
-	@. .services/environment && python -m benchmarks.concurrency $(ARGS)
+	@. .services/durable && python -m benchmarks.concurrency $(ARGS)
 
-bench-history: $(BIN)/.dev services ## Measure what history and feed cost a write.
+bench-history: $(BIN)/.dev durable-services ## Measure what history and feed cost a write.
 	@sh benchmarks/services.sh
-	@. .services/environment && python -m benchmarks.history $(ARGS)
+	@. .services/durable && python -m benchmarks.history $(ARGS)
 
-bench-search: $(BIN)/.dev services ## Measure what searches cost among a million notes.
-	@. .services/environment && python -m benchmarks.searching $(ARGS)
+bench-search: $(BIN)/.dev durable-services ## Measure what searches cost among a million notes.
+	@. .services/durable && python -m benchmarks.searching $(ARGS)
 
-bench-files: $(BIN)/.dev services ## Measure uploads, kills and S3 faults.
+bench-files: $(BIN)/.dev durable-services ## Measure uploads, kills and S3 faults.
 	@python -m benchmarks.files $(ARGS)
 
-profile: $(BIN)/.dev $(BENCH_VENV)/.baselines services ## Draw where the list spends its time.
+profile: $(BIN)/.dev $(BENCH_VENV)/.baselines durable-services ## Draw where the list spends its time.
 	@sh benchmarks/services.sh
-	@. .services/environment && python -m benchmarks.profiling $(ARGS)
+	@. .services/durable && python -m benchmarks.profiling $(ARGS)
 
 clean: ## Forget the virtual environments and the test servers. Notes and files stay.
 	-@sh tests/services.sh stop

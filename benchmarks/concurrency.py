@@ -25,7 +25,7 @@ from benchmarks.load import Load
 from benchmarks.operations import OPERATIONS, check
 from benchmarks.report import WORDS, Spread, Target, short
 from benchmarks.throughput import RESULTS, tell
-from tests.servers import database
+from tests.databases import database
 
 ASKED = ("list", "one")
 CONNECTIONS = [1, 100, 500]
@@ -166,7 +166,10 @@ class Bench:
 @contextlib.contextmanager
 def service(prefix: str) -> Iterator[CloudNotes]:
     """Yield CloudNotes, started and filled, on a database of its own that is dropped in the end."""
-    with tempfile.TemporaryDirectory(prefix=prefix) as folder, database(Path(folder)) as where:
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix) as folder,
+        database(Path(folder), is_empty=True) as where,
+    ):
         server = CloudNotes(Path(folder) / "cloudnotes", where["DATABASE_URL"])
         server.start()
         try:
@@ -186,7 +189,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the report")
     asked = parser.parse_args()
     if not os.environ.get("DATABASE_URL"):
-        print("Say where PostgreSQL is: make services, then . .services/environment")
+        print("Say where PostgreSQL is: make durable-services, then . .services/durable")
         return 2
     about = machine.describe(os.environ["DATABASE_URL"])
     about |= {

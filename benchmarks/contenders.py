@@ -11,7 +11,8 @@ import psycopg
 import requests
 
 from benchmarks import filling, processes
-from tests.servers import ROOT, Server, free_port, listens, wait_for
+from tests.ports import free_port, listens
+from tests.servers import ROOT, Server, wait_for
 
 BASELINE_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 WORKERS = 2
@@ -108,7 +109,7 @@ class CloudNotes(Contender):
     def __init__(self, folder: Path, database_url: str) -> None:
         super().__init__(folder, database_url)
         folder.mkdir()
-        self.server = Server(folder, DATABASE_URL=database_url, **SETTINGS)
+        self.server = Server(folder, is_patient=False, DATABASE_URL=database_url, **SETTINGS)
         self.port, self.log = self.server.port, self.server.log
 
     def start(self) -> None:

@@ -240,6 +240,7 @@ def service(folder: Path, kind: str) -> Iterator[tuple[Server, Callable[[], None
             where = {"DATABASE_URL": database.url}
         server = Server(
             folder,
+            is_patient=False,
             **where,
             RATE_LIMITS="off",
             REQUEST_LOG="off",

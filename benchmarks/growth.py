@@ -29,7 +29,7 @@ from benchmarks.operations import NotOffered, ask, conditional, write_request
 from benchmarks.plans import FEW_ROWS, Plan, explain
 from benchmarks.report import WORDS, Spread, Target
 from benchmarks.throughput import RESULTS, tell
-from tests.servers import database
+from tests.databases import database
 
 # At 200,000 one user has half of all: the planner judges otherwise where somebody has much.
 SIZES = [1_000, 100_000, 200_000, 1_000_000]
@@ -159,7 +159,7 @@ def running(sizes: Sequence[int]) -> Iterator[list[Series]]:
         folder = Path(stack.enter_context(made))
         found = []
         for size in sizes:
-            where = stack.enter_context(database(folder))
+            where = stack.enter_context(database(folder, is_empty=True))
             server = CloudNotes(folder / str(size), where["DATABASE_URL"])
             server.start()
             stack.callback(server.stop)
@@ -370,7 +370,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the report")
     asked = parser.parse_args()
     if not os.environ.get("DATABASE_URL"):
-        print("Say where PostgreSQL is: make services, then . .services/environment")
+        print("Say where PostgreSQL is: make durable-services, then . .services/durable")
         return 2
     about = machine.describe(os.environ["DATABASE_URL"])
     about["Rounds"] = f"{asked.rounds} of {asked.requests} requests, one after the other"

@@ -104,7 +104,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the report")
     asked = parser.parse_args()
     if not os.environ.get("DATABASE_URL"):
-        print("Say where PostgreSQL is: make services, then . .services/environment")
+        print("Say where PostgreSQL is: make durable-services, then . .services/durable")
         return 2
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # its children too
     about: dict[str, Any] = machine.describe(os.environ["DATABASE_URL"])

@@ -59,7 +59,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the flame graph")
     asked = parser.parse_args()
     if not os.environ.get("DATABASE_URL"):
-        print("Say where PostgreSQL is: make services, then . .services/environment")
+        print("Say where PostgreSQL is: make durable-services, then . .services/durable")
         return 2
     asked.output.mkdir(parents=True, exist_ok=True)
     flames = asked.output / "profile.svg"

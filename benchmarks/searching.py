@@ -30,7 +30,7 @@ from benchmarks.report import WORDS, Spread, Target
 from benchmarks.texts import Text, texts
 from benchmarks.throughput import RESULTS, tell
 from notes.search import terms
-from tests.servers import database
+from tests.databases import database
 
 SIZES = [1_000, 1_000_000]
 TEXTS = 10_000  # different ones
@@ -110,7 +110,7 @@ def running(sizes: Sequence[int], told: Sequence[Text]) -> Iterator[list[Series]
         folder = Path(stack.enter_context(made))
         found = []
         for size in sizes:
-            where = stack.enter_context(database(folder))
+            where = stack.enter_context(database(folder, is_empty=True))
             server = CloudNotes(folder / str(size), where["DATABASE_URL"])
             server.start()
             stack.callback(server.stop)
@@ -205,7 +205,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the report")
     asked = parser.parse_args()
     if not os.environ.get("DATABASE_URL"):
-        print("Say where PostgreSQL is: make services, then . .services/environment")
+        print("Say where PostgreSQL is: make durable-services, then . .services/durable")
         return 2
     about = machine.describe(os.environ["DATABASE_URL"])
     about["Rounds"] = f"{asked.rounds} of {asked.requests} requests, one after the other"

@@ -20,7 +20,8 @@ from benchmarks import load, machine, processes, report
 from benchmarks.contenders import CONTENDERS, CloudNotes, Contender
 from benchmarks.operations import OPERATIONS, NotOffered, Operation, check, check_guards
 from benchmarks.report import Hashes, Sample
-from tests.servers import ROOT, database
+from tests.databases import database
+from tests.servers import ROOT
 
 CORES = 2
 WARM_UP_SECONDS = 1
@@ -148,7 +149,7 @@ def running(kinds: Sequence[type[Contender]]) -> Iterator[list[Contender]]:
         )
         contenders = []
         for kind in kinds:
-            where = stack.enter_context(database(folder))
+            where = stack.enter_context(database(folder, is_empty=True))
             contender = kind(folder / kind.name, where["DATABASE_URL"])
             try:
                 contender.start()
@@ -197,7 +198,7 @@ def main() -> int:
     """Compare as the command line says; 1 if a target is not met."""
     asked = parse()
     if not os.environ.get("DATABASE_URL"):
-        print("Say where PostgreSQL is: make services, then . .services/environment")
+        print("Say where PostgreSQL is: make durable-services, then . .services/durable")
         return 2
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # its children too
     about = machine.describe(os.environ["DATABASE_URL"], with_baselines=True)

@@ -1,5 +1,6 @@
 """The cast, their clients and the servers."""
 
+import functools
 import io
 import os
 import shutil
@@ -12,6 +13,7 @@ import pytest
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.handlers.wsgi import WSGIRequest
+from django.db import connection
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.test.client import ClientHandler
@@ -23,9 +25,10 @@ from accounts.actions import mails, sessions
 from accounts.models import User
 from cloudnotes import roads, throttling
 from cloudnotes.errors import COUNTED
-from tests import environment
+from tests import databases, environment
+from tests.databases import NewDatabase
 from tests.mailserver import MailServer
-from tests.servers import S3Server, Server, database
+from tests.servers import S3Server, Server
 
 PASSWORD = " correct horse battery "
 
@@ -40,6 +43,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("ci", anew, derandomize=True, database=None)
     hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "anew")
     settings.PASSWORD_HASHERS[0] = "tests.hashers.QuickBCryptSHA256"
+    # Each test client would look for all static files anew; services serve them.
+    settings.WHITENOISE_USE_FINDERS = False
 
 
 @pytest.fixture(autouse=True)
@@ -83,19 +88,17 @@ def fast_road(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(environment.DATA_DIR, ignore_errors=True)
+    if environment.is_controller(config):
+        if environment.POSTGRESQL:
+            databases.drop(environment.OUTSIDE["DATABASE_URL"], databases.template_name())
+        shutil.rmtree(environment.RUN_DIR, ignore_errors=True)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    postgresql = environment.OUTSIDE["DATABASE_URL"]
     return [
-        f"cloudnotes: database {'PostgreSQL' if postgresql else 'SQLite'},"
+        f"cloudnotes: database {'PostgreSQL' if environment.POSTGRESQL else 'SQLite'},"
         f" Redis {'yes' if environment.OUTSIDE['REDIS_URL'] else 'no'}, S3 rclone"
     ]
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if not environment.OUTSIDE["DATABASE_URL"]:
-        terminalreporter.write_line("Leg not in this run: PostgreSQL and Redis (make test-all).")
 
 
 def leg(program: str) -> str:
@@ -152,6 +155,26 @@ def as_carol(carol: User) -> APIClient:
 @pytest.fixture
 def anonymous() -> APIClient:
     return client_of(None)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Make the database of the test clients from the run's template."""
+    if environment.POSTGRESQL:
+        template = databases.template(environment.OUTSIDE["DATABASE_URL"])
+        connection.settings_dict["TEST"]["TEMPLATE"] = template
+
+
+@pytest.fixture(scope="session")
+def new_database() -> NewDatabase:
+    """Return what makes a database of this leg's kind; who asks for this runs in both legs."""
+    return databases.database
+
+
+@pytest.fixture(scope="session")
+def embedded_database() -> NewDatabase:
+    """Return what makes an SQLite database, for services whose database does not matter."""
+    return functools.partial(databases.database, embedded=True)
 
 
 @pytest.fixture(scope="session")
@@ -231,10 +254,12 @@ def stored_keys(
 
 
 @pytest.fixture(scope="session")
-def server(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    s3: S3Server, tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase
+) -> Iterator[Server]:
     """CloudNotes itself, two worker processes, on this leg's database and the S3 server."""
     folder = tmp_path_factory.mktemp("server")
-    with database(folder) as where:
+    with new_database(folder) as where:
         bucket = s3.new_bucket()
         running = Server(folder, **where, **s3.environment(bucket))
         running.start()
@@ -244,13 +269,14 @@ def server(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture(scope="session")
 def mailing_server(
+    new_database: NewDatabase,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Server, MailServer]]:
     """CloudNotes with a mail server; both web processes run the worker's jobs."""
     folder = tmp_path_factory.mktemp("mailing-server")
     mail_server = MailServer()
     mail_server.start()
-    with database(folder) as where:
+    with new_database(folder) as where:
         running = Server(folder, **where, EMAIL_URL=f"smtp://127.0.0.1:{mail_server.port}")
         running.start()
         yield running, mail_server
@@ -259,10 +285,12 @@ def mailing_server(
 
 
 @pytest.fixture(scope="session")
-def disk_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def disk_server(
+    tmp_path_factory: pytest.TempPathFactory, embedded_database: NewDatabase
+) -> Iterator[Server]:
     """CloudNotes as ``make run`` starts it: nothing set, files on disk."""
     folder = tmp_path_factory.mktemp("disk-server")
-    with database(folder) as where:
+    with embedded_database(folder) as where:
         running = Server(folder, **where)
         running.start()
         yield running

@@ -1,9 +1,11 @@
 """The service's configuration for tests on a machine that may pause for seconds at any time.
 
 What a service gives up after, so that everybody is answered within ten seconds, would be a refusal
-that no test asked for. The tests of those limits start a service without this.
+that no test asked for. The tests of those limits start a service without this. With QUICK_HASHES
+set, passwords are hashed at the least cost: no test of a service is about that.
 """
 
+import os
 import pkgutil
 import runpy
 from pathlib import Path
@@ -32,6 +34,9 @@ def post_fork(server: Any, worker: Any) -> None:
     """Be patient with threads and the database."""
     for name in BEFORE_THE_APPLICATION:
         be_patient(name)
+    if os.environ.get("QUICK_HASHES"):
+        hashers = pkgutil.resolve_name("cloudnotes.settings.PASSWORD_HASHERS")
+        hashers[0] = "tests.hashers.QuickBCryptSHA256"
     options = pkgutil.resolve_name("cloudnotes.settings.DATABASE")["OPTIONS"]
     if "timeout" in options:
         options["timeout"] = SECONDS

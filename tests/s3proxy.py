@@ -7,7 +7,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
-from tests.servers import S3Server, free_port
+from tests.ports import free_port
+from tests.servers import S3Server
 
 HELD_SECONDS = 20.0
 PATIENCE_SECONDS = 60.0

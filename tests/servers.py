@@ -5,12 +5,11 @@ import os
 import secrets
 import shlex
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -18,27 +17,15 @@ import boto3
 import psycopg
 import requests
 from botocore.config import Config
-from psycopg import sql
+
+from tests.ports import free_port, listens
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-PATIENCE_SECONDS = 40
+# Nobody waits for a time but for a state; this is when a test gives up on a machine that is busy.
+PATIENCE_SECONDS = 180
 # For a service whose limits of time are not what is tested.
 PATIENT = {"GUNICORN_CMD_ARGS": f"--config {ROOT / 'tests/patience.py'}"}
-
-
-_given: set[int] = set()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on and that was not returned before."""
-    while True:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = int(found.getsockname()[1])
-        if port not in _given:
-            _given.add(port)
-            return port
 
 
 def wait_for(
@@ -47,6 +34,7 @@ def wait_for(
     what: str,
     patience: float = PATIENCE_SECONDS,
 ) -> None:
+    """Wait for a state; end the process and raise ``RuntimeError`` if it does not come."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -54,13 +42,9 @@ def wait_for(
         if ready():
             return
         time.sleep(0.05)
-    raise RuntimeError(f"{what} did not become ready")
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    process.kill()
+    process.wait()
+    raise RuntimeError(f"{what} did not become ready in {patience} s")
 
 
 class S3Server:
@@ -119,7 +103,8 @@ class S3Server:
 class Server:
     """CloudNotes as the Procfile's ``web`` line starts it: migrated, gunicorn, two workers."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *, is_patient: bool = True, **environment: str) -> None:
+        """Prepare a service; an impatient one has the time limits of production."""
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -133,6 +118,7 @@ class Server:
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
             "PYTHONWARNINGS": "default",
+            **(PATIENT if is_patient else {}),
             **environment,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -160,7 +146,7 @@ class Server:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(sent)
-        return self.process.wait(timeout=40)
+        return self.process.wait(timeout=PATIENCE_SECONDS)
 
     def kill(self) -> None:
         """Kill gunicorn and its workers; nothing of what they had begun is finished."""
@@ -206,21 +192,3 @@ class Server:
             capture_output=True,
             text=True,
         ).stdout
-
-
-@contextlib.contextmanager
-def database(folder: Path) -> Iterator[dict[str, str]]:
-    """Yield the environment of a patient service on a new, empty database of this leg's kind."""
-    url = os.environ.get("DATABASE_URL", "")
-    if not url:
-        yield PATIENT
-        return
-    name = f"cloudnotes_{secrets.token_hex(4)}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    try:
-        yield {**PATIENT, "DATABASE_URL": f"{url.rpartition('/')[0]}/{name}"}
-    finally:
-        drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(drop)

@@ -12,14 +12,14 @@ from psycopg import sql
 
 from accounts import access_tokens
 from tests.mailserver import MailServer, code, token
-from tests.servers import Server, database
+from tests.servers import Server
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(tmp_path_factory, new_database):
     folder, mail_server = tmp_path_factory.mktemp("canaries"), MailServer()
     mail_server.start()
-    with database(folder) as where:
+    with new_database(folder) as where:
         running = Server(
             folder, **where, RATE_LIMITS="on", EMAIL_URL=f"smtp://127.0.0.1:{mail_server.port}"
         )

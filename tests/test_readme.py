@@ -10,7 +10,10 @@ import pytest
 import requests
 
 from tests.conftest import leg
-from tests.servers import BIN, ROOT, database, free_port, wait_for
+from tests.ports import free_port
+from tests.servers import BIN, ROOT, wait_for
+
+pytestmark = pytest.mark.service
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
@@ -31,9 +34,9 @@ def run(script, cwd, **environment):
 
 
 @pytest.fixture
-def made(tmp_path):
+def made(tmp_path, embedded_database):
     """Run ``make run`` as the README says, on another port and folder; yield its address."""
-    with database(tmp_path) as where:
+    with embedded_database(tmp_path) as where:
         port = free_port()
         environment = {"PORT": str(port), "DATA_DIR": str(tmp_path / "data"), **where}
         with (tmp_path / "out").open("w") as out:

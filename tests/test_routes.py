@@ -84,7 +84,7 @@ def test_paths_without_a_prefixed_form_call_views_that_have_another_path():
 
 @pytest.fixture(scope="module")
 def handler():
-    """Return a handler for all clients: each loads the middleware, which lists the static files."""
+    """Return a handler for all clients: each loads the middleware."""
     return client_of(None).handler
 
 

@@ -9,6 +9,7 @@ import requests
 from django.core.management import call_command
 
 from tests.conftest import PASSWORD
+from tests.lengths import length
 from tests.routes import TABLE
 from tests.servers import BIN
 
@@ -62,9 +63,14 @@ WHAT_LASTS = ["--exclude-path-regex", "auth/logout", "--exclude-method", "DELETE
 WHAT_ENDS_A_ROW = ["--include-method", "DELETE", "--exclude-path-regex", "auth"]
 WHAT_ENDS_A_SESSION = ["--include-path-regex", ENDING]
 
+# Of each operation, beside what its examples and the coverage of its schema give. All three runs
+# together send over 10,000 requests in the full form.
+EXAMPLES = str(length(short=4, full=200))
+
 BODIES = {"notes": {"title": "t"}, "contacts": {"first_name": "f"}}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("selected", "operations"),
     [
@@ -101,14 +107,21 @@ def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(
     command = [BIN / "st", "--config-file", config, "run", f"{server.url}/openapi.json", *selected]
     command += ["--header", f"Authorization: {header['Authorization']}"]
     command += ["--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--seed", "1"]
-    command += ["--max-redirects", "0", "--max-examples", "40", "--continue-on-failure"]
+    command += ["--max-redirects", "0", "--max-examples", EXAMPLES, "--continue-on-failure"]
     # One worker: CPython 3.11 cannot parse in two threads at once (python/cpython#106905).
     command += ["--workers", "1", "--request-timeout", "30", "--no-color"]
     command += ["--generation-database", "none"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=tmp_path)
+    run = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=10_800,
+        cwd=tmp_path,
+    )
     print(run.stdout)  # noqa: T201 - pytest shows it when the test fails
     assert run.returncode == 0
     chosen = [key for key in TABLE if key[0] not in UNPREFIXED and operations(*key)]
     assert re.search(rf"Tested: {len(chosen)}$", run.stdout, re.MULTILINE)
     generated, passed = re.findall(r"(\d+) generated, (\d+) passed", run.stdout)[0]
     assert generated == passed
+    assert int(generated) > len(chosen) * length(short=1, full=100)

@@ -67,7 +67,13 @@ def service(database_url: str, **settings: str) -> Iterator[tuple[Server, S3Serv
         stack.callback(proxy.stop)
         where = proxy if settings.pop("PROXY", "") else s3
         environment = proxy.environment(s3, bucket) if where is proxy else s3.environment(bucket)
-        server = Server(folder, DATABASE_URL=database_url, **environment, **SETTINGS | settings)
+        server = Server(
+            folder,
+            is_patient=False,
+            DATABASE_URL=database_url,
+            **environment,
+            **SETTINGS | settings,
+        )
         server.start()
         stack.callback(server.stop)
         yield server, s3, bucket, proxy

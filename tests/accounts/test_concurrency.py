@@ -2,15 +2,16 @@
 
 import collections
 import functools
-import os
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import requests
 
 from tests.clients import in_parallel, new_account
 from tests.conftest import PASSWORD
+from tests.lengths import length
 
 
 def test_thirty_parallel_registrations_of_one_address_give_one_user(server):
@@ -24,13 +25,13 @@ def test_thirty_parallel_registrations_of_one_address_give_one_user(server):
     assert codes == {(201, None): 1, (400, "email_taken"): 29}
 
 
+@pytest.mark.long
 def test_twenty_parallel_refreshes_have_one_winner_each_round(server):
-    """``REFRESH_ROUNDS=1000`` is how often it is run before a release."""
     _, tokens = new_account(server)
     url, token, seen = f"{server.api}/auth/refresh", tokens["refresh_token"], set()
     with ThreadPoolExecutor(20) as pool, requests.Session() as client:
         client.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=20))
-        for _ in range(int(os.environ.get("REFRESH_ROUNDS", "20"))):
+        for _ in range(length(short=10, full=1000)):
             seen.add(token)
             body = {"refresh_token": token}
             answers = list(pool.map(lambda _: client.post(url, json=body, timeout=30), range(20)))  # noqa: B023

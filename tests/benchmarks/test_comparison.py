@@ -110,17 +110,20 @@ def request(path):
     return f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+@pytest.mark.service
 def test_a_counted_load_ends_with_its_last_answer_and_no_two_bodies_are_the_same(port):
     made = load.run(port, [request("/")], connections=4, seconds=20, count=40)
     assert (made.requests, made.errors, len(Answers.bodies)) == (40, 0, 40)
 
 
+@pytest.mark.service
 def test_a_load_at_a_pace_asks_no_more(port):
     made = load.run(port, [request("/")], connections=4, seconds=1, rate=20)
     assert 15 <= made.requests <= 20 * made.seconds + 1
     assert made.errors == 0
 
 
+@pytest.mark.service
 def test_what_is_refused_is_an_error_and_no_good_answer(port):
     made = load.run(port, [request("/missing")], connections=2, seconds=20, count=10)
     assert (made.errors, made.rate) == (10, 0)

@@ -8,6 +8,8 @@ import pytest
 
 from tests.servers import ROOT
 
+pytestmark = pytest.mark.service
+
 GOOD = {
     "ENVIRONMENT": "production",
     "SECRET_KEY": "Zb1nQ4x9v7LpT2wR8yK5mJ3hF6dS0aGcUeWiZb1nQ4x9v7LpT2wR8yK5mJ3h",

@@ -13,7 +13,8 @@ from accounts.models import Mail
 from cloudnotes import health
 from tests.conftest import leg
 from tests.deploy.postgresql import PostgreSQL
-from tests.servers import Server, free_port, listens, wait_for
+from tests.ports import free_port, listens
+from tests.servers import Server, wait_for
 
 pytestmark = pytest.mark.django_db
 
@@ -80,7 +81,7 @@ def test_a_redis_that_runs_is_ok_and_one_that_hangs_is_not(client, settings, tmp
 def test_a_database_that_stops_is_503_and_recovers_by_itself(tmp_path):
     """A real server and a real PostgreSQL of its own, stopped hard and started again."""
     with PostgreSQL(tmp_path) as database:
-        server = Server(tmp_path, DATABASE_URL=database.url)
+        server = Server(tmp_path, is_patient=False, DATABASE_URL=database.url)
         server.start()
         try:
             account = {"email": "a@example.org", "password": "a long enough password"}
@@ -110,7 +111,7 @@ def test_a_database_that_stops_is_503_and_recovers_by_itself(tmp_path):
 @pytest.mark.skipif(not os.environ.get("DATABASE_URL"), reason="the PostgreSQL leg: make test-all")
 def test_a_database_that_hangs_is_503_for_everybody(tmp_path):
     with PostgreSQL(tmp_path) as database:
-        server = Server(tmp_path, DATABASE_URL=database.url)
+        server = Server(tmp_path, is_patient=False, DATABASE_URL=database.url)
         server.start()
         try:
             body = {"username": "nobody", "password": "x"}

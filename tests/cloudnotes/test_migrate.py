@@ -9,11 +9,11 @@ from django.db import connection, models
 
 from accounts.models import User
 from notes.models import Change, Note
-from tests.servers import ROOT, Server, database
+from tests.servers import ROOT, Server
 
 
-def test_replicas_that_start_together_migrate_one_after_the_other(tmp_path):
-    with database(tmp_path) as where:
+def test_replicas_that_start_together_migrate_one_after_the_other(tmp_path, new_database):
+    with new_database(tmp_path, is_empty=True) as where:
         server = Server(tmp_path, **where)
         running = [
             subprocess.Popen(

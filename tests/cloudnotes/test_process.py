@@ -12,7 +12,10 @@ import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.servers import ROOT, free_port, listens, wait_for
+from tests.ports import free_port, listens
+from tests.servers import ROOT, wait_for
+
+pytestmark = pytest.mark.service
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import itertools
 import signal
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +13,8 @@ import redis
 from cloudnotes.throttling import SharedCounter, Windows
 from tests import environment
 from tests.conftest import client_of, leg
-from tests.servers import free_port, listens, wait_for
+from tests.ports import free_port, listens
+from tests.servers import wait_for
 
 
 @pytest.fixture
@@ -77,6 +79,7 @@ def test_on_redis_they_are_exact(settings):
         assert any(key in name.decode() for name in client.scan_iter("cloudnotes:limits*"))
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_redis_that_dies_or_hangs_in_the_middle_refuses_nobody_and_lets_few_through(
     settings, tmp_path, sent
@@ -89,15 +92,23 @@ def test_a_redis_that_dies_or_hangs_in_the_middle_refuses_nobody_and_lets_few_th
         settings.REDIS_URL = f"redis://127.0.0.1:{port}/0"
         settings.REDIS_TIMEOUT_SECONDS = 3
         counter, numbers = SharedCounter(), itertools.count(1)
+        is_gone = threading.Event()
 
         def hit(_):
             if next(numbers) == 100:
                 process.send_signal(sent)
-            return counter.hit("key", 20, 60)[0]
+                is_gone.set()
+            was_gone = is_gone.is_set()
+            is_allowed = counter.hit("key", 20, 60)[0]
+            return is_allowed, is_gone.is_set() and not was_gone
 
         with ThreadPoolExecutor(16) as pool:
-            allowed = sum(pool.map(hit, range(200)))
-        assert allowed == 40  # exactly the limit on Redis, and exactly the limit without it
+            hits = list(pool.map(hit, range(200)))
+        allowed = sum(is_allowed for is_allowed, _ in hits)
+        # The limit on Redis and the limit without it. Of those that were under way when it went,
+        # each may have been counted by Redis and not answered, so it was counted once more.
+        under_way = sum(is_under_way for _, is_under_way in hits)
+        assert 40 - under_way <= allowed <= 40
     finally:
         process.kill()
         process.wait()

@@ -5,10 +5,11 @@ import subprocess
 import threading
 import time
 
+import pytest
 from django.db import OperationalError
 
 from cloudnotes.worker import Worker
-from tests.servers import ROOT, Server, database
+from tests.servers import ROOT, Server
 
 ran: list[str] = []
 
@@ -96,8 +97,8 @@ def test_all_jobs_together_have_the_time_to_end(settings):
     released.set()
 
 
-def test_as_a_process_it_ends_on_sigterm(tmp_path):
-    with database(tmp_path) as where:
+def test_as_a_process_it_ends_on_sigterm(tmp_path, embedded_database):
+    with embedded_database(tmp_path) as where:
         server = Server(tmp_path, **where)
         server.manage("migrate --no-input --verbosity 0")
         process = server.popen("worker")
@@ -110,6 +111,7 @@ def test_as_a_process_it_ends_on_sigterm(tmp_path):
             process.wait()
 
 
+@pytest.mark.service
 def test_it_refuses_unsafe_settings_as_the_web_process_does(tmp_path):
     server = Server(tmp_path, ENVIRONMENT="production", SECRET_KEY="short")
     refused = subprocess.run(

@@ -16,7 +16,7 @@ import uvicorn
 from cloudnotes.asgi import Entrance
 from cloudnotes.bridge import Bridge
 from cloudnotes.server import Worker
-from tests.servers import free_port
+from tests.ports import free_port
 
 
 class Toy:

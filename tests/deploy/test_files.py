@@ -7,11 +7,13 @@ import shlex
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 from tests.servers import ROOT
 
 
+@pytest.mark.service
 def test_the_image_and_systemd_start_what_the_procfile_says(tmp_path):
     (tmp_path / "Procfile").write_text("web: echo first && exec echo second $PORT\n")
     dockerfile = (ROOT / "Dockerfile").read_text()
@@ -40,6 +42,7 @@ def test_the_image_has_every_file_that_serving_needs():
     assert all((ROOT / name).exists() for name in kept)
 
 
+@pytest.mark.service
 def test_static_files_can_be_collected_without_any_secret(tmp_path):
     environment = {"PATH": os.environ["PATH"], "ENVIRONMENT": "production", "ENV_FILE": os.devnull}
     told = subprocess.run(

@@ -10,11 +10,12 @@ import pytest
 import requests
 
 from tests.conftest import PASSWORD, leg
-from tests.servers import ROOT, Server, database, free_port, listens, wait_for
+from tests.ports import free_port, listens
+from tests.servers import ROOT, Server, wait_for
 
 
 @pytest.fixture(scope="module")
-def behind_nginx(tmp_path_factory):
+def behind_nginx(tmp_path_factory, embedded_database):
     """Start nginx with our file, its paths and ports changed as an operator changes them."""
     nginx = leg("nginx")
     folder = tmp_path_factory.mktemp("nginx")
@@ -26,7 +27,7 @@ def behind_nginx(tmp_path_factory):
         check=True, capture_output=True,
     )  # fmt: skip
     plain, tls = free_port(), free_port()
-    with database(folder) as where:
+    with embedded_database(folder) as where:
         server = Server(
             folder, **where, TRUSTED_PROXY="1", PUBLIC_BASE_URL=f"https://localhost:{tls}",
             ENVIRONMENT="development",

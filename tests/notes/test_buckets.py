@@ -8,7 +8,7 @@ import pytest
 
 from notes import storage
 from notes.buckets import BucketStorage, Pieces
-from tests.servers import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -170,6 +170,7 @@ def test_a_name_cannot_break_its_header(name, header):
 
 
 # Not without context: there git misses the end of the file, also with diffs of its own.
+@pytest.mark.service
 @given(TEXTS, TEXTS, st.sampled_from([1, 3]))
 @settings(max_examples=150)
 def test_git_apply_makes_the_new_text_of_the_old(tmp_path_factory, old, new, context):

@@ -114,6 +114,7 @@ DOCUMENTS = st.tuples(
 )
 
 
+@pytest.mark.service
 @given(DOCUMENTS)
 @settings(max_examples=200)
 def test_it_merges_as_git_does(tmp_path_factory, drawn):

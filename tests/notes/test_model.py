@@ -2,7 +2,6 @@
 
 import datetime as dt
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
@@ -27,6 +26,7 @@ from notes import markup, merging
 from notes.actions import sync
 from notes.models import Attachment, Change, Note, Revision
 from tests.conftest import client_of, make_user
+from tests.lengths import IS_FULL, length
 from tests.notes.model import (
     TOLD,
     File,
@@ -44,13 +44,12 @@ from tests.notes.model import (
 pytestmark = pytest.mark.django_db
 API = "/api/v1"
 NOTES = f"{API}/notes"
-# The same examples at every run: a build fails for what was changed and not by chance. Before a
-# release MODEL_EXAMPLES=1500 draws others, and longer ones.
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
+# The same examples at every short run: a build fails for what was changed and not by chance. The
+# full form draws others, and longer ones.
 SETTINGS = settings(
-    max_examples=EXAMPLES or 50,
-    stateful_step_count=50 if EXAMPLES else 30,
-    derandomize=not EXAMPLES,
+    max_examples=length(short=50, full=750),
+    stateful_step_count=length(short=30, full=50),
+    derandomize=not IS_FULL,
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -838,6 +837,7 @@ class Machine(RuleBasedStateMachine):
         assert not any(answer.get(name) for name in ("notes", "results", "changes"))
 
 
+@pytest.mark.long
 def test_the_service_and_the_model_are_always_equal(monkeypatch, settings):
     settings.REQUEST_LOG = False
     alice, carol = make_user("alice"), client_of(make_user("carol"))

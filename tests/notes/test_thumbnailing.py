@@ -15,6 +15,8 @@ from PIL import Image, ImageCms
 
 from notes import imaging, thumbnailing
 
+pytestmark = pytest.mark.service
+
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 QUARTERS = (RED, GREEN, BLUE, WHITE)
 REASONS = {

@@ -19,7 +19,7 @@ from accounts.models import Mail
 from accounts.models.mails import MailQuerySet
 from tests.conftest import PASSWORD, make_user
 from tests.mailserver import MailServer, code, text, token
-from tests.servers import Server, database
+from tests.servers import Server
 
 pytestmark = pytest.mark.django_db
 
@@ -192,11 +192,11 @@ def test_old_mails_are_forgotten(alice):
 
 
 @pytest.mark.parametrize("by", ["web", "worker"])
-def test_a_mail_server_stopped_and_started_gets_each_mail_once(tmp_path, by):
+def test_a_mail_server_stopped_and_started_gets_each_mail_once(tmp_path, by, new_database):
     """Two web processes with the worker in both, or two workers beside them."""
     mail_server = MailServer()
     number = 12
-    with database(tmp_path) as where:
+    with new_database(tmp_path) as where:
         running = Server(
             tmp_path, **where,
             EMAIL_URL=f"smtp://127.0.0.1:{mail_server.port}", RUN_WORKER=str(int(by == "web")),

@@ -22,7 +22,7 @@ from notes.models import StoredObject
 from tests.accounts.avatars import AVATAR, ME, colour_of, keys_of_rows, path_of, picture, put
 from tests.clients import in_parallel, new_account
 from tests.conftest import client_of
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,7 +15,7 @@ from notes import filetypes, storage
 from notes.actions import objects
 from notes.models import Attachment, Note, StoredObject
 from tests.conftest import PASSWORD, client_of
-from tests.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

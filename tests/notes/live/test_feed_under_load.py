@@ -6,10 +6,13 @@ import pytest
 
 from benchmarks import feed
 from tests.deploy.postgresql import BINARIES
+from tests.lengths import length
 
-CHANGES = 2000
+CHANGES = length(short=1000, full=100_000)
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("new_database")
 def test_followers_miss_nothing_while_many_write_and_the_server_restarts(tmp_path):
     """On PostgreSQL its own server is killed; SQLite has none, and the web service is killed."""
     kind = "postgresql" if os.environ.get("DATABASE_URL") else "sqlite"

@@ -7,13 +7,13 @@ import requests
 
 from tests.clients import new_account
 from tests.notes.files import sha256
-from tests.servers import Server, database
+from tests.servers import Server
 
 
 @pytest.fixture(scope="module")
-def server(s3, tmp_path_factory):
+def server(s3, tmp_path_factory, new_database):
     folder = tmp_path_factory.mktemp("small-accounts")
-    with database(folder) as where:
+    with new_database(folder) as where:
         bucket = s3.environment(s3.new_bucket())
         running = Server(folder, **where, **bucket, MAX_ACCOUNT_BYTES="1000")
         running.start()

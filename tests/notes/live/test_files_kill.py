@@ -1,23 +1,23 @@
 """Processes are killed while files are written; afterwards storage and database agree."""
 
-import os
 import random
 
 import pytest
 
+from tests.lengths import length
 from tests.notes.live import file_writers
 from tests.notes.live.file_writers import Load
-from tests.servers import PATIENT, Server, database
+from tests.servers import PATIENT, Server
 
-KILLS = int(os.environ.get("KILLS", "60"))
+KILLS = length(short=12, full=500)
 CLIENTS = 8
 # Processes that are started from a loaded one are there at once.
 PRELOAD = {"GUNICORN_CMD_ARGS": PATIENT["GUNICORN_CMD_ARGS"] + " --preload"}
 
 
 @pytest.fixture
-def victim(tmp_path, s3):
-    with database(tmp_path) as where:
+def victim(tmp_path, s3, new_database):
+    with new_database(tmp_path) as where:
         bucket = s3.new_bucket()
         running = Server(
             tmp_path, **where | PRELOAD, **s3.environment(bucket), **file_writers.SETTINGS
@@ -27,6 +27,7 @@ def victim(tmp_path, s3):
         running.stop()
 
 
+@pytest.mark.long
 def test_files_of_killed_processes_are_whole_or_not_there(victim, s3):
     server, bucket = victim
     load = Load(server)

@@ -12,16 +12,17 @@ import pytest
 import requests
 
 from tests.clients import new_account
+from tests.lengths import length
 from tests.notes import chains
-from tests.servers import Server, database, wait_for
+from tests.servers import Server, wait_for
 
-KILLS = int(os.environ.get("KILLS", "6"))  # 60 before a release
+KILLS = length(short=6, full=200)
 BATCH = 3
 
 
 @pytest.fixture
-def victim(tmp_path):
-    with database(tmp_path) as where:
+def victim(tmp_path, new_database):
+    with new_database(tmp_path) as where:
         running = Server(tmp_path, **where)
         running.start()
         yield running
@@ -153,6 +154,7 @@ def kill_some(server, load):
     load.wait_for_more(20)
 
 
+@pytest.mark.long
 def test_what_was_acknowledged_outlives_killed_workers_and_nothing_is_half_done(victim):
     load = Load(victim)
     shared, own = [load.new_note() for _ in range(2)], [load.new_note() for _ in range(2)]

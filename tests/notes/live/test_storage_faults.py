@@ -9,7 +9,7 @@ import requests
 
 from tests.notes.live import file_writers
 from tests.s3proxy import S3Proxy, State
-from tests.servers import Server, database, wait_for
+from tests.servers import Server, wait_for
 
 SMALL, LARGE = 2**10, 20 * 2**20
 HEALTHY = [201, 200, 200, 200, 200, 200, 200, 200, 204]  # of `Account.use_notes`
@@ -31,9 +31,9 @@ def bucket(s3):
 
 
 @pytest.fixture(scope="module")
-def served(proxy, bucket, s3, tmp_path_factory):
+def served(proxy, bucket, s3, tmp_path_factory, new_database):
     folder = tmp_path_factory.mktemp("faults")
-    with database(folder) as where:
+    with new_database(folder) as where:
         settings = proxy.environment(s3, bucket) | file_writers.SETTINGS
         running = Server(folder, **where, **settings)
         running.start()

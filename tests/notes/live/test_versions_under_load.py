@@ -1,7 +1,6 @@
 """Parallel clients that change one note, against two worker processes."""
 
 import contextlib
-import os
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +10,10 @@ import requests
 
 from tests.clients import new_account
 from tests.conftest import PASSWORD
+from tests.lengths import length
 
 WRITERS = 10
-ROUNDS = int(os.environ.get("IF_MATCH_ROUNDS", "25"))  # 2000 before a release
+ROUNDS = length(short=12, full=2000)
 
 
 class Device(requests.Session):
@@ -89,6 +89,7 @@ def history(device, note):
     return {**states, now["version"]: now["content"]}
 
 
+@pytest.mark.long
 def test_of_ten_writers_with_one_version_one_wins_and_none_is_forgotten(devices, note):
     """Every second round goes on with the text: what one writer alone might have coalesced."""
     url, version, content, said = f"notes/{note['id']}", note["version"], note["content"], {}

@@ -1,0 +1,74 @@
+"""What a run cost, printed at its end (a pytest plugin).
+
+``--durations-file PATH`` writes the seconds of every test.
+"""
+
+import collections
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.environment import OUTSIDE, POSTGRESQL, is_controller
+
+SHOWN = 10
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--durations-file", help="write the seconds of every test to this file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if is_controller(config):
+        config.pluginmanager.register(Figures(config), "cloudnotes-figures")
+
+
+def cpu_seconds() -> float:
+    """Return what this process and its ended children have used."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not is_controller(session.config):
+        session.config.workeroutput["cpu_seconds"] = cpu_seconds()  # type: ignore[attr-defined]
+
+
+class Figures:
+    """Adds up what the processes of a run report."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.started = time.monotonic()
+        self.of_tests: collections.Counter[str] = collections.Counter()
+        self.cpu_of_workers = 0.0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.of_tests[report.nodeid.partition("@")[0]] += report.duration
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        self.cpu_of_workers += getattr(node, "workeroutput", {}).get("cpu_seconds", 0)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        write = terminalreporter.write_line
+        of_files: collections.Counter[str] = collections.Counter()
+        for test, seconds in self.of_tests.items():
+            of_files[test.partition("::")[0]] += seconds
+        for what, durations in (("tests", self.of_tests), ("files", of_files)):
+            write(f"The slowest {what}, in seconds:")
+            for name, seconds in durations.most_common(SHOWN):
+                write(f"{seconds:8.1f}  {name}")
+        leg = "PostgreSQL and Redis" if POSTGRESQL else "SQLite"
+        wall = time.monotonic() - self.started
+        cpu = self.cpu_of_workers + cpu_seconds()
+        write(f"Leg {leg}: {wall:.0f} s, {cpu:.0f} s of CPU.")
+        if not POSTGRESQL:
+            write("Leg not in this run: PostgreSQL and Redis (make test-all).")
+        elif not OUTSIDE["REDIS_URL"]:
+            write("Not in this run: Redis (REDIS_URL).")
+        if path := self.config.getoption("--durations-file"):
+            rows = [f"{seconds:.3f}\t{test}\n" for test, seconds in self.of_tests.most_common()]
+            Path(path).write_text("".join(rows))

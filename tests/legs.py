@@ -1,0 +1,89 @@
+"""Which tests a leg runs, and in which order (a pytest plugin).
+
+The SQLite leg runs every test. The PostgreSQL leg runs again what uses a database, decided by what
+a test asks for: the mark ``django_db``, pytest-django's fixtures, or ``new_database``, the only way
+to a database for a service. A test that asks for none of these gets none: pytest-django refuses it
+a connection, and :func:`tests.databases.database` a service's database.
+"""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests import databases
+from tests.environment import POSTGRESQL
+
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "new_database"}
+# Processes, servers and browsers: slow to start.
+SERVICE_FIXTURES = {"new_database", "embedded_database", "s3", "mail_server", "browser"}
+
+
+def uses_database(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return item.get_closest_marker("django_db") is not None or bool(fixtures & DATABASE_FIXTURES)
+
+
+def uses_service(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return item.get_closest_marker("service") is not None or bool(fixtures & SERVICE_FIXTURES)
+
+
+def shared_fixtures(item: pytest.Item) -> bool:
+    """Tell whether tests of a module share what one of them has made."""
+    definitions = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - pytest's
+    return any(
+        each[-1].scope in ("module", "class") and each[-1].baseid.endswith(".py")
+        for each in definitions.values()
+        if each
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if POSTGRESQL:
+        config.hook.pytest_deselected(items=[item for item in items if not uses_database(item)])
+        items[:] = [item for item in items if uses_database(item)]
+    for item in items:
+        if uses_database(item):
+            item.add_marker("database")
+        if uses_service(item):
+            item.add_marker("service")
+        if shared_fixtures(item):
+            module = item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group(module))
+    # What takes long comes first, so that at the end no process waits for another's long test.
+    items.sort(key=order)
+
+
+def order(item: pytest.Item) -> int:
+    if item.get_closest_marker("long"):
+        return 0
+    return 1 if uses_service(item) else 2
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    databases.is_refused = not uses_database(item)
+    starting.is_refused = not (uses_database(item) or uses_service(item))
+    try:
+        return (yield)
+    finally:
+        databases.is_refused = starting.is_refused = False
+
+
+class Starting:
+    """Refuses a process to tests that are not marked: ``make check`` leaves marked ones out."""
+
+    EVENTS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec")
+    is_refused = False
+
+    def audit(self, event: str, arguments: object) -> None:
+        if self.is_refused and event in self.EVENTS:
+            raise RuntimeError("a test that starts a process is marked with pytest.mark.service")
+
+
+starting = Starting()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    sys.addaudithook(starting.audit)
