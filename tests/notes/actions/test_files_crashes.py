@@ -6,6 +6,7 @@ nothing that nobody has.
 
 import contextlib
 import datetime as dt
+import itertools
 
 import pytest
 from django.utils import timezone
@@ -14,9 +15,12 @@ from notes import events, storage
 from notes.actions import attached, attachments, objects, reconciling
 from notes.models import Attachment, KeptFile, StoredObject
 from tests.notes.files import add, fetch, new_note, path_of, replace
+from tests.pairwise import pairwise
 
 pytestmark = pytest.mark.django_db(transaction=True)
-LARGE = b"large" * 2**20  # in parts where the storage is a bucket, as set below
+# The large one goes in parts where the storage is a bucket, as set below.
+CONTENTS = {"small": b"new", "large": b"large" * 2**20}
+STORAGES = ["folder", "bucket"]
 
 
 class Died(BaseException):
@@ -55,8 +59,18 @@ IN_THE_TRANSACTION = [
 AFTER_IT = [(storage, "delete"), (storage, "abort_parts"), (objects, "_doom"), (objects, "discard")]
 
 
-def name_of(step):
-    return step if isinstance(step, str) else step[1]
+def crashes(*steps):
+    """Return every step with both of the moments when the process may die there."""
+    return list(itertools.product(steps, ["before", "after"]))
+
+
+def name_of(value):
+    """Return what a case is called: a crash by its step and moment, the rest by itself."""
+    if isinstance(value, str):
+        return value
+    step, when = value
+    owner, name = ("writer", step) if isinstance(step, str) else (step[0].__name__, step[1])
+    return f"{when} {owner.rpartition('.')[2]}.{name}"
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +95,8 @@ def writers(monkeypatch):
 
 @pytest.fixture
 def die_at(monkeypatch):
-    def arrange(patched, step, when):
+    def arrange(patched, crash):
+        step, when = crash
         if isinstance(step, str):
             opens = storage.open_writer
 
@@ -113,12 +128,21 @@ def assert_whole(client, url, contents, stored_keys):
     assert list(storage.unfinished()) == []
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", [*IN_ALL, *IN_THE_TRANSACTION], ids=name_of)
-@pytest.mark.parametrize("how", ["add", "replace"])
-@pytest.mark.parametrize("content", [b"new", LARGE], ids=["small", "large"])
-def test_storing(as_alice, stored_keys, monkeypatch, die_at, step, when, how, content):
-    url = new_note(as_alice)
+# While bytes come, it matters how they go: a large file goes to a bucket in parts.
+STORING = [
+    (crash, place, size, how)
+    for crash, (place, size), how in pairwise(
+        crashes(*IN_ALL), itertools.product(STORAGES, CONTENTS), ["add", "replace"]
+    )
+]
+STORING += pairwise(crashes(*IN_THE_TRANSACTION), STORAGES, CONTENTS, ["add", "replace"])
+
+
+@pytest.mark.parametrize(
+    ("crash", "stored_keys", "size", "how"), STORING, ids=name_of, indirect=["stored_keys"]
+)
+def test_storing(as_alice, stored_keys, monkeypatch, die_at, crash, size, how):
+    url, content = new_note(as_alice), CONTENTS[size]
     old = path_of(add(as_alice, url, b"old").json()["url"])
 
     def store():
@@ -128,7 +152,7 @@ def test_storing(as_alice, stored_keys, monkeypatch, die_at, step, when, how, co
 
     version = as_alice.get(url).json()["version"]
     with monkeypatch.context() as patched:
-        die_at(patched, step, when)
+        die_at(patched, crash)
         with pytest.raises(Died):
             store()
     assert as_alice.get(url).json()["version"] == version
@@ -138,47 +162,49 @@ def test_storing(as_alice, stored_keys, monkeypatch, die_at, step, when, how, co
     assert_whole(as_alice, url, after, stored_keys)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", AFTER_IT, ids=name_of)
-def test_the_same_bytes_again(as_alice, stored_keys, monkeypatch, die_at, step, when):
+@pytest.mark.parametrize("crash", crashes(*AFTER_IT), ids=name_of)
+def test_the_same_bytes_again(as_alice, stored_keys, monkeypatch, die_at, crash):
     """The second object goes after the commit that has taken the first one."""
     url = new_note(as_alice)
     add(as_alice, url, b"same")
     with monkeypatch.context() as patched:
-        die_at(patched, step, when)
+        die_at(patched, crash)
         with contextlib.suppress(Died):
             add(as_alice, url, b"same")
     assert_whole(as_alice, url, [b"same", b"same"], stored_keys)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", [*IN_THE_TRANSACTION, *AFTER_IT], ids=name_of)
-@pytest.mark.parametrize("how", ["?permanent=true", ""])
-def test_removing(as_alice, stored_keys, monkeypatch, die_at, step, when, how):
+@pytest.mark.parametrize(
+    ("crash", "stored_keys", "how"),
+    pairwise(crashes(*IN_THE_TRANSACTION, *AFTER_IT), STORAGES, ["permanently", "to the trash"]),
+    ids=name_of,
+    indirect=["stored_keys"],
+)
+def test_removing(as_alice, stored_keys, monkeypatch, die_at, crash, how):
+    query = "?permanent=true" if how == "permanently" else ""
     url = new_note(as_alice)
     file = path_of(add(as_alice, url, b"old").json()["url"])
     add(as_alice, url, b"other")
     version = as_alice.get(url).json()["version"]
     with monkeypatch.context() as patched:
-        die_at(patched, step, when)
+        die_at(patched, crash)
         with contextlib.suppress(Died):
-            as_alice.delete(f"{file}{how}")
+            as_alice.delete(f"{file}{query}")
     is_removed = as_alice.get(url).json()["version"] > version
     assert_whole(as_alice, url, [b"other"] if is_removed else [b"old", b"other"], stored_keys)
-    assert as_alice.delete(f"{file}{how}").status_code == (404 if is_removed else 204)
+    assert as_alice.delete(f"{file}{query}").status_code == (404 if is_removed else 204)
     assert_whole(as_alice, url, [b"other"], stored_keys)
-    if how:
+    if query:
         assert len(stored_keys()) == 1
 
 
-@pytest.mark.parametrize("step", AFTER_IT, ids=name_of)
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_deleting_the_note(as_alice, stored_keys, monkeypatch, die_at, step, when):
+@pytest.mark.parametrize("crash", crashes(*AFTER_IT), ids=name_of)
+def test_deleting_the_note(as_alice, stored_keys, monkeypatch, die_at, crash):
     url = new_note(as_alice)
     file = path_of(add(as_alice, url, b"old").json()["url"])
     replace(as_alice, file, b"new")
     with monkeypatch.context() as patched:
-        die_at(patched, step, when)
+        die_at(patched, crash)
         with contextlib.suppress(Died):
             as_alice.delete(f"{url}?permanent=true")
     assert as_alice.get(url).status_code == 404
