@@ -10,6 +10,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from botocore.loaders import create_loader
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.handlers.wsgi import WSGIRequest
@@ -31,6 +32,8 @@ from tests.mailserver import MailServer
 from tests.servers import S3Server, Server
 
 PASSWORD = " correct horse battery "
+# It reads what there is to know of S3 from JSON, 0.3 s of it, for each session of boto3 anew.
+create_loader_once = functools.cache(create_loader)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -186,8 +189,9 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def bucket(s3: S3Server, settings: Any) -> str:
+def bucket(s3: S3Server, settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """Switch this process to a new bucket on the S3 server."""
+    monkeypatch.setattr("botocore.session.create_loader", create_loader_once)
     name = s3.new_bucket()
     settings.STORAGES = {
         **settings.STORAGES,

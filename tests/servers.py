@@ -56,6 +56,7 @@ class S3Server:
         self.key, self.secret = "test-key", secrets.token_hex(16)
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
+        self._client: Any = None
 
     def start(self) -> None:
         command = [BIN / "rclone", "serve", "s3", "--config", os.devnull]
@@ -77,14 +78,16 @@ class S3Server:
         return name
 
     def client(self) -> Any:
-        return boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            aws_access_key_id=self.key,
-            aws_secret_access_key=self.secret,
-            region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
-        )
+        if self._client is None:  # it takes a while to be made, and threads may share it
+            self._client = boto3.client(
+                "s3",
+                endpoint_url=self.url,
+                aws_access_key_id=self.key,
+                aws_secret_access_key=self.secret,
+                region_name="us-east-1",
+                config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+            )
+        return self._client
 
     def keys(self, bucket: str) -> set[str]:
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
