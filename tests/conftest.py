@@ -31,6 +31,9 @@ from tests.databases import NewDatabase
 from tests.mailserver import MailServer
 from tests.servers import S3Server, Server
 
+# Assertions in modules that are shared by tests show what they compared, as those in tests do.
+pytest.register_assert_rewrite("tests.notes")
+
 PASSWORD = " correct horse battery "
 # It reads what there is to know of S3 from JSON, 0.3 s of it, for each session of boto3 anew.
 create_loader_once = functools.cache(create_loader)
