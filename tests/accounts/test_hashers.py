@@ -34,6 +34,7 @@ def plain(version="2b"):
 @pytest.mark.parametrize(
     ("hashed", "password"),
     [(DOCUMENTED, "password"), (RAW_SALT, PASSWORD), (NO_SALT, "x")],
+    ids=["documented", "raw salt", "no salt"],
 )
 def test_what_passlib_wrote_verifies(hashed, password):
     ours = adopt(hashed)
@@ -55,6 +56,18 @@ def test_what_passlib_wrote_verifies(hashed, password):
         ARGON2.removeprefix("argon2"),
         RAW_SALT,
         adopt(RAW_SALT),
+    ],
+    ids=[
+        "2a",
+        "2b",
+        "2y",
+        "bcrypt",
+        "bcrypt_sha256",
+        "pbkdf2_sha256",
+        "argon2",
+        "argon2 of others",
+        "passlib",
+        "passlib, adopted",
     ],
 )
 def test_every_known_form_is_adopted_and_adopting_again_changes_nothing(hashed):
@@ -95,6 +108,33 @@ def test_every_known_form_is_adopted_and_adopting_again_changes_nothing(hashed):
         "pbkdf2_sha256$x$salt$" + "A" * 43 + "=",
         "argon2$argon2x$v=19$m=8,t=1,p=1$YWFhYWFhYWE$YWFhYWFhYWFhYQ",
     ],
+    ids=[
+        "empty",
+        "unusable",
+        "plain text",
+        "the password",
+        "md5 of hashlib",
+        "md5 of Django",
+        "pbkdf2 with SHA-1",
+        "pbkdf2 with SHA-512",
+        "bcrypt-sha256 of passlib",
+        "SHA-256 crypt",
+        "2x",
+        "bcrypt cut",
+        "bcrypt and a line end",
+        "bcrypt of cost 3",
+        "bcrypt with bits that no salt has",
+        "bcrypt_sha256 without a dollar sign",
+        "passlib of 0 rounds",
+        "passlib, no base64",
+        "passlib, other digits",
+        "passlib cut",
+        "passlib longer than the column",
+        "passlib, no ASCII",
+        "pbkdf2_sha256 without a salt",
+        "pbkdf2_sha256 of x rounds",
+        "argon2x",
+    ],
 )
 def test_what_would_not_verify_is_not_adopted(hashed):
     assert adopt(hashed) is None
@@ -112,6 +152,14 @@ def test_what_would_not_verify_is_not_adopted(hashed):
         (ARGON2, ARGON2.replace("m=102400", "m=4194304")),
         (ARGON2, ARGON2.replace("t=2", "t=17")),
         (ARGON2, ARGON2.replace("p=8", "p=17")),
+    ],
+    ids=[
+        "passlib",
+        "pbkdf2_sha256",
+        "bcrypt",
+        "memory of argon2",
+        "time of argon2",
+        "threads of argon2",
     ],
 )
 def test_a_hash_that_would_hang_a_log_in_is_not_adopted(hashed, dear):

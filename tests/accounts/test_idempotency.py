@@ -117,7 +117,11 @@ class TestReplay:
         assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
         assert not Note.objects.exists()
 
-    @pytest.mark.parametrize("key", ["x" * 255, str(uuid.uuid4()), f'"{uuid.uuid4()}"', "a b~!'"])
+    @pytest.mark.parametrize(
+        "key",
+        ["x" * 255, str(uuid.uuid4()), f'"{uuid.uuid4()}"', "a b~!'"],
+        ids=["longest", "UUID", "quoted UUID", "other characters"],
+    )
     def test_good_keys(self, as_alice, key):
         assert post(as_alice, key=key).content == post(as_alice, key=key).content
         assert Note.objects.count() == 1

@@ -145,6 +145,7 @@ def test_every_note_is_recorded_as_created(bring, caplog):
         make_password(PASSWORD, hasher="argon2"),
         RAW_SALT,
     ],
+    ids=["2a", "2b", "2y", "pbkdf2_sha256", "bcrypt_sha256", "argon2", "passlib"],
 )
 def test_passwords_keep_working_and_are_hashed_anew_at_log_in(bring, anonymous, hashed):
     assert "hash" not in bring_user(bring, hashed_password=hashed)
@@ -159,6 +160,7 @@ def test_passwords_keep_working_and_are_hashed_anew_at_log_in(bring, anonymous, 
 @pytest.mark.parametrize(
     "hashed",
     [None, "", "!", "CANARY", "md5$s$CANARY", BCRYPT[:-1], RAW_SALT.replace("1000", "10000001")],
+    ids=["none", "empty", "unusable", "plain text", "md5", "bcrypt cut", "10,000,001 rounds"],
 )
 def test_an_unknown_hash_leaves_the_account_without_a_password(bring, anonymous, hashed):
     told = bring_user(bring, hashed_password=hashed)
