@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts import jwt
 from accounts.actions import sessions
+from tests.cases import failures
 
 pytestmark = pytest.mark.django_db
 
@@ -110,16 +111,21 @@ ATTACKS = {
 }
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_attacks_are_401(session, anonymous, attack):
-    header = f"Bearer {ATTACKS[attack](session)}"
-    response = anonymous.get(
-        "/api/v1/auth/me", HTTP_AUTHORIZATION=header.encode().decode("latin-1")
-    )
-    assert response.status_code == 401, attack
-    assert response.headers["Content-Type"] == "application/problem+json"
-    assert response.headers["WWW-Authenticate"] == 'Bearer realm="CloudNotes"'
-    assert response.json()["code"] == "invalid_token"
+def test_attacks_are_401(session, anonymous):
+    def check(attack):
+        header = f"Bearer {attack(session)}"
+        response = anonymous.get(
+            "/api/v1/auth/me", HTTP_AUTHORIZATION=header.encode().decode("latin-1")
+        )
+        assert response.status_code == 401
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="CloudNotes"'
+        assert response.json()["code"] == "invalid_token"
+
+    assert failures(ATTACKS, check) == {}
+    # Nothing of that has ended the session.
+    own = f"Bearer {signed(session)}"
+    assert anonymous.get("/api/v1/auth/me", HTTP_AUTHORIZATION=own).status_code == 200
 
 
 @pytest.mark.parametrize("header", ["Basic eDp5", "Bearer", "bearer", "Token x", "Bearer "])
