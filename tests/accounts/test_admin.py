@@ -71,6 +71,7 @@ def test_the_checkbox_of_the_form_disables_as_the_action_does(staff, alice):
     assert (alice.email_folded, alice.username_folded) == ("alice@new.example", None)
     assert not alice.is_active
     assert client.get("/api/v1/auth/me").status_code == 401
+    assert not alice.sessions.filter(revoked_at=None).exists()
 
 
 def test_a_taken_address_is_an_error_in_the_form_not_a_500(staff, alice, bob):

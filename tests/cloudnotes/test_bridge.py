@@ -381,7 +381,7 @@ def test_an_exception_in_the_middle_breaks_the_response_off(port):
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_above_the_limit_is_413_and_the_client_can_read_it(toy, chunked):
     with serving(toy, max_body_bytes=3 * 2**20) as port:
-        body = b"x" * (8 * 2**20)
+        body = b"x" * (bridge.COLLECTED_BYTES + 2**20)  # so large that it would be streamed
         sent = (body[start : start + 65536] for start in range(0, len(body), 65536))
         response = requests.post(
             f"http://127.0.0.1:{port}/digest", sent if chunked else body, timeout=20
@@ -447,7 +447,7 @@ FORGED = (
 def test_forged_addresses_are_not_believed(port):
     environ = environ_of(port, FORGED)
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
-    assert "7.7.7.7" not in environ.values()
+    assert environ["HTTP_X_REAL_IP"] == "203.0.113.5"
 
 
 def test_a_trusted_proxy_says_the_address(toy):

@@ -92,7 +92,7 @@ MUTANTS = [
         "notes/quotas.py",
         "if number + 1 > settings.MAX_ACCOUNT_FILES:",
         "if number > settings.MAX_ACCOUNT_FILES:",
-        (f"{UPLOADS}::test_it_counts_from_the_announcement_on",),
+        (f"{UPLOADS}::test_announced_files_are_counted_too",),
     ),
     Mutant(
         "announced-files-not-in-the-quota",

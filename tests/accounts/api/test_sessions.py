@@ -35,6 +35,14 @@ def test_only_live_ones(alice, as_alice):
     assert len(as_alice.get(SESSIONS).json()["results"]) == 1
 
 
+def test_those_of_one_moment_have_an_order(alice, as_alice):
+    for _ in range(3):
+        client_of(alice)
+    Session.objects.update(created_at=timezone.now())
+    numbers = [device["id"] for device in as_alice.get(SESSIONS).json()["results"]]
+    assert numbers == sorted(numbers, reverse=True)
+
+
 def test_logging_a_device_out_is_at_once_and_only_that_one(alice, as_alice):
     other = client_of(alice)
     number = next(

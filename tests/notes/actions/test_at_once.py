@@ -314,6 +314,18 @@ def test_at_once_and_step_by_step_make_one_chain(writer, note):
         assert after[2] >= before[3]
 
 
+def test_the_revision_holds_all_that_the_note_said(writer, fast_road):
+    now = timezone.now() - LONG_AGO
+    filed = {"category": "Work", "tags": "a\nb"}
+    before = actions.create_note(title="t", content="c", **filed, by=writer, now=now)
+    client_of(writer).patch(f"{NOTES}/{before.pk}", {"title": "new"}, format="json")
+    assert fast_road == [f"PATCH {NOTES}/{before.pk}"]
+    revision = Revision.objects.get()
+    for name in Note.KEPT:
+        assert getattr(revision, name) == getattr(before, name), name
+    assert (revision.by_id, revision.credential, revision.since) == (writer.pk, "s:1", now)
+
+
 def test_an_account_that_is_deleted_under_its_writers(writer, note):
     """Whatever comes first: nothing of the user is left, and nobody waits for ever."""
     told = []

@@ -222,6 +222,16 @@ def test_several_renames_before_anybody_looks(as_alice):
     assert links(as_alice, source)[0] == [("[[C]]", plan)]
 
 
+def test_a_second_rename_before_the_links_have_followed(as_alice, alice):
+    plan, source = create(as_alice, "A"), create(as_alice, "Source", "[[A]]")
+    links(as_alice, plan)
+    for title in ("B", "C"):
+        patch(as_alice, plan, title=title)
+        while indexing._index_some(alice):
+            pass
+    assert links(as_alice, source)[0] == [("[[C]]", plan)]
+
+
 def test_the_worker_follows_too_and_once(as_alice, alice):
     plan = create(as_alice, "A")
     sources = [create(as_alice, f"Source {n}", "[[A]]") for n in range(5)]

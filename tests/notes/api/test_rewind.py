@@ -74,6 +74,15 @@ def test_notes_as_of_a_time(as_alice, as_carol, times):
     assert past(as_alice, "1990-01-01") == {}
 
 
+def test_a_state_is_there_from_its_first_moment(as_alice, clock):
+    pk, moments = create(as_alice, "t", content="one"), [clock.now.isoformat()]
+    for content in ("two", "three"):
+        clock.tick()
+        as_alice.patch(f"{NOTES}/{pk}", {"content": content}, format="json")
+        moments.append(clock.now.isoformat())
+    assert [past(as_alice, moment)["t"][0] for moment in moments] == ["one", "two", "three"]
+
+
 def test_as_of_in_pages(as_alice, times):
     seen, cursor = [], ""
     while cursor is not None:

@@ -80,6 +80,7 @@ def test_a_client_learns_everything_then_what_changed(as_alice, as_carol, follow
     told = [(change["id"], change["deleted"]) for change in follower.pull(limit)]
     assert told == [(ids[2], False), (ids[0], True), (ids[1], True), (six, False)]
     assert follower.copy[ids[2]]["title"] == "newer"
+    assert as_alice.get(f"{SYNC}/digest").json()["digest"] == follower.digest()
     as_alice.post(f"{NOTES}/{ids[0]}/restore")
     (change,) = follower.pull(limit)
     assert change["note"]["id"] == ids[0]
@@ -148,6 +149,7 @@ class TestCursors:
         for text in tampered:
             response = as_alice.get(SYNC, {"cursor": text})
             assert (response.status_code, response.json()["code"]) == (410, "resync_required")
+        create(as_carol)  # or her feed would be too short for it
         assert as_carol.get(SYNC, {"cursor": cursor}).status_code == 410
         page = as_alice.get(f"{NOTES}?limit=1").json()
         assert as_alice.get(SYNC, {"cursor": page["next"] or "x"}).status_code == 410
@@ -321,6 +323,14 @@ class TestBatches:
         note = Note.objects.get(pk=results[0]["id"])
         assert (note.title, note.content, note.category) == ("A2", "text", "W")
         assert Note.objects.get(pk=hers).version == 1
+
+    def test_a_deletion_of_an_earlier_version_is_a_conflict(self, as_alice):
+        pk = create(as_alice)
+        as_alice.patch(f"{NOTES}/{pk}", {"title": "newer"}, format="json")
+        (result,) = push(as_alice, {"op": "delete", "id": pk, "base_version": 1})
+        assert (result["status"], result["problem"]["code"]) == ("conflict", "stale_version")
+        assert result["note"]["title"] == "newer"
+        assert Note.objects.get(pk=pk).trashed_at is None
 
     def test_the_same_batch_twice_has_one_effect(self, as_alice, follower):
         one, two = create(as_alice), create(as_alice)

@@ -28,6 +28,7 @@ def test_one_tag_whatever_its_case(as_alice, as_carol):
     assert create(as_alice, " Straße ", "STRASSE", "two   words")["tags"] == ["Straße", "two words"]
     assert create(as_alice, "strasse", "Two Words")["tags"] == ["Straße", "two words"]
     assert create(as_carol, "strasse")["tags"] == ["strasse"]
+    assert create(as_carol, "Cafe\u0301")["tags"] == ["Caf\u00e9"]
     assert counted(as_alice) == {"Straße": 2, "two words": 2}
 
 

@@ -81,6 +81,8 @@ def test_the_worker_empties_the_trash_after_thirty_days(alice, as_alice, url, st
     month = dt.timedelta(days=30)
     pk = int(old.rpartition("/")[2])
     Note.objects.filter(pk=pk).update(trashed_at=timezone.now() - month)
+    almost = timezone.now() - month + dt.timedelta(minutes=1)
+    Note.objects.filter(pk=int(recent.rpartition("/")[2])).update(trashed_at=almost)
     assert actions.purge_due() is False
     assert set(Note.objects.values_list("pk", flat=True)) == {
         kept.pk,

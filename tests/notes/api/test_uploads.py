@@ -253,6 +253,12 @@ def test_it_counts_from_the_announcement_on(as_alice, url, settings, stored_keys
     assert add(as_alice, url, b"1234").status_code == 201
 
 
+def test_announced_files_are_counted_too(as_alice, url, settings, stored_keys):
+    settings.MAX_ACCOUNT_FILES = 1
+    assert announce(as_alice, url, b"one").status_code == 201
+    assert announce(as_alice, url, b"two").json()["code"] == "quota_exceeded"
+
+
 def test_the_same_bytes_are_stored_once(as_alice, url, stored_keys):
     first = add(as_alice, url, b"direct").json()
     upload = announce(as_alice, url).json()
