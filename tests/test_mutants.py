@@ -3,12 +3,11 @@
 import ast
 import functools
 
-import pytest
-
+from tests.cases import failures
 from tests.mutants.__main__ import MUTANTS, ROOT
 
 APPS = ("accounts/", "cloudnotes/", "notes/")
-by_name = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 
 
 @functools.cache
@@ -27,11 +26,14 @@ def functions(node):
 
 def test_there_are_many_and_no_name_occurs_twice():
     assert len(MUTANTS) >= 40
-    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+    assert len(BY_NAME) == len(MUTANTS)
 
 
-@by_name
-def test_the_fault_can_be_made(mutant):
+def test_every_fault_can_be_made():
+    assert failures(BY_NAME, assert_can_be_made) == {}
+
+
+def assert_can_be_made(mutant):
     assert mutant.path.startswith(APPS)
     assert "/migrations/" not in mutant.path
     source = (ROOT / mutant.path).read_text()
@@ -40,8 +42,11 @@ def test_the_fault_can_be_made(mutant):
     ast.parse(source.replace(mutant.old, mutant.new))
 
 
-@by_name
-def test_its_tests_exist(mutant):
+def test_the_tests_of_each_exist():
+    assert failures(BY_NAME, assert_has_tests) == {}
+
+
+def assert_has_tests(mutant):
     assert mutant.leg in ("sqlite", "postgresql")
     assert mutant.promise.endswith(".")
     assert mutant.tests
