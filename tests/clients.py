@@ -16,6 +16,6 @@ def in_parallel(number, call):
 def new_account(server):
     email = f"{secrets.token_hex(6)}@example.org"
     body = {"email": email, "password": PASSWORD}
-    response = requests.post(f"{server.api}/auth/register", json=body, timeout=30)
+    response = requests.post(f"{server.api}/auth/register", json=body, timeout=60)
     assert response.status_code == 201
     return body, response.json()

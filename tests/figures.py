@@ -26,14 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def cpu_seconds() -> float:
-    """Return what this process and its ended children have used."""
+    """Return what this process and its ended children have used: by then xdist's have ended."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not is_controller(session.config):
-        session.config.workeroutput["cpu_seconds"] = cpu_seconds()  # type: ignore[attr-defined]
 
 
 class Figures:
@@ -43,14 +38,9 @@ class Figures:
         self.config = config
         self.started = time.monotonic()
         self.of_tests: collections.Counter[str] = collections.Counter()
-        self.cpu_of_workers = 0.0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.of_tests[report.nodeid.partition("@")[0]] += report.duration
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: object) -> None:
-        self.cpu_of_workers += getattr(node, "workeroutput", {}).get("cpu_seconds", 0)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         write = terminalreporter.write_line
@@ -63,8 +53,7 @@ class Figures:
                 write(f"{seconds:8.1f}  {name}")
         leg = "PostgreSQL and Redis" if POSTGRESQL else "SQLite"
         wall = time.monotonic() - self.started
-        cpu = self.cpu_of_workers + cpu_seconds()
-        write(f"Leg {leg}: {wall:.0f} s, {cpu:.0f} s of CPU.")
+        write(f"Leg {leg}: {wall:.0f} s, {cpu_seconds():.0f} s of CPU.")
         if not POSTGRESQL:
             write("Leg not in this run: PostgreSQL and Redis (make test-all).")
         elif not OUTSIDE["REDIS_URL"]:

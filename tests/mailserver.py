@@ -3,13 +3,13 @@
 import email
 import email.policy
 import re
-import time
 from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.controller import Controller
 
 from tests.ports import free_port
+from tests.waiting import until
 
 
 class MailServer:
@@ -41,21 +41,23 @@ class MailServer:
 
     def wait_for(self, address: str, number: int = 1) -> None:
         """Wait until an address has got so many mails."""
-        deadline = time.monotonic() + 30
-        while sum(message["X-Recipient"] == address for message in self.taken) < number:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{address} did not get {number} mails")
-            time.sleep(0.05)
+        until(
+            lambda: sum(message["X-Recipient"] == address for message in self.taken) >= number,
+            f"{number} mails to {address}",
+        )
 
     def wait_for_subject(self, address: str, subject: str) -> EmailMessage:
         """Wait until an address has got a mail whose subject begins so, and return it."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
+
+        def newest() -> EmailMessage | None:
             for message in reversed(self.taken):
                 if message["X-Recipient"] == address and message["Subject"].startswith(subject):
                     return message
-            time.sleep(0.05)
-        raise RuntimeError(f"{address} got no mail: {subject}")
+            return None
+
+        message = until(newest, f"a mail to {address}: {subject}")
+        assert message
+        return message
 
     @property
     def subjects(self) -> list[str]:

@@ -19,11 +19,10 @@ import requests
 from botocore.config import Config
 
 from tests.ports import free_port, listens
+from tests.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-# Nobody waits for a time but for a state; this is when a test gives up on a machine that is busy.
-PATIENCE_SECONDS = 180
 # For a service whose limits of time are not what is tested.
 PATIENT = {"GUNICORN_CMD_ARGS": f"--config {ROOT / 'tests/patience.py'}"}
 

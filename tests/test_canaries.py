@@ -82,7 +82,7 @@ def use_everything(server, mail_server):
     kept["mistyped token"] = access_tokens.new_token()
     for secret in (kept["personal access token"], kept["mistyped token"]):
         bearer = {"Authorization": f"Bearer {secret}"}
-        requests.get(f"{server.api}/notes", headers=bearer, timeout=30)
+        requests.get(f"{server.api}/notes", headers=bearer, timeout=60)
     spoken["note"], spoken["title"] = canary("note"), canary("title")
     note = call("POST", "notes", {"title": spoken["title"], "content": spoken["note"]}).json()
     spoken["file"], spoken["file name"] = canary("file"), canary("file-name")
@@ -113,8 +113,8 @@ def use_everything(server, mail_server):
     assert call("POST", "auth/password/reset", reset).status_code == 204
     # What a client never shows but sends badly: bodies that cannot be read, odd methods.
     broken = f'{{"password": "{password}"'
-    requests.post(f"{server.api}/auth/login", data=broken, timeout=30)
-    requests.get(f"{server.url}/nowhere/{spoken['search']}"[:40], timeout=30)
+    requests.post(f"{server.api}/auth/login", data=broken, timeout=60)
+    requests.get(f"{server.url}/nowhere/{spoken['search']}"[:40], timeout=60)
     kept["key"] = (server.folder / "data" / "secret_key").read_text().strip()
     return kept, spoken
 

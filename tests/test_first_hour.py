@@ -60,7 +60,7 @@ def images() -> list[Path]:
 def log_in(server: Server) -> OAuth2Session:
     name = secrets.token_hex(6)
     account = {"email": f"{name}@example.org", "password": PASSWORD, "username": name}
-    response = requests.post(f"{server.api}/auth/register", json=account, timeout=30)
+    response = requests.post(f"{server.api}/auth/register", json=account, timeout=60)
     assert response.status_code == 201
     session = OAuth2Session(client=LegacyApplicationClient(client_id="a-stranger's-client"))
     session.fetch_token(f"{server.api}/auth/login", username=name, password=PASSWORD)
@@ -68,7 +68,7 @@ def log_in(server: Server) -> OAuth2Session:
 
 
 def fetch(session: OAuth2Session, url: str) -> bytes:
-    response = session.get(url, timeout=30)
+    response = session.get(url, timeout=60)
     assert response.status_code == 200
     return response.content
 
@@ -98,7 +98,7 @@ def do_the_main_job(
     """Use the service for an hour as its first client does; ``objects`` tells what is stored."""
 
     def held() -> int:
-        account = session.get(f"{server.api}/auth/me", timeout=30).json()
+        account = session.get(f"{server.api}/auth/me", timeout=60).json()
         return int(account["storage"]["files"])
 
     before = objects()
@@ -107,30 +107,30 @@ def do_the_main_job(
     ids = {}
     for title, content in documents.items():
         note = {"title": title, "content": content}
-        response = session.post(f"{server.api}/notes", json=note, timeout=30)
+        response = session.post(f"{server.api}/notes", json=note, timeout=60)
         assert response.status_code == 201, response.text
         ids[title] = response.json()["id"]
     with_image = dict(zip(ids.values(), images, strict=False))
     for note_id, image in with_image.items():
         with image.open("rb") as file:
             response = session.put(
-                f"{server.api}/notes/{note_id}/file", files={"file": file}, timeout=30
+                f"{server.api}/notes/{note_id}/file", files={"file": file}, timeout=60
             )
         assert response.status_code == 200, response.text
     assert len(with_image) >= 20
 
     # Every note by itself, then all of them through the pages of the list: byte for byte.
     for title, content in documents.items():
-        note = session.get(f"{server.api}/notes/{ids[title]}", timeout=30).json()
+        note = session.get(f"{server.api}/notes/{ids[title]}", timeout=60).json()
         assert (note["title"], note["content"].encode()) == (title, content.encode())
     listed, cursor = {}, ""
     while cursor is not None:
-        page = session.get(f"{server.api}/notes?limit=50&cursor={cursor}", timeout=30).json()
+        page = session.get(f"{server.api}/notes?limit=50&cursor={cursor}", timeout=60).json()
         listed |= {note["title"]: note["content"] for note in page["results"]}
         cursor = page["next"]
     assert listed == documents
     for note_id, image in with_image.items():
-        shown = session.get(f"{server.api}/notes/{note_id}", timeout=30).json()["file"]
+        shown = session.get(f"{server.api}/notes/{note_id}", timeout=60).json()["file"]
         content = fetch(session, shown["url"])
         assert content == image.read_bytes()
         assert shown["sha256"] == hashlib.sha256(content).hexdigest()
@@ -142,15 +142,15 @@ def do_the_main_job(
     owners = list(with_image)
     for note_id in owners[:5]:
         files = {"file": ("new.bin", f"new {note_id}".encode())}
-        session.put(f"{server.api}/notes/{note_id}/file", files=files, timeout=30)
+        session.put(f"{server.api}/notes/{note_id}/file", files=files, timeout=60)
         url = f"{server.api}/notes/{note_id}/file"
         assert fetch(session, url) == f"new {note_id}".encode()
     for note_id in owners[5:10]:
         url = f"{server.api}/notes/{note_id}/file"
-        assert session.delete(url, timeout=30).status_code == 204
+        assert session.delete(url, timeout=60).status_code == 204
     for note_id in owners[10:15]:
         url = f"{server.api}/notes/{note_id}?permanent=true"
-        assert session.delete(url, timeout=30).status_code == 204
+        assert session.delete(url, timeout=60).status_code == 204
     for note_id in owners[15:]:
         url = f"{server.api}/notes/{note_id}/file"
         assert fetch(session, url) == with_image[note_id].read_bytes()

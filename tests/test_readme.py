@@ -12,10 +12,12 @@ import requests
 from tests.conftest import leg
 from tests.ports import free_port
 from tests.servers import BIN, ROOT, wait_for
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.service
 
 README = (ROOT / "README.md").read_text()
+PAGES = README + (ROOT / "CONTRIBUTING.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 CURL = "".join(block for block in BLOCKS if "curl" in block)
 MAKE = [block.strip() for block in BLOCKS if "curl" not in block]
@@ -56,7 +58,7 @@ def made(tmp_path, embedded_database):
         wait_for(is_ready, process, "make run")
         yield url, environment, tmp_path
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=40)
+        process.wait(timeout=PATIENCE_SECONDS)
 
 
 def test_make_run_then_every_curl_line_then_make_admin(made):
@@ -98,16 +100,16 @@ def test_make_test_is_what_runs_this():
     assert "make test\n" in (ROOT / ".ci" / "run").read_text()
 
 
-def test_every_other_command_that_it_names_exists():
+def test_every_other_command_that_pages_name_exists():
     help_text = subprocess.run(
         ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    for target in set(re.findall(r"`make ([a-z-]+)`", README)):
+    for target in set(re.findall(r"`make ([a-z-]+)[` ]", PAGES)):
         assert f"make {target}\t" in help_text
-    for command in set(re.findall(r"manage\.py ([a-z_]+)", README)):
+    for command in set(re.findall(r"manage\.py ([a-z_]+)", PAGES)):
         subprocess.run(
             [BIN / "python", "manage.py", command, "--help"],
             cwd=ROOT, check=True, capture_output=True,
         )  # fmt: skip
-    for path in re.findall(r"\]\(([^)h][^)]*)\)", README):
+    for path in re.findall(r"\]\(([^)h][^)]*)\)", PAGES):
         assert (ROOT / path).exists(), path

@@ -83,10 +83,10 @@ def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(
     server, tmp_path, selected, operations
 ):
     account = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
-    tokens = requests.post(f"{server.api}/auth/register", json=account, timeout=30).json()
+    tokens = requests.post(f"{server.api}/auth/register", json=account, timeout=60).json()
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
     rows = {
-        path: requests.post(f"{server.api}/{path}", json=body, headers=header, timeout=30).json()
+        path: requests.post(f"{server.api}/{path}", json=body, headers=header, timeout=60).json()
         for path, body in BODIES.items()
     }
     note, header_of_file = rows["notes"]["id"], {"headers": header, "timeout": 30}

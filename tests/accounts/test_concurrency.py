@@ -34,7 +34,7 @@ def test_twenty_parallel_refreshes_have_one_winner_each_round(server):
         for _ in range(length(short=10, full=1000)):
             seen.add(token)
             body = {"refresh_token": token}
-            answers = list(pool.map(lambda _: client.post(url, json=body, timeout=30), range(20)))  # noqa: B023
+            answers = list(pool.map(lambda _: client.post(url, json=body, timeout=60), range(20)))  # noqa: B023
             assert {answer.status_code for answer in answers} == {200}
             (token,) = {answer.json()["refresh_token"] for answer in answers}
             assert token not in seen
@@ -75,7 +75,7 @@ def test_parallel_writes_to_one_note_are_all_counted(server):
 
     def write():
         title = {"title": secrets.token_hex(8)}
-        return requests.patch(url, json=title, headers=header, timeout=30).json()["version"]
+        return requests.patch(url, json=title, headers=header, timeout=60).json()["version"]
 
     versions = in_parallel(40, write)
     assert sorted(versions) == list(range(2, 42))
@@ -139,7 +139,7 @@ def test_an_account_can_be_deleted_while_it_writes(server):
             begun.wait()
             for number in range(40):
                 edit = {"op": "append", "text": str(number)}
-                answer = requests.post(url, json=edit, headers=header, timeout=30)
+                answer = requests.post(url, json=edit, headers=header, timeout=60)
                 answers.append(answer.status_code)
 
         threads = [threading.Thread(target=write) for _ in range(4)]
@@ -147,7 +147,7 @@ def test_an_account_can_be_deleted_while_it_writes(server):
             thread.start()
         begun.wait()
         deleted = requests.delete(
-            f"{server.api}/auth/me", json={"password": PASSWORD}, headers=header, timeout=30
+            f"{server.api}/auth/me", json={"password": PASSWORD}, headers=header, timeout=60
         )
         for thread in threads:
             thread.join()

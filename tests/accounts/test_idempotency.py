@@ -2,10 +2,8 @@
 
 import datetime as dt
 import json
-import os
 import secrets
 import socket
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,7 +23,9 @@ from accounts.models import Attempts, IdempotencyKey, PersonalAccessToken, User
 from notes.models import Note
 from tests.clients import new_account
 from tests.conftest import PASSWORD, client_of, make_user
+from tests.lengths import length
 from tests.routes import BODIES, FILES, GIF, MAKE, PUBLIC, TABLE, path_to, walk_views
+from tests.waiting import until
 
 NOTES, TOKENS = "/api/v1/notes", "/api/v1/auth/tokens"
 ADDED_LATER = {"X-Request-Id", "Idempotent-Replayed"}  # by middleware, to each answer its own
@@ -426,15 +426,15 @@ def auth(server):
 
 
 def count(server, header):
-    return requests.get(f"{server.api}/notes?count=true", headers=header, timeout=30).json()[
+    return requests.get(f"{server.api}/notes?count=true", headers=header, timeout=60).json()[
         "count"
     ]
 
 
+@pytest.mark.long
 def test_of_twenty_parallel_posts_with_a_key_one_writes(server):
-    """``KEYS_ROUNDS=1000`` is how often it is run before a release."""
     header, written, busy = auth(server), 0, 0
-    url, rounds = f"{server.api}/notes", int(os.environ.get("KEYS_ROUNDS", "20"))
+    url, rounds = f"{server.api}/notes", length(short=10, full=1000)
     with ThreadPoolExecutor(20) as pool, requests.Session() as client:
         client.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=20))
         for _ in range(rounds):
@@ -442,7 +442,7 @@ def test_of_twenty_parallel_posts_with_a_key_one_writes(server):
             body = {"title": secrets.token_hex(8)}
 
             def send(_, keyed=keyed, body=body):
-                return client.post(url, json=body, headers=keyed, timeout=30)
+                return client.post(url, json=body, headers=keyed, timeout=60)
 
             answers = list(pool.map(send, range(20)))
             late = [answer for answer in answers if answer.status_code != 201]
@@ -467,7 +467,7 @@ def cut_connection(server, header, body):
     """Return a connection on which a new note has been sent, for the caller to close."""
     fields = {**header, "Host": "127.0.0.1", "Content-Length": str(len(body))}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    opened = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    opened = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     opened.sendall(f"POST /api/v1/notes HTTP/1.1\r\n{head}\r\n".encode() + body)
     return opened
 
@@ -481,10 +481,8 @@ def test_a_connection_cut_after_the_commit(server, read):
         keyed = {**header, "Idempotency-Key": key, "Content-Type": "application/json"}
         with cut_connection(server, keyed, body) as cut:
             assert len(cut.recv(read)) == read
-        deadline = time.monotonic() + 30
-        while count(server, header) <= number:
-            assert time.monotonic() < deadline
-        answers = [requests.post(url, body, headers=keyed, timeout=30) for _ in range(2)]
+        until(lambda number=number: count(server, header) > number, "the note")
+        answers = [requests.post(url, body, headers=keyed, timeout=60) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [201, 201]
         assert [answer.headers["Idempotent-Replayed"] for answer in answers] == ["true", "true"]
         assert answers[0].content == answers[1].content
@@ -499,9 +497,9 @@ def test_sent_again_at_once_over_a_cut_connection(server):
         key, body = str(uuid.uuid4()), b'{"title": "t"}'
         keyed = {**header, "Idempotency-Key": key, "Content-Type": "application/json"}
         cut_connection(server, keyed, body).close()
-        answer = requests.post(url, body, headers=keyed, timeout=30)
+        answer = requests.post(url, body, headers=keyed, timeout=60)
         while answer.status_code == 409:
-            answer = requests.post(url, body, headers=keyed, timeout=30)
+            answer = requests.post(url, body, headers=keyed, timeout=60)
         assert answer.status_code == 201
-        assert requests.post(url, body, headers=keyed, timeout=30).content == answer.content
+        assert requests.post(url, body, headers=keyed, timeout=60).content == answer.content
         assert count(server, header) == number + 1

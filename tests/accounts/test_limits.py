@@ -56,7 +56,7 @@ def new_address():
 def account(server):
     body = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
     headers = {"X-Real-IP": new_address()}
-    answer = requests.post(f"{server.api}/auth/register", json=body, headers=headers, timeout=30)
+    answer = requests.post(f"{server.api}/auth/register", json=body, headers=headers, timeout=60)
     assert answer.status_code == 201, answer.text
     return body, answer.json()
 

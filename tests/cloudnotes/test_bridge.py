@@ -22,7 +22,7 @@ def described(body: bytes) -> bytes:
 @pytest.mark.parametrize("size", [0, 1, 2**16, 2**20, 2**20 + 1, 8 * 2**20 + 1, 30 * 2**20])
 def test_bodies_of_declared_length_arrive_whole(port, size):
     body = os.urandom(size)
-    response = requests.post(f"http://127.0.0.1:{port}/digest", body, timeout=20)
+    response = requests.post(f"http://127.0.0.1:{port}/digest", body, timeout=60)
     assert response.content == described(body)
 
 
@@ -30,7 +30,7 @@ def test_bodies_of_declared_length_arrive_whole(port, size):
 def test_chunked_bodies_arrive_whole_with_their_length(port, size):
     body = os.urandom(size)
     pieces = (body[start : start + 99_999] for start in range(0, size, 99_999))
-    response = requests.post(f"http://127.0.0.1:{port}/digest", pieces, timeout=20)
+    response = requests.post(f"http://127.0.0.1:{port}/digest", pieces, timeout=60)
     assert response.content == described(body)
 
 
@@ -84,7 +84,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_frees_its_thread(port, toy
     assert toy.read_failed.wait(10)
     assert isinstance(toy.read_error, bodies.Disconnected)
     body = b"y" * size
-    response = requests.post(f"http://127.0.0.1:{port}/digest", body, timeout=20)
+    response = requests.post(f"http://127.0.0.1:{port}/digest", body, timeout=60)
     assert response.content == described(body)
 
 
@@ -189,7 +189,7 @@ def test_a_content_type_that_cannot_be_parsed_is_400(port, content_type):
 
 def test_an_early_answer_to_a_large_body_can_be_read(port):
     for _ in range(10):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         body = b"x" * (12 * 2**20)
         connection.request("POST", "/ignore", body, {"Connection": "close"})
         assert connection.getresponse().status == 401
@@ -337,7 +337,7 @@ def test_head_has_the_length_and_no_body(port):
 
 
 def test_a_streamed_response_arrives_whole(port, toy):
-    response = requests.get(f"http://127.0.0.1:{port}/pieces/300", timeout=20)
+    response = requests.get(f"http://127.0.0.1:{port}/pieces/300", timeout=60)
     assert response.content == b"".join(b"%08d" % number * 8192 for number in range(300))
     assert toy.closed.wait(5)
 
@@ -384,7 +384,7 @@ def test_a_body_above_the_limit_is_413_and_the_client_can_read_it(toy, chunked):
         body = b"x" * (bridge.COLLECTED_BYTES + 2**20)  # so large that it would be streamed
         sent = (body[start : start + 65536] for start in range(0, len(body), 65536))
         response = requests.post(
-            f"http://127.0.0.1:{port}/digest", sent if chunked else body, timeout=20
+            f"http://127.0.0.1:{port}/digest", sent if chunked else body, timeout=60
         )
         assert response.status_code == 413
         assert response.json()["code"] == "body_too_large"

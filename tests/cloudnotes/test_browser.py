@@ -56,7 +56,7 @@ def complaints(browser):
 def test_authorize_in_docs_logs_in_by_the_password_form(browser, disk_server):
     name = secrets.token_hex(6)
     account = {"email": f"{name}@example.org", "username": name, "password": PASSWORD}
-    requests.post(f"{disk_server.api}/auth/register", json=account, timeout=30)
+    requests.post(f"{disk_server.api}/auth/register", json=account, timeout=60)
     browser.get(f"{disk_server.url}/docs")
     seen(browser, "button.authorize").click()
     seen(browser, "#oauth_username, input[name=username]").send_keys(name)
@@ -82,7 +82,7 @@ def test_authorize_in_docs_logs_in_by_the_password_form(browser, disk_server):
 def account(mailing_server):
     server, mail_server = mailing_server
     account = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
-    requests.post(f"{server.api}/auth/register", json=account, timeout=30)
+    requests.post(f"{server.api}/auth/register", json=account, timeout=60)
     mail_server.wait_for(account["email"])
     return account
 
@@ -112,7 +112,7 @@ def test_the_link_of_a_mail_confirms_the_address(browser, mailing_server, accoun
 
 def test_the_link_of_a_mail_sets_a_new_password(browser, mailing_server, account):
     server, mail_server = mailing_server
-    requests.post(f"{server.api}/auth/password/forgot", json=account, timeout=30)
+    requests.post(f"{server.api}/auth/password/forgot", json=account, timeout=60)
     mail_server.wait_for(account["email"], 2)
     token = open_link(browser, mailing_server, account)
     seen(browser, "input[name=password]").send_keys("a whole new password")
@@ -120,7 +120,7 @@ def test_the_link_of_a_mail_sets_a_new_password(browser, mailing_server, account
     said(browser, "The password is set")
     assert token not in browser.current_url
     new = {**account, "password": "a whole new password"}
-    assert requests.post(f"{server.api}/auth/login", json=new, timeout=30).ok
+    assert requests.post(f"{server.api}/auth/login", json=new, timeout=60).ok
     assert token not in server.log.read_text()
     assert complaints(browser) == []
 
@@ -137,10 +137,10 @@ def test_a_person_sets_up_two_factor_log_in(browser, mailing_server, account):
     seen(browser, "#confirm button").click()
     codes = seen(browser, "#recovery-codes").text.split()
     assert len(codes) == 10
-    refused = requests.post(f"{server.api}/auth/login", json=account, timeout=30)
+    refused = requests.post(f"{server.api}/auth/login", json=account, timeout=60)
     assert refused.json()["code"] == "second_factor_required"
     body = {**account, "code": codes[0]}
-    assert requests.post(f"{server.api}/auth/login", json=body, timeout=30).ok
+    assert requests.post(f"{server.api}/auth/login", json=body, timeout=60).ok
     assert complaints(browser) == []
 
 
@@ -154,10 +154,10 @@ def test_redoc_shows_the_api_without_internet(browser, disk_server):
 def test_staff_see_users_and_notes_in_the_admin(browser, disk_server):
     name = secrets.token_hex(6)
     account = {"email": f"{name}@example.org", "password": PASSWORD}
-    tokens = requests.post(f"{disk_server.api}/auth/register", json=account, timeout=30).json()
+    tokens = requests.post(f"{disk_server.api}/auth/register", json=account, timeout=60).json()
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
     note = {"title": f"Plans of {name}", "content": "a body that lists do not show"}
-    requests.post(f"{disk_server.api}/notes", json=note, headers=header, timeout=30)
+    requests.post(f"{disk_server.api}/notes", json=note, headers=header, timeout=60)
     staff = f"{secrets.token_hex(6)}@example.org"
     disk_server.manage(
         f"createsuperuser --no-input --email {staff}", DJANGO_SUPERUSER_PASSWORD=PASSWORD

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.servers import ROOT
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.service
 
@@ -26,7 +27,8 @@ def run(*arguments, **environment):
     }
     return subprocess.run(
         [sys.executable, *arguments],
-        cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True, timeout=60,
+        cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True,
+        timeout=PATIENCE_SECONDS,
     )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,6 +13,7 @@ from websockets.sync.client import connect
 
 from tests.ports import free_port, listens
 from tests.servers import ROOT, wait_for
+from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.service
 
@@ -46,21 +46,19 @@ def test_sockets_and_http_share_one_port_and_sockets_close_with_1012(gunicorn):
         with pytest.raises(ConnectionClosed) as closed:
             websocket.recv(timeout=60)
     assert closed.value.rcvd.code == 1012
-    assert gunicorn.wait(timeout=30) == 0
+    assert gunicorn.wait(timeout=PATIENCE_SECONDS) == 0
 
 
 def test_sigterm_lets_a_request_in_flight_finish(gunicorn, tmp_path):
     url = f"http://127.0.0.1:{gunicorn.port}/file{tmp_path}"
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(requests.get, url, timeout=60)
-        while not (tmp_path / "started").exists():
-            time.sleep(0.02)
+        until((tmp_path / "started").exists, "a request that has begun")
         gunicorn.send_signal(signal.SIGTERM)
-        while listens(gunicorn.port):
-            time.sleep(0.02)
+        until(lambda: not listens(gunicorn.port), "a closed port")
         (tmp_path / "go").touch()
         assert answer.result().text == "finished"
-    assert gunicorn.wait(timeout=30) == 0
+    assert gunicorn.wait(timeout=PATIENCE_SECONDS) == 0
 
 
 def test_the_service_refuses_sockets_that_have_no_consumer(disk_server):
@@ -81,10 +79,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_refused_for_long(disk_server
     workers = disk_server.workers()
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
-    deadline = time.monotonic() + 60
-    while len(set(disk_server.workers()) - set(workers)) < 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: set(disk_server.workers()) - set(workers), "another worker")
     assert requests.get(f"{disk_server.url}/health/ready", timeout=60).ok
 
 

@@ -10,6 +10,7 @@ from django.db import OperationalError
 
 from cloudnotes.worker import Worker
 from tests.servers import ROOT, Server
+from tests.waiting import PATIENCE_SECONDS, until
 
 ran: list[str] = []
 
@@ -27,13 +28,6 @@ def bad():
 def without_database():
     ran.append("database")
     raise OperationalError("gone")
-
-
-def wait_until(true):
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 released = threading.Event()
@@ -58,7 +52,7 @@ def run(settings, *jobs):
 
 def test_a_job_runs_again_at_once_while_there_is_more(settings):
     worker = run(settings, good)
-    wait_until(lambda: len(ran) == 3)
+    until(lambda: len(ran) == 3, "three runs")
     worker.stop(10)
     assert ran == ["good"] * 3
     assert not any(thread.is_alive() for thread in worker.threads)
@@ -67,7 +61,7 @@ def test_a_job_runs_again_at_once_while_there_is_more(settings):
 def test_one_that_fails_does_not_end_the_others(settings, caplog, monkeypatch):
     monkeypatch.setattr("cloudnotes.worker.AFTER_A_FAILURE_SECONDS", 0.01)
     worker = run(settings, bad, without_database, good)
-    wait_until(lambda: ran.count("good") and ran.count("database") > 2 and "bad" in ran)
+    until(lambda: {"good", "bad"} <= {*ran} and ran.count("database") > 2, "runs of all")
     worker.stop(10)
     assert "bad failed" in caplog.text
     assert "without_database waits for the database: OperationalError" in caplog.text
@@ -83,13 +77,13 @@ def test_a_connection_that_cannot_be_closed_does_not_end_a_job(settings, monkeyp
 
     monkeypatch.setattr("cloudnotes.worker.close_old_connections", close)
     worker = run(settings, good)
-    wait_until(lambda: ran)
+    until(lambda: ran, "a run")
     worker.stop(10)
 
 
 def test_all_jobs_together_have_the_time_to_end(settings):
     worker = run(settings, slow, slower)
-    wait_until(lambda: len(ran) == 2)
+    until(lambda: len(ran) == 2, "two runs")
     begun = time.monotonic()
     worker.stop(0.5)
     assert any(thread.is_alive() for thread in worker.threads)
@@ -103,9 +97,9 @@ def test_as_a_process_it_ends_on_sigterm(tmp_path, embedded_database):
         server.manage("migrate --no-input --verbosity 0")
         process = server.popen("worker")
         try:
-            wait_until(lambda: "worker started: mail" in server.log.read_text())
+            until(lambda: "worker started: mail" in server.log.read_text(), "the worker")
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=PATIENCE_SECONDS) == 0
         finally:
             process.kill()
             process.wait()
@@ -116,7 +110,7 @@ def test_it_refuses_unsafe_settings_as_the_web_process_does(tmp_path):
     server = Server(tmp_path, ENVIRONMENT="production", SECRET_KEY="short")
     refused = subprocess.run(
         ["python", "manage.py", "worker"],
-        cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=60,
+        cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
     )  # fmt: skip
     assert refused.returncode == 1
     assert "SECRET_KEY is missing, short" in refused.stderr

@@ -80,7 +80,7 @@ def test_the_service_sees_the_client_and_the_scheme(behind_nginx):
     server, _, url, certificate = behind_nginx
     account = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
     answer = requests.post(
-        f"{url}/api/v1/auth/register", json=account, verify=certificate, timeout=20,
+        f"{url}/api/v1/auth/register", json=account, verify=certificate, timeout=60,
         headers={"X-Real-IP": "6.6.6.6", "X-Forwarded-For": "7.7.7.7"},
     )  # fmt: skip
     assert answer.status_code == 201
@@ -89,7 +89,7 @@ def test_the_service_sees_the_client_and_the_scheme(behind_nginx):
     assert server.manage(f"shell -v 0 -c '{script}'").strip() == "127.0.0.1"
     header = {"Authorization": f"Bearer {answer.json()['access_token']}"}
     note = requests.post(
-        f"{url}/api/v1/notes", json={"title": "t"}, headers=header, verify=certificate, timeout=20
+        f"{url}/api/v1/notes", json={"title": "t"}, headers=header, verify=certificate, timeout=60
     )
     assert note.headers["Location"].startswith(f"{url}/api/v1/notes/")
     content = secrets.token_bytes(5 * 2**20)

@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 import secrets
-import time
 from unittest.mock import Mock
 
 import pytest
@@ -20,6 +19,7 @@ from accounts.models.mails import MailQuerySet
 from tests.conftest import PASSWORD, make_user
 from tests.mailserver import MailServer, code, text, token
 from tests.servers import Server
+from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.django_db
 
@@ -209,20 +209,19 @@ def test_a_mail_server_stopped_and_started_gets_each_mail_once(tmp_path, by, new
                 if count in (4, 8):
                     mail_server.start() if mail_server.controller is None else mail_server.stop()
                 body = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
-                answer = requests.post(f"{running.api}/auth/register", json=body, timeout=30)
+                answer = requests.post(f"{running.api}/auth/register", json=body, timeout=60)
                 assert answer.status_code == 201
                 expected.add(body["email"])
             if mail_server.controller is None:
                 mail_server.start()
-            deadline = time.monotonic() + 120
-            while len(mail_server.taken) < number and time.monotonic() < deadline:
-                time.sleep(0.1)
+            until(lambda: len(mail_server.taken) >= number, f"{number} mails")
             taken = [message["X-Recipient"] for message in mail_server.taken]
             assert sorted(taken) == sorted(expected)
         finally:
             for worker in workers:
                 worker.terminate()
-            assert [worker.wait(timeout=30) for worker in workers] == [0] * len(workers)
+            statuses = [worker.wait(timeout=PATIENCE_SECONDS) for worker in workers]
+            assert statuses == [0] * len(workers)
             running.stop()
             mail_server.stop()
     assert sorted(m["X-Recipient"] for m in mail_server.taken) == sorted(expected)

@@ -311,12 +311,12 @@ def test_parallel_uploads_leave_the_winners_picture_alone(server, s3):
     assert len(s3.keys(bucket) - before) == 3
     address = addresses.pop()
     sizes = {
-        size: colour_of(requests.get(address, params={"size": size}, timeout=30))
+        size: colour_of(requests.get(address, params={"size": size}, timeout=60))
         for size in pictures.SIZES
     }
     assert len(set(sizes.values())) == 1  # all of one winner
-    assert requests.head(address, timeout=30).headers["Content-Type"] == "image/webp"
-    removed = requests.delete(f"{server.api}/auth/me/avatar", headers=header, timeout=30)
+    assert requests.head(address, timeout=60).headers["Content-Type"] == "image/webp"
+    removed = requests.delete(f"{server.api}/auth/me/avatar", headers=header, timeout=60)
     assert removed.status_code == 204
     assert s3.keys(bucket) == before
 
@@ -325,5 +325,5 @@ def test_a_live_server_refuses_a_picture_far_too_large(server):
     _, tokens = new_account(server)
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
     files = {"avatar": ("a.png", b"x" * (7 * 2**20))}
-    answer = requests.put(f"{server.api}/auth/me/avatar", files=files, headers=header, timeout=30)
+    answer = requests.put(f"{server.api}/auth/me/avatar", files=files, headers=header, timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")

@@ -498,16 +498,16 @@ class TestExport:
 
     def test_a_server_streams_it_from_changing_threads(self, server):
         account = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
-        tokens = requests.post(f"{server.api}/auth/register", json=account, timeout=30).json()
+        tokens = requests.post(f"{server.api}/auth/register", json=account, timeout=60).json()
         header = {"Authorization": f"Bearer {tokens['access_token']}"}
         cards = "".join(CARD.replace("eff6b1", f"{n:06}") for n in range(450))
         url = f"{server.api}/contacts"
         sent = requests.post(
-            f"{url}/import", cards, headers={**header, "Content-Type": "text/vcard"}, timeout=30
+            f"{url}/import", cards, headers={**header, "Content-Type": "text/vcard"}, timeout=60
         )
         assert sent.json()["created"] == 450
         for _ in range(3):
-            response = requests.get(f"{url}/export", headers=header, timeout=30)
+            response = requests.get(f"{url}/export", headers=header, timeout=60)
             assert response.content.count(b"END:VCARD\r\n") == 450
 
 

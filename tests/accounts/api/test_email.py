@@ -268,12 +268,12 @@ class TestRequired:
 def test_twenty_parallel_uses_of_one_link_give_one_success(mailing_server):
     server, mail_server = mailing_server
     account = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
-    requests.post(f"{server.api}/auth/register", json=account, timeout=30)
+    requests.post(f"{server.api}/auth/register", json=account, timeout=60)
     mail_server.wait_for(account["email"])
     body = {"token": token(mail_server.last(account["email"]))}
 
     def use(_):
-        return requests.post(f"{server.api}/auth/email/verify", json=body, timeout=30).status_code
+        return requests.post(f"{server.api}/auth/email/verify", json=body, timeout=60).status_code
 
     with ThreadPoolExecutor(20) as pool:
         assert sorted(pool.map(use, range(20))) == [200] + [400] * 19

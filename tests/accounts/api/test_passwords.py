@@ -143,9 +143,9 @@ class TestForgotten:
 def test_twenty_parallel_resets_by_one_link_give_one_success(mailing_server):
     server, mail_server = mailing_server
     account = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
-    requests.post(f"{server.api}/auth/register", json=account, timeout=30)
+    requests.post(f"{server.api}/auth/register", json=account, timeout=60)
     mail_server.wait_for(account["email"])
-    requests.post(f"{server.api}/auth/password/forgot", json=account, timeout=30)
+    requests.post(f"{server.api}/auth/password/forgot", json=account, timeout=60)
     mail_server.wait_for(account["email"], 2)
     body = {"token": token(mail_server.last(account["email"])), "password": NEW}
 

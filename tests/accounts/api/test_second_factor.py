@@ -151,10 +151,10 @@ def test_of_eight_parallel_log_ins_with_one_code_one_wins(server):
     account, tokens = new_account(server)
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
     base = f"{server.api}/auth/2fa"
-    setup = requests.post(base, json={"password": PASSWORD}, headers=header, timeout=30).json()
+    setup = requests.post(base, json={"password": PASSWORD}, headers=header, timeout=60).json()
     app, now = pyotp.TOTP(setup["secret"]), dt.datetime.now(dt.UTC)
     confirm = {"code": app.at(now)}
-    assert requests.post(f"{base}/confirm", json=confirm, headers=header, timeout=30).ok
+    assert requests.post(f"{base}/confirm", json=confirm, headers=header, timeout=60).ok
     body = {**account, "code": app.at(now, counter_offset=1)}
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(

@@ -17,7 +17,7 @@ class TestLive:
     @pytest.fixture
     def asked(self, server):
         body = {"email": f"fast{time.monotonic_ns()}@example.org", "password": PASSWORD}
-        tokens = requests.post(f"{server.api}/auth/register", json=body, timeout=30).json()
+        tokens = requests.post(f"{server.api}/auth/register", json=body, timeout=60).json()
         session = requests.Session()
         session.headers["Authorization"] = f"Bearer {tokens['access_token']}"
         session.headers["X-Request-Id"] = "same"
@@ -84,7 +84,7 @@ class TestLive:
             "Content-Type: application/json",
             f"Content-Length: {len(body)}",
         ]
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connected:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connected:
             connected.sendall("\r\n".join([*head, "", ""]).encode() + body[:5])
             time.sleep(0.1)
             assert asked.post(f"{server.api}/auth/logout").status_code == 204
