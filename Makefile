@@ -4,11 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
-# A process of tests for each core; a group of tests that share a fixture stays in one of them.
-PARALLEL ?= -n logical --dist loadgroup --no-loadscope-reorder
+# Several processes of tests; those that share a fixture of their module stay in one of them.
+PARALLEL ?= -n auto --dist loadgroup --no-loadscope-reorder
 WEB := $(shell sed -n 's/^web: //p' Procfile)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Tests start hundreds of processes: each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 
 .PHONY: help run admin check test test-postgresql test-all test-long test-mutants test-durations lint services durable-services bench bench-growth bench-concurrency bench-history bench-search bench-files profile clean

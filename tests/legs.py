@@ -6,6 +6,7 @@ to a database for a service. A test that asks for none of these gets none: pytes
 a connection, and :func:`tests.databases.database` a service's database.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from tests import databases
 from tests.environment import POSTGRESQL
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "new_database"}
-# Processes, servers and browsers: slow to start.
+# Processes, servers and browsers: slow to start, and left out of make check.
 SERVICE_FIXTURES = {"new_database", "embedded_database", "s3", "mail_server", "browser"}
 
 
@@ -59,6 +60,11 @@ def order(item: pytest.Item) -> int:
     if item.get_closest_marker("long"):
         return 0
     return 1 if uses_service(item) else 2
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Have one process more than there are cores: tests of services often wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)

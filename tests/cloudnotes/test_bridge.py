@@ -14,6 +14,8 @@ from django.conf import settings
 from cloudnotes import bodies, bridge
 from tests.cloudnotes.toy import connect, read_response, serving
 
+pytestmark = pytest.mark.service
+
 
 def described(body: bytes) -> bytes:
     return f"{len(body)} {hashlib.sha256(body).hexdigest()}".encode()

@@ -37,6 +37,9 @@ def test_good_settings_pass_check_deploy():
     assert told.returncode == 0, told.stderr
 
 
+MIGRATE, WEB = ("manage.py", "migrate", "--no-input"), ("-c", "import cloudnotes.asgi")
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -65,10 +68,23 @@ def test_good_settings_pass_check_deploy():
         ({"DATABASE_URL": "mysql://a:b@c/d"}, "DATABASE_URL"),
     ],
 )
+def test_it_refuses_to_start_in_one_line(changes, said):
+    assert_is_refused(changes, said, MIGRATE)
+
+
 @pytest.mark.parametrize(
-    "start", [("manage.py", "migrate", "--no-input"), ("-c", "import cloudnotes.asgi")]
+    ("changes", "said"),
+    [
+        ({"DEBUG": "on"}, "DEBUG"),  # by a check
+        ({"DATABASE_URL": "mysql://a:b@c/d"}, "DATABASE_URL"),  # while settings are read
+    ],
 )
-def test_it_refuses_to_start_in_one_line(changes, said, start):
+def test_the_web_process_refuses_in_the_same_line(changes, said):
+    """What refuses is the same code; where it is called from is what could be forgotten."""
+    assert_is_refused(changes, said, WEB)
+
+
+def assert_is_refused(changes, said, start):
     told = run(*start, **{**GOOD, **changes})
     assert told.returncode != 0
     lines = [line for line in told.stderr.splitlines() if "CloudNotes cannot start" in line]

@@ -7,6 +7,8 @@ import pytest
 from cloudnotes import server
 from tests.cloudnotes.toy import connect, read_response, serving
 
+pytestmark = pytest.mark.service
+
 
 def test_trailers_do_not_become_headers(toy):
     with serving(toy, trusted_proxy=True) as port:

@@ -10,6 +10,8 @@ from notes import storage
 from notes.buckets import BucketStorage, Pieces
 from tests.ports import free_port
 
+pytestmark = pytest.mark.service
+
 
 @pytest.fixture
 def silent():
