@@ -40,10 +40,15 @@ def shared_fixtures(item: pytest.Item) -> bool:
     )
 
 
+def selected(items: list[pytest.Item], *, is_postgresql: bool) -> list[pytest.Item]:
+    """Return what a leg runs."""
+    return [item for item in items if uses_database(item) or not is_postgresql]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if POSTGRESQL:
-        config.hook.pytest_deselected(items=[item for item in items if not uses_database(item)])
-        items[:] = [item for item in items if uses_database(item)]
+    chosen = selected(items, is_postgresql=POSTGRESQL)
+    config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
+    items[:] = chosen
     for item in items:
         if uses_database(item):
             item.add_marker("database")
