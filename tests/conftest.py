@@ -1,5 +1,6 @@
 """The cast, their clients and the servers."""
 
+import contextlib
 import functools
 import io
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import psycopg
 import pytest
 from botocore.loaders import create_loader
 from django.conf import settings
@@ -96,7 +98,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(environment.DATA_DIR, ignore_errors=True)
     if environment.is_controller(config):
         if environment.POSTGRESQL:
-            databases.drop(environment.OUTSIDE["DATABASE_URL"], databases.template_name())
+            with contextlib.suppress(psycopg.OperationalError):  # a server that has gone has none
+                databases.drop(environment.OUTSIDE["DATABASE_URL"], databases.template_name())
         shutil.rmtree(environment.RUN_DIR, ignore_errors=True)
 
 
