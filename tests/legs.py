@@ -45,6 +45,7 @@ def selected(items: list[pytest.Item], *, is_postgresql: bool) -> list[pytest.It
     return [item for item in items if uses_database(item) or not is_postgresql]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     chosen = selected(items, is_postgresql=POSTGRESQL)
     config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
@@ -64,7 +65,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def order(item: pytest.Item) -> int:
     if item.get_closest_marker("long"):
         return 0
-    return 1 if uses_service(item) else 2
+    if uses_service(item):
+        return 1 if shared_fixtures(item) else 2
+    return 3
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
