@@ -70,6 +70,7 @@ def order(item: pytest.Item) -> int:
     return 3
 
 
+@pytest.hookimpl(tryfirst=True)  # before that of xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Have one process more than there are cores: tests of services often wait."""
     return (os.cpu_count() or 1) + 1

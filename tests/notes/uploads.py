@@ -14,10 +14,14 @@ def announce(client, url, content=b"direct", name="d.txt", **headers):
 def send(address, content, headers):
     """PUT as a client does that knows nothing but what it was told."""
     if address.startswith("http://testserver"):
-        given = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()}
-        kind = given.pop("HTTP_CONTENT_TYPE", "application/octet-stream")
+        fields = {
+            "HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()
+        }
+        kind = fields.pop("HTTP_CONTENT_TYPE", "application/octet-stream")
         path = path_of(address)
-        return client_of(None).generic("PUT", path, content, content_type=kind, **given).status_code
+        return (
+            client_of(None).generic("PUT", path, content, content_type=kind, **fields).status_code
+        )
     return requests.put(address, content, headers=headers, timeout=60).status_code
 
 

@@ -77,14 +77,14 @@ class Sender:
         """Return the contents of the note's files."""
         listed = self.session.get(f"{self.note_url}/attachments", timeout=60)
         assert listed.status_code == 200
-        told = listed.json()["results"]
-        given = [
+        files = listed.json()["results"]
+        answers = [
             self.session.get(f"{self.note_url}/attachments/{file['id']}", timeout=60)
-            for file in told
+            for file in files
         ]
-        digests = [hashlib.sha256(answer.content).hexdigest() for answer in given]
-        assert digests == [file["sha256"] for file in told]
-        return [answer.content for answer in given]
+        digests = [hashlib.sha256(answer.content).hexdigest() for answer in answers]
+        assert digests == [file["sha256"] for file in files]
+        return [answer.content for answer in answers]
 
     @contextlib.contextmanager
     def new_note(self):
