@@ -14,8 +14,11 @@ import psycopg
 import pytest
 from botocore.loaders import create_loader
 from django.conf import settings
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.core.files.storage import default_storage
 from django.core.handlers.wsgi import WSGIRequest
+from django.core.management.commands import flush
 from django.db import connection
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -172,6 +175,22 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     if environment.POSTGRESQL:
         template = databases.template(environment.OUTSIDE["DATABASE_URL"])
         connection.settings_dict["TEST"]["TEMPLATE"] = template
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Copy back the rows of migrations after a flush: Django would look for each of them anew."""
+    with django_db_blocker.unblock():
+        rows = {model: list(model.objects.all()) for model in (ContentType, Permission)}
+
+    def copy_back(*args: Any, **kwargs: Any) -> None:
+        ContentType.objects.clear_cache()
+        for model, instances in rows.items():
+            model.objects.bulk_create(instances)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(flush, "emit_post_migrate_signal", copy_back)
+        yield
 
 
 @pytest.fixture(scope="session")
