@@ -313,14 +313,28 @@ def mailing_server(
     mail_server.stop()
 
 
+@contextlib.contextmanager
+def serving_from_disk(folder: Path, new_database: NewDatabase) -> Iterator[Server]:
+    with new_database(folder) as where:
+        running = Server(folder, **where)
+        running.start()
+        yield running
+        running.stop()
+
+
 @pytest.fixture(scope="session")
 def disk_server(
     tmp_path_factory: pytest.TempPathFactory, embedded_database: NewDatabase
 ) -> Iterator[Server]:
     """CloudNotes as ``make run`` starts it: nothing set, files on disk."""
-    folder = tmp_path_factory.mktemp("disk-server")
-    with embedded_database(folder) as where:
-        running = Server(folder, **where)
-        running.start()
+    with serving_from_disk(tmp_path_factory.mktemp("disk-server"), embedded_database) as running:
         yield running
-        running.stop()
+
+
+@pytest.fixture(scope="session")
+def file_server(
+    tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase
+) -> Iterator[Server]:
+    """CloudNotes on this leg's database with files on disk."""
+    with serving_from_disk(tmp_path_factory.mktemp("file-server"), new_database) as running:
+        yield running

@@ -111,8 +111,8 @@ FORMS = {
 
 
 @pytest.fixture(scope="module")
-def sender(disk_server):
-    return Sender(disk_server)
+def sender(file_server):
+    return Sender(file_server)
 
 
 def test_forms_are_kept_whole_or_refused(sender):

@@ -77,8 +77,8 @@ SENT = {
 
 
 @pytest.fixture(scope="module")
-def sender(disk_server):
-    return Sender(disk_server)
+def sender(file_server):
+    return Sender(file_server)
 
 
 def test_what_is_sent_is_kept_whole_or_refused(sender):
