@@ -203,6 +203,10 @@ def test_a_mail_server_stopped_and_started_gets_each_mail_once(tmp_path, by, new
         )  # fmt: skip
         running.start()
         workers = [running.popen("worker") for _ in range(2)] if by == "worker" else []
+
+        def begun():
+            return running.log.read_text().count("worker started")
+
         try:
             expected = set()
             for count in range(number):
@@ -215,15 +219,17 @@ def test_a_mail_server_stopped_and_started_gets_each_mail_once(tmp_path, by, new
             if mail_server.controller is None:
                 mail_server.start()
             until(lambda: len(mail_server.taken) >= number, f"{number} mails")
+            # One that has not begun yet would be ended by the signal and not by itself.
+            until(lambda: begun() >= len(workers), "workers that have begun")
             taken = [message["X-Recipient"] for message in mail_server.taken]
             assert sorted(taken) == sorted(expected)
         finally:
             for worker in workers:
                 worker.terminate()
             statuses = [worker.wait(timeout=PATIENCE_SECONDS) for worker in workers]
-            assert statuses == [0] * len(workers)
             running.stop()
             mail_server.stop()
+    assert statuses == [0] * len(workers)
     assert sorted(m["X-Recipient"] for m in mail_server.taken) == sorted(expected)
 
 
