@@ -162,6 +162,7 @@ def test_of_parallel_attempts_exactly_the_limit_is_evaluated(limited, scope, spo
     assert sum(statuses.values()) - statuses[429] == limit
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scope", ["password", "email_change", "second_factor", "token_creation"])
 def test_an_idempotency_key_buys_no_attempt(limited, scope):
     """With one, the count is part of the request's transaction."""
@@ -186,6 +187,7 @@ def test_it_holds_over_a_restart_and_in_the_same_24(limited):
     assert attempt({"X-Real-IP": "192.0.3.1"}).status_code == 401  # nobody else is locked out
 
 
+@pytest.mark.long
 def test_with_redis_killed_in_the_middle(tmp_path, redis_port, new_database):
     port, redis = redis_port
     with new_database(tmp_path) as where:

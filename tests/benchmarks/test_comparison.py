@@ -129,6 +129,7 @@ def test_what_is_refused_is_an_error_and_no_good_answer(port):
     assert (made.errors, made.rate) == (10, 0)
 
 
+@pytest.mark.service
 @pytest.mark.skipif(not load.has_wrk(), reason="wrk is not installed")
 def test_wrk_sends_the_same_requests(port):
     made = load.run(port, [request("/")], connections=2, seconds=1)

@@ -11,7 +11,6 @@ import pytest
 import redis
 
 from cloudnotes.throttling import SharedCounter, Windows
-from tests import environment
 from tests.conftest import client_of, leg
 from tests.ports import free_port, listens
 from tests.servers import wait_for
@@ -70,7 +69,23 @@ def test_windows_of_a_process_do_not_grow_without_end(monkeypatch):
     assert len(windows.windows) <= 10
 
 
-@pytest.mark.skipif(not environment.OUTSIDE["REDIS_URL"], reason="leg skipped: Redis")
+@pytest.fixture
+def redis_server(settings, tmp_path):
+    """Start a Redis server of the test's own, and count on it."""
+    port = free_port()
+    command = [leg("redis-server"), "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: listens(port), process, "redis-server")
+        settings.REDIS_URL = f"redis://127.0.0.1:{port}/0"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.service
+@pytest.mark.usefixtures("redis_server")
 def test_on_redis_they_are_exact(settings):
     settings.REDIS_TIMEOUT_SECONDS = 10
     key = f"test-{time.monotonic_ns()}"
@@ -82,36 +97,28 @@ def test_on_redis_they_are_exact(settings):
 @pytest.mark.service
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_redis_that_dies_or_hangs_in_the_middle_refuses_nobody_and_lets_few_through(
-    settings, tmp_path, sent
+    settings, redis_server, sent
 ):
-    port = free_port()
-    command = [leg("redis-server"), "--port", str(port), "--save", "", "--dir", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        wait_for(lambda: listens(port), process, "redis-server")
-        settings.REDIS_URL = f"redis://127.0.0.1:{port}/0"
-        settings.REDIS_TIMEOUT_SECONDS = 3
-        counter, numbers = SharedCounter(), itertools.count(1)
-        is_gone = threading.Event()
+    settings.REDIS_TIMEOUT_SECONDS = 3
+    counter, numbers = SharedCounter(), itertools.count(1)
+    is_going, is_gone = threading.Event(), threading.Event()
 
-        def hit(_):
-            if next(numbers) == 100:
-                process.send_signal(sent)
-                is_gone.set()
-            was_gone = is_gone.is_set()
-            is_allowed = counter.hit("key", 20, 60)[0]
-            return is_allowed, is_gone.is_set() and not was_gone
+    def hit(_):
+        if next(numbers) == 100:
+            is_going.set()
+            redis_server.send_signal(sent)
+            is_gone.set()
+        was_gone = is_gone.is_set()
+        is_allowed = counter.hit("key", 20, 60)[0]
+        return is_allowed, is_going.is_set() and not was_gone
 
-        with ThreadPoolExecutor(16) as pool:
-            hits = list(pool.map(hit, range(200)))
-        allowed = sum(is_allowed for is_allowed, _ in hits)
-        # The limit on Redis and the limit without it. Of those that were under way when it went,
-        # each may have been counted by Redis and not answered, so it was counted once more.
-        under_way = sum(is_under_way for _, is_under_way in hits)
-        assert 40 - under_way <= allowed <= 40
-    finally:
-        process.kill()
-        process.wait()
+    with ThreadPoolExecutor(16) as pool:
+        hits = list(pool.map(hit, range(200)))
+    allowed = sum(is_allowed for is_allowed, _ in hits)
+    # The limit on Redis and the limit without it. Of those that were under way when it went, each
+    # may have been counted by Redis and not answered, so it was counted once more.
+    under_way = sum(is_under_way for _, is_under_way in hits)
+    assert 40 - under_way <= allowed <= 40
 
 
 def test_one_caller_in_five_seconds_asks_a_redis_that_is_gone(settings, caplog, monkeypatch):
