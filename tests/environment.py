@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.redis_number import redis_of_worker
+
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 OUTSIDE = {
     name: os.environ.get(f"OUTSIDE_{name}", os.environ.get(name, ""))
@@ -21,12 +23,6 @@ POSTGRESQL = bool(OUTSIDE["DATABASE_URL"])
 # Each process of tests removes what it made: the controller this one.
 RUN_DIR = Path(os.environ.get("TEST_RUN_DIR") or tempfile.mkdtemp(prefix="cloudnotes-run-"))
 DATA_DIR = tempfile.mkdtemp(prefix="cloudnotes-tests-")
-
-
-def redis_of_worker(url: str, worker: str) -> str:
-    """Return the address of the Redis database of a process: gw0 has number 1."""
-    server, _, number = url.rpartition("/")
-    return f"{server}/{int(number) + 1 + int(worker.removeprefix('gw'))}"
 
 
 SETTINGS = Path(__file__).parent.parent / ".env.example"

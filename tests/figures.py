@@ -4,6 +4,7 @@
 """
 
 import collections
+import re
 import resource
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from tests.environment import OUTSIDE, POSTGRESQL, is_controller
 
 SHOWN = 10
+GROUP = re.compile(r"@[^@\]]*$")  # what xdist adds to the name of a test
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,7 +42,7 @@ class Figures:
         self.of_tests: collections.Counter[str] = collections.Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.of_tests[report.nodeid.partition("@")[0]] += report.duration
+        self.of_tests[GROUP.sub("", report.nodeid)] += report.duration
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         write = terminalreporter.write_line

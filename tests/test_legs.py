@@ -6,8 +6,9 @@ import types
 import pytest
 
 from accounts.models import User
-from tests import environment, legs, ports
+from tests import legs, ports
 from tests.databases import database
+from tests.redis_number import redis_of_worker
 
 
 def test_who_asks_for_no_database_gets_no_connection():
@@ -53,11 +54,10 @@ def test_the_sqlite_leg_runs_all_and_the_other_what_uses_a_database():
 
 
 def test_each_process_has_a_redis_database_and_ports_of_its_own():
-    addresses = [
-        environment.redis_of_worker("redis://127.0.0.1:6379/0", f"gw{n}") for n in range(12)
-    ]
+    addresses = [redis_of_worker("redis://127.0.0.1:6379/0", f"gw{n}") for n in range(12)]
     assert len(set(addresses)) == 12
     assert addresses[0].endswith("/1")
+    assert redis_of_worker("redis://127.0.0.1:6379", "gw0") == addresses[0]
     taken = {ports.free_port() for _ in range(20)}
     assert len(taken) == 20
     assert all(port in ports.PORTS for port in taken)

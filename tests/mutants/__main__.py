@@ -1,8 +1,10 @@
 """Run the mutants: ``python -m tests.mutants [NAME ...] [--jobs N] [--list]``.
 
-Each job works in a copy of the checkout. For one mutant after the other it makes the fault, runs
-the mutant's tests, and restores the file. Tests that fail have caught the mutant. One that no test
-catches has survived: a test is missing. The exit status is 0 if all were caught.
+First the tests that the mutants name run without a fault: a test that fails anyway catches nothing,
+so no mutant runs then. Each job works in a copy of the checkout. For one mutant after the other it
+makes the fault, runs the mutant's tests, and restores the file. Tests that fail have caught the
+mutant. One that no test catches has survived: a test is missing. One whose tests do not end in time
+hangs, which proves nothing. The exit status is 0 if all were caught.
 
 The mutants of the leg ``postgresql`` need DATABASE_URL and REDIS_URL, and are not run without them;
 with REQUIRE_ALL_LEGS set that is a failure.
@@ -21,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -31,11 +33,13 @@ from psycopg import sql
 
 from tests.mutants import accounts, files, notes, service
 from tests.mutants.mutant import Mutant
+from tests.redis_number import redis_of_worker
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MUTANTS = [*accounts.MUTANTS, *notes.MUTANTS, *files.MUTANTS, *service.MUTANTS]
 
 SECONDS_FOR_ONE = 300
+SECONDS_WITHOUT_FAULT = 3600
 SECONDS_TO_END = 10
 SERVICES = ("DATABASE_URL", "REDIS_URL")
 # By the exit status of pytest; all others mean that the list is wrong.
@@ -53,12 +57,17 @@ class Result(NamedTuple):
     output: str = ""
 
 
+class TestsFail(Exception):
+    """Tests fail without any fault."""
+
+
 class Runner:
     """Runs mutants in several jobs at once."""
 
     def __init__(self, mutants: list[Mutant], *, jobs: int) -> None:
         self.waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
         self.results: queue.SimpleQueue[Result | BaseException] = queue.SimpleQueue()
+        self.mutants = mutants
         self.number = len(mutants)
         self.jobs = max(1, min(jobs, len(mutants)))
         self.stopping = threading.Event()
@@ -66,8 +75,12 @@ class Runner:
             self.waiting.put(mutant)
 
     def run(self) -> Iterator[Result]:
-        """Yield the results as they come. All processes have ended when this ends."""
+        """Yield the results as they come. All processes have ended when this ends.
+
+        Raises ``TestsFail`` if tests fail without a fault.
+        """
         with tempfile.TemporaryDirectory(prefix="cloudnotes-mutants-") as folder:
+            self._run_without_fault(Path(folder) / "without-fault")
             threads = [
                 threading.Thread(target=self._work, args=(Path(folder), job))
                 for job in range(self.jobs)
@@ -84,6 +97,21 @@ class Runner:
                 self.stopping.set()
                 for thread in threads:
                     thread.join()
+
+    def _run_without_fault(self, checkout: Path) -> None:
+        """Run the tests of all mutants, leg by leg."""
+        copy_checkout(checkout)
+        log = checkout.with_suffix(".log")
+        for leg in ("sqlite", "postgresql"):
+            names = {test for mutant in self.mutants if mutant.leg == leg for test in mutant.tests}
+            tests = sorted(name for name in names if name.partition("::")[0] not in names - {name})
+            if not tests or (leg == "postgresql" and not has_services()):
+                continue
+            with own_services(self.jobs) if leg == "postgresql" else no_services() as services:
+                environment = environment_of(services)
+                status = self._run_tests(tests, checkout, environment, log, SECONDS_WITHOUT_FAULT)
+            if status != 0 and not self.stopping.is_set():
+                raise TestsFail(log.read_text(errors="replace")[-3000:])
 
     def _work(self, folder: Path, job: int) -> None:
         try:
@@ -102,16 +130,13 @@ class Runner:
             self.results.put(error)
 
     def _run(self, mutant: Mutant, checkout: Path, services: dict[str, str]) -> Result:
-        environment = {**os.environ, "CI": "true", **dict.fromkeys(SERVICES, "")}
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        if mutant.leg == "postgresql":
-            if not services:
-                return Result(mutant, "not run")
-            environment |= services
+        if mutant.leg == "postgresql" and not services:
+            return Result(mutant, "not run")
+        environment = environment_of(services if mutant.leg == "postgresql" else {})
         log = checkout.with_suffix(".log")
         begun = time.monotonic()
         with mutated(checkout / mutant.path, mutant):
-            status = self._run_tests(mutant, checkout, environment, log)
+            status = self._run_tests(mutant.tests, checkout, environment, log, SECONDS_FOR_ONE)
         seconds = time.monotonic() - begun
         output = log.read_text(errors="replace")
         verdict = "hung" if status is None else VERDICTS.get(status, "broken")
@@ -119,7 +144,12 @@ class Runner:
         return Result(mutant, verdict, seconds, failures[0] if failures else "", output)
 
     def _run_tests(
-        self, mutant: Mutant, checkout: Path, environment: dict[str, str], log: Path
+        self,
+        tests: Iterable[str],
+        checkout: Path,
+        environment: dict[str, str],
+        log: Path,
+        seconds: float,
     ) -> int | None:
         """Return the exit status of pytest, None if it had to be ended."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
@@ -128,7 +158,7 @@ class Runner:
         # Its output goes to a file: a process that is left behind would hold a pipe open.
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*command, *mutant.tests],
+                [*command, *tests],
                 cwd=checkout,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -136,7 +166,7 @@ class Runner:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            deadline = time.monotonic() + SECONDS_FOR_ONE
+            deadline = time.monotonic() + seconds
             try:
                 while not self.stopping.is_set() and time.monotonic() < deadline:
                     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -190,6 +220,18 @@ def mutated(path: Path, mutant: Mutant) -> Iterator[None]:
         path.write_text(original)
 
 
+def environment_of(services: dict[str, str]) -> dict[str, str]:
+    """Return the environment of tests: that of the leg whose services these are."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "CI": "true", **dict.fromkeys(SERVICES, ""), **services, "PATH": path}
+
+
+@contextlib.contextmanager
+def no_services() -> Iterator[dict[str, str]]:
+    """Yield what the leg ``sqlite`` needs."""
+    yield {}
+
+
 def has_services() -> bool:
     """Return whether the environment names the services of the leg ``postgresql``."""
     return all(os.environ.get(name) for name in SERVICES)
@@ -209,7 +251,8 @@ def own_services(job: int) -> Iterator[dict[str, str]]:
     execute(server, *drop, sql.SQL("CREATE DATABASE {}").format(names[0]))
     try:
         database = url._replace(path=f"/{name}").geturl()
-        yield {"DATABASE_URL": database, "REDIS_URL": os.environ["REDIS_URL"]}
+        redis = redis_of_worker(os.environ["REDIS_URL"], f"gw{job}")
+        yield {"DATABASE_URL": database, "REDIS_URL": redis}
     finally:
         execute(server, *drop)
 
@@ -236,7 +279,7 @@ def report(results: list[Result]) -> int:
             print(f"SURVIVED {result.mutant.name}: {result.mutant.promise}")
         if result.verdict == "broken":
             print(f"BROKEN {result.mutant.name}:\n{result.output[-2000:]}")
-    failures = {"survived", "broken"} | (
+    failures = {"survived", "broken", "hung"} | (
         {"not run"} if os.environ.get("REQUIRE_ALL_LEGS") else set()
     )
     return 1 if failures & counts.keys() else 0
@@ -268,6 +311,9 @@ def main() -> int:
     except KeyboardInterrupt:
         report(results)
         return 130
+    except TestsFail as error:
+        print(f"Tests fail without a fault, so no mutant was run:\n{error}")
+        return 1
     print(f"{len(results)} mutants in {time.monotonic() - begun:.0f} s")
     return report(results)
 
