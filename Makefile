@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 
-.PHONY: help run admin check test test-postgresql test-all test-long test-mutants test-durations lint services durable-services bench bench-growth bench-concurrency bench-history bench-search bench-files profile clean
+.PHONY: help run admin check test test-pure test-postgresql test-all test-long test-mutants test-durations lint services durable-services bench bench-growth bench-concurrency bench-history bench-search bench-files profile clean
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -26,7 +26,7 @@ admin: $(BIN)/.runtime ## Make a member of staff for /admin/.
 	@python manage.py createsuperuser $(ADMIN_OPTIONS)
 
 check: $(BIN)/.dev ## Run lint and the tests that need no server, in a minute: before each commit.
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-pure
+	@$(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint test-pure
 
 test-pure: $(BIN)/.dev
 	@DATABASE_URL= REDIS_URL= pytest -q -m "not database and not service" $(ARGS)
@@ -47,7 +47,7 @@ test-mutants: $(BIN)/.dev services ## Break the product on purpose, fault by fau
 	@. .services/quick && python -m tests.mutants $(ARGS)
 
 test-durations: $(BIN)/.dev ## Run the tests and write what each of them takes to durations.tsv.
-	@$(MAKE) --no-print-directory test ARGS="--durations-file durations.tsv $(ARGS)"
+	@DATABASE_URL= REDIS_URL= pytest $(PARALLEL) --durations-file durations.tsv $(ARGS)
 
 lint: $(BIN)/.dev ## Check style, types, imports, migrations and production settings.
 	ruff check .

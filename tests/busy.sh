@@ -8,4 +8,5 @@ for _ in $(seq "$(getconf _NPROCESSORS_ONLN)"); do
     loops="$loops $!"
 done
 trap 'kill $loops' EXIT
+trap 'exit 130' INT TERM HUP  # a shell that a signal ends runs no EXIT trap
 "$@"

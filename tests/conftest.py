@@ -327,7 +327,8 @@ def disk_server(
     tmp_path_factory: pytest.TempPathFactory, embedded_database: NewDatabase
 ) -> Iterator[Server]:
     """CloudNotes as ``make run`` starts it: nothing set, files on disk."""
-    with serving_from_disk(tmp_path_factory.mktemp("disk-server"), embedded_database) as running:
+    empty = functools.partial(embedded_database, is_empty=True)
+    with serving_from_disk(tmp_path_factory.mktemp("disk-server"), empty) as running:
         yield running
 
 

@@ -69,7 +69,7 @@ def _create(url: str, name: str, source: str) -> None:
 
 
 def drop(url: str, name: str) -> None:
-    """Remove a database, whoever is connected to it."""
+    """Remove a database, even with open connections."""
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statement)

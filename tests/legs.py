@@ -1,9 +1,9 @@
 """Which tests a leg runs, and in which order (a pytest plugin).
 
 The SQLite leg runs every test. The PostgreSQL leg runs again what uses a database, decided by what
-a test asks for: the mark ``django_db``, pytest-django's fixtures, or ``new_database``, the only way
-to a database for a service. A test that asks for none of these gets none: pytest-django refuses it
-a connection, and :func:`tests.databases.database` a service's database.
+a test asks for: the mark ``django_db``, pytest-django's fixtures, or ``new_database``. A test that
+asks for none of these gets no database: pytest-django refuses it a connection, and
+:func:`tests.databases.database` and :class:`tests.servers.Server` refuse it one for a service.
 """
 
 import os
@@ -16,6 +16,8 @@ from tests import databases
 from tests.environment import POSTGRESQL
 
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "new_database"}
+# Each process has a database of the 64 in Redis (tests/services.sh).
+MAX_CORES = 60
 # Processes, servers and browsers: slow to start, and left out of make check.
 SERVICE_FIXTURES = {"new_database", "embedded_database", "s3", "mail_server", "browser"}
 
@@ -72,8 +74,10 @@ def order(item: pytest.Item) -> int:
 
 @pytest.hookimpl(tryfirst=True)  # before that of xdist
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Have one process more than there are cores: tests of services often wait."""
-    return (os.cpu_count() or 1) + 1
+    """Have one process more than there are cores for us: tests of services often wait."""
+    has_affinity = hasattr(os, "sched_getaffinity")  # macOS has not
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return min(cores, MAX_CORES) + 1
 
 
 @pytest.hookimpl(wrapper=True)
@@ -89,7 +93,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 class Starting:
     """Refuses a process to tests that are not marked: ``make check`` leaves marked ones out."""
 
-    EVENTS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec")
+    EVENTS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec", "os.system")
     is_refused = False
 
     def audit(self, event: str, arguments: object) -> None:

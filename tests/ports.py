@@ -14,9 +14,9 @@ _locks: dict[int, int] = {}
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on and that no process of tests was given before.
+    """Return a port that nobody listens on and that was returned to no process of tests before.
 
-    Each port has a lock file. The kernel lets go of the lock when this process ends.
+    Each port has a lock file. The kernel releases the lock when this process ends.
     """
     LOCKS.mkdir(exist_ok=True)
     first = os.getpid() * 97 % len(PORTS)

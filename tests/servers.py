@@ -18,6 +18,7 @@ import psycopg
 import requests
 from botocore.config import Config
 
+from tests import databases
 from tests.ports import free_port, listens
 from tests.waiting import PATIENCE_SECONDS
 
@@ -106,7 +107,13 @@ class Server:
     """CloudNotes as the Procfile's ``web`` line starts it: migrated, gunicorn, two workers."""
 
     def __init__(self, folder: Path, *, is_patient: bool = True, **environment: str) -> None:
-        """Prepare a service; an impatient one has the time limits of production."""
+        """Prepare a service; an impatient one has the time limits of production.
+
+        Raises ``RuntimeError`` in a test that asks for no database and gives the service none: it
+        would get SQLite, in one leg only.
+        """
+        if databases.is_refused and "DATABASE_URL" not in environment:
+            raise RuntimeError("a test that starts a service asks for a database (tests/legs.py)")
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

@@ -26,7 +26,7 @@ as_postgres() {
 }
 
 if [ "$kind" = stop ]; then
-    for data_dir in "$here"/data_dir-*; do
+    for data_dir in "$here"/data_dir-* "$here"/data_dir; do
         [ -f "$data_dir" ] && as_postgres "$(postgres_bin)/pg_ctl" -D "$(cat "$data_dir")" -m fast stop || true
     done
     [ -f "$here/redis.pid" ] && kill "$(cat "$here/redis.pid")" || true
@@ -58,6 +58,11 @@ if [ -n "$missing" ]; then
 fi
 
 mkdir -p "$here"
+if [ -f "$here/data_dir" ]; then
+    # From before there were two kinds: one server for all, and a Redis with 16 databases.
+    sh tests/services.sh stop
+    rm -f "$here/data_dir" "$here/environment"
+fi
 data_dir="$here/data_dir-$kind"
 if ! { [ -f "$data_dir" ] && as_postgres "$(postgres_bin)/pg_ctl" -D "$(cat "$data_dir")" status >/dev/null 2>&1; }; then
     # A data folder of its own in the temporary directory: the checkout may be closed to postgres.

@@ -1,4 +1,4 @@
-"""What a test asks for decides in which legs it runs; who asks for nothing gets nothing."""
+"""What a test asks for decides in which legs it runs; without a fixture it gets no database."""
 
 import subprocess
 import types
@@ -9,6 +9,7 @@ from accounts.models import User
 from tests import legs, ports
 from tests.databases import database
 from tests.redis_number import redis_of_worker
+from tests.servers import Server
 
 
 def test_who_asks_for_no_database_gets_no_connection():
@@ -19,6 +20,11 @@ def test_who_asks_for_no_database_gets_no_connection():
 def test_who_asks_for_no_database_gets_none_for_a_service(tmp_path):
     with pytest.raises(RuntimeError, match="asks for new_database"), database(tmp_path):
         pass
+
+
+def test_who_asks_for_no_database_starts_no_service_without_one(tmp_path):
+    with pytest.raises(RuntimeError, match="asks for a database"):
+        Server(tmp_path)
 
 
 def test_who_is_not_marked_starts_no_process():

@@ -1,5 +1,6 @@
 """Every command of the README does what it says: this runs them."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -11,8 +12,8 @@ import requests
 
 from tests.conftest import leg
 from tests.ports import free_port
-from tests.servers import BIN, ROOT, wait_for
-from tests.waiting import PATIENCE_SECONDS
+from tests.servers import BIN, PATIENT, ROOT
+from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.service
 
@@ -31,16 +32,22 @@ def test_the_readme_has_these_commands():
 def run(script, cwd, **environment):
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
-        cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300,
+        cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True,
+        timeout=PATIENCE_SECONDS,
     )  # fmt: skip
 
 
 @pytest.fixture
 def made(tmp_path, embedded_database):
     """Run ``make run`` as the README says, on another port and folder; yield its address."""
-    with embedded_database(tmp_path) as where:
+    with embedded_database(tmp_path, is_empty=True) as where:
         port = free_port()
-        environment = {"PORT": str(port), "DATA_DIR": str(tmp_path / "data"), **where}
+        environment = {
+            "PORT": str(port),
+            "DATA_DIR": str(tmp_path / "data"),
+            **where,
+            **PATIENT,
+        }
         with (tmp_path / "out").open("w") as out:
             process = subprocess.Popen(
                 ["make", "run"],
@@ -55,10 +62,14 @@ def made(tmp_path, embedded_database):
             except requests.RequestException:
                 return False
 
-        wait_for(is_ready, process, "make run")
-        yield url, environment, tmp_path
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=PATIENCE_SECONDS)
+        try:
+            until(lambda: is_ready() or process.poll() is not None, "make run")
+            assert process.poll() is None, (tmp_path / "out").read_text()
+            yield url, environment, tmp_path
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=PATIENCE_SECONDS)
 
 
 def test_make_run_then_every_curl_line_then_make_admin(made):
@@ -82,14 +93,14 @@ def test_make_run_then_every_curl_line_then_make_admin(made):
     asked = run("make admin ADMIN_OPTIONS=--no-input", ROOT, **environment, **admin)
     assert asked.returncode == 0, asked.stdout + asked.stderr
     with requests.Session() as browser:
-        page = browser.get(f"{url}/admin/login/", timeout=10)
+        page = browser.get(f"{url}/admin/login/", timeout=60)
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
         form = {"username": "STAFF@example.org", "password": "a staff password"}
         form |= {"csrfmiddlewaretoken": token, "next": "/admin/"}
-        inside = browser.post(f"{url}/admin/login/", form, timeout=10)
+        inside = browser.post(f"{url}/admin/login/", form, timeout=60)
         assert "Site administration" in inside.text
         style = re.search(r'href="(/static/[^"]+\.css)"', inside.text)[1]
-        assert browser.get(f"{url}{style}", timeout=10).ok
+        assert browser.get(f"{url}{style}", timeout=60).ok
 
 
 def test_make_test_is_what_runs_this():

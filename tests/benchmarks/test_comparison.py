@@ -139,6 +139,7 @@ def test_wrk_sends_the_same_requests(port):
     assert load.run(port, [request("/missing")], connections=2, seconds=1).rate == 0
 
 
+@pytest.mark.service
 def test_processor_time_counts_what_has_ended():
     before = processes.processor_seconds(os.getpid())
     assert os.system("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done") == 0

@@ -107,7 +107,7 @@ def test_as_a_process_it_ends_on_sigterm(tmp_path, embedded_database):
 
 @pytest.mark.service
 def test_it_refuses_unsafe_settings_as_the_web_process_does(tmp_path):
-    server = Server(tmp_path, ENVIRONMENT="production", SECRET_KEY="short")
+    server = Server(tmp_path, DATABASE_URL="", ENVIRONMENT="production", SECRET_KEY="short")
     refused = subprocess.run(
         ["python", "manage.py", "worker"],
         cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS,

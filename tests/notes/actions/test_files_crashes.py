@@ -174,11 +174,13 @@ def test_the_same_bytes_again(as_alice, stored_keys, monkeypatch, die_at, crash)
     assert_whole(as_alice, url, [b"same", b"same"], stored_keys)
 
 
+REMOVING = pairwise(crashes(*IN_THE_TRANSACTION), STORAGES, ["permanently", "to the trash"])
+# Only what goes for good takes an object with it.
+REMOVING += itertools.product(crashes(*AFTER_IT), STORAGES, ["permanently"])
+
+
 @pytest.mark.parametrize(
-    ("crash", "stored_keys", "how"),
-    pairwise(crashes(*IN_THE_TRANSACTION, *AFTER_IT), STORAGES, ["permanently", "to the trash"]),
-    ids=name_of,
-    indirect=["stored_keys"],
+    ("crash", "stored_keys", "how"), REMOVING, ids=name_of, indirect=["stored_keys"]
 )
 def test_removing(as_alice, stored_keys, monkeypatch, die_at, crash, how):
     query = "?permanent=true" if how == "permanently" else ""
