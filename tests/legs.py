@@ -1,9 +1,10 @@
 """Which tests a leg runs, and in which order (a pytest plugin).
 
 The SQLite leg runs every test. The PostgreSQL leg runs again what uses a database, decided by what
-a test asks for: the mark ``django_db``, pytest-django's fixtures, or ``new_database``. A test that
-asks for none of these gets no database: pytest-django refuses it a connection, and
-:func:`tests.databases.database` and :class:`tests.servers.Server` refuse it one for a service.
+a test asks for: the marks ``django_db`` and ``postgresql`` (it runs there only), pytest-django's
+fixtures, or ``new_database``. A test that asks for none of these gets no database: pytest-django
+refuses it a connection, and :func:`tests.databases.database` and :class:`tests.servers.Server`
+refuse it one for a service.
 """
 
 import os
@@ -24,7 +25,8 @@ SERVICE_FIXTURES = {"new_database", "embedded_database", "s3", "mail_server", "b
 
 def uses_database(item: pytest.Item) -> bool:
     fixtures = set(getattr(item, "fixturenames", ()))
-    return item.get_closest_marker("django_db") is not None or bool(fixtures & DATABASE_FIXTURES)
+    marks = (item.get_closest_marker("django_db"), item.get_closest_marker("postgresql"))
+    return any(marks) or bool(fixtures & DATABASE_FIXTURES)
 
 
 def uses_service(item: pytest.Item) -> bool:
@@ -57,6 +59,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("database")
         if uses_service(item):
             item.add_marker("service")
+        if item.get_closest_marker("postgresql") and not POSTGRESQL:
+            item.add_marker(pytest.mark.skip(reason="the PostgreSQL leg: make test-all"))
         if shared_fixtures(item):
             module = item.nodeid.partition("::")[0]
             item.add_marker(pytest.mark.xdist_group(module))

@@ -47,6 +47,7 @@ def fake_item(fixtures=(), marks=()):
         (["transactional_db"], [], True),
         (["new_database"], [], True),
         ([], ["django_db"], True),
+        ([], ["postgresql"], True),
     ],
 )
 def test_what_runs_in_both_legs(fixtures, marks, expected):

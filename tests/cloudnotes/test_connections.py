@@ -3,14 +3,13 @@ import time
 
 import psycopg
 import pytest
-from django.db import connection
 
 from accounts.models import User
 from cloudnotes.connections import Connections, NotDone
 from cloudnotes.queries import Parameter, Query, Statement
 
 pytestmark = [
-    pytest.mark.skipif("sqlite" in connection.vendor, reason="the PostgreSQL leg: make test-all"),
+    pytest.mark.postgresql,
     pytest.mark.django_db,
 ]
 ONE = Query(lambda: User.objects.filter(pk__gt=Parameter("pk")).values_list("pk"))

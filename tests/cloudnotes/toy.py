@@ -17,6 +17,7 @@ from cloudnotes.asgi import Entrance
 from cloudnotes.bridge import Bridge
 from cloudnotes.server import Worker
 from tests.ports import free_port
+from tests.waiting import PATIENCE_SECONDS
 
 
 class Toy:
@@ -88,7 +89,7 @@ class Toy:
 
     def hold(self, environ: dict[str, Any], start_response: Any, rest: str) -> Any:
         self.held.release()
-        self.release.wait(30)
+        self.release.wait(PATIENCE_SECONDS)
         return self.answer(start_response, b"released")
 
     def file(self, environ: dict[str, Any], start_response: Any, rest: str) -> Any:

@@ -1,5 +1,4 @@
 import datetime as dt
-import os
 import secrets
 import threading
 
@@ -330,9 +329,7 @@ class TestRoom:
         assert counts(send(as_alice, "".join(cards[:2]))) == (2, 0, 0, 0)
         assert counts(send(as_alice, "".join(cards[:2]))) == (0, 0, 2, 0)
 
-    @pytest.mark.skipif(
-        not os.environ.get("DATABASE_URL"), reason="the PostgreSQL leg: make test-all"
-    )
+    @pytest.mark.postgresql
     @pytest.mark.django_db(transaction=True)
     def test_of_many_at_once_as_many_as_fit_succeed(self, alice):
         """On SQLite writing transactions are one after the other anyway."""

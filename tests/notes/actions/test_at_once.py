@@ -26,7 +26,7 @@ from notes.models import Feed, Note, Revision
 from tests.conftest import client_of
 
 pytestmark = [
-    pytest.mark.skipif("sqlite" in connection.vendor, reason="the PostgreSQL leg: make test-all"),
+    pytest.mark.postgresql,
     pytest.mark.django_db(transaction=True),
 ]
 NOTES = "/api/v1/notes"

@@ -91,9 +91,8 @@ class TestLive:
             connected.sendall(body[5:])
             assert connected.recv(1000).startswith(b"HTTP/1.1 401 ")
 
+    @pytest.mark.postgresql
     def test_connections_that_broke_are_noticed_by_nobody(self, server, asked):
-        if connection.vendor != "postgresql":
-            pytest.skip("the PostgreSQL leg: make test-all")
         for _ in range(3):
             with connection.cursor() as cursor:
                 cursor.execute(
