@@ -5,6 +5,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.executor import MigrationExecutor
+
+from cloudnotes.db.triggers import get_missing
 
 MINIMUM_KEY_LENGTH = 32
 WELL_KNOWN_KEYS = {
@@ -72,7 +77,7 @@ def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
             )
     if "*" in settings.ALLOWED_HOSTS or not settings.ALLOWED_HOSTS:
         refuse(6, "ALLOWED_HOSTS is empty or '*'.", "Name the hosts that clients use.")
-    is_embedded = settings.DATABASE["ENGINE"] == "django.db.backends.sqlite3"
+    is_embedded = settings.DATABASE["ENGINE"] == "cloudnotes.db.sqlite"
     if (
         settings.ON_RAILWAY
         and not settings.RAILWAY_VOLUME
@@ -92,6 +97,32 @@ def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
             "Set it to the address that people use, such as https://notes.example.org.",
         )
     return found
+
+
+def check_triggers(
+    app_configs: Sequence[Any] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Return an error for a migrated database that does not have each trigger of its models."""
+    missing: set[str] = set()
+    for alias in databases or ():
+        if is_migrated(connections[alias]):
+            missing.update(get_missing(connections[alias]))
+    if not missing:
+        return []
+    return [
+        Error(
+            f"The database does not have the triggers {', '.join(sorted(missing))}.",
+            hint="Create them: python manage.py migrate notes 0016 --skip-checks, then "
+            "python manage.py migrate --skip-checks.",
+            id="cloudnotes.E014",
+        )
+    ]
+
+
+def is_migrated(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether every migration of this release has been applied to a database."""
+    executor = MigrationExecutor(connection)
+    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
 
 
 def first_refusal() -> str | None:

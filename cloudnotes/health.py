@@ -18,11 +18,12 @@ import redis
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import Error, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
 from accounts.models import Mail
+from cloudnotes.checks import is_migrated
+from cloudnotes.db.triggers import get_missing
 
 LATE_AFTER = dt.timedelta(minutes=2)
 REPORT_SECONDS = 10
@@ -42,7 +43,7 @@ class HealthMiddleware:
 
 
 def report() -> JsonResponse:
-    """Return 200 when the database answers and is migrated, else 503; Redis and files are told.
+    """Return 200 when the database answers and is whole, else 503; Redis and files are told.
 
     Notes are read and written without Redis and without the bucket, so these do not take the
     process out of service.
@@ -59,7 +60,7 @@ def report() -> JsonResponse:
 
 def _database() -> str:
     try:
-        return "ok" if _migrated() else "not migrated"
+        return _defect() or "ok"
     except Error:
         return "unavailable"
 
@@ -72,17 +73,18 @@ def _mail() -> str:
     return "late" if late.exists() else "ok"
 
 
-def _migrated() -> bool:
-    """Look for missing migrations until there are none; afterwards only ask the database."""
-    if _seen_migrated.is_set():
+def _defect() -> str:
+    """Return what the tables lack, '' for nothing; once they are whole, only ask the database."""
+    if _seen_whole.is_set():
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        return True
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        return False
-    _seen_migrated.set()
-    return True
+        return ""
+    if not is_migrated(connection):
+        return "not migrated"
+    if get_missing(connection):
+        return "triggers missing"
+    _seen_whole.set()
+    return ""
 
 
 @functools.lru_cache(maxsize=1)
@@ -117,5 +119,5 @@ def _storage() -> str:
     return "ok" if storage.is_reachable() else "unavailable"
 
 
-_seen_migrated = threading.Event()
+_seen_whole = threading.Event()
 _asker = ThreadPoolExecutor(2, thread_name_prefix="health")

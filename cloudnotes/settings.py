@@ -118,6 +118,7 @@ DATABASE = env.db_url_config(DATABASE_URL)
 PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", default=True)
 DATABASES = {"default": DATABASE}
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASE["ENGINE"] = "cloudnotes.db.sqlite"
     # Deferred transactions fail at once when two of them want to write; an immediate one waits.
     # `synchronous` stays FULL, SQLite's default: a commit that was answered survives a power cut.
     DATABASE["OPTIONS"] = {

@@ -17,7 +17,7 @@ LANGUAGE plpgsql IMMUTABLE STRICT COST 1000 AS 'BEGIN RETURN $1; END';
 CREATE INDEX notes_by_terms ON notes_indexednote USING gin (notes_terms(terms))
 WITH (fastupdate = off);
 """
-# A later migration that rebuilds the table on SQLite (ALTER there) has to make the triggers again.
+# The triggers are declared by the model since migration 0017.
 SQLITE = [
     """
 CREATE VIRTUAL TABLE notes_indexednote_terms USING fts5(

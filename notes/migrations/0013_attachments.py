@@ -7,9 +7,8 @@ from django.conf import settings
 from django.db import migrations, models
 
 
-# A revision holds the objects of the files that it mentions, whichever way it is made. A later
-# migration that rebuilds the table of revisions on SQLite (ALTER there) has to make its trigger
-# again.
+# A revision holds the objects of the files that it mentions, whichever way it is made. Declared by
+# the model since migration 0017.
 POSTGRESQL = """
 CREATE FUNCTION notes_keep_files() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -38,11 +37,11 @@ def have_revisions_keep_files(apps, schema_editor):
 
 def no_longer(apps, schema_editor):
     is_postgresql = schema_editor.connection.vendor == "postgresql"
-    schema_editor.execute(
-        "DROP FUNCTION notes_keep_files() CASCADE"
-        if is_postgresql
-        else "DROP TRIGGER notes_revision_keeps_files"
-    )
+    if is_postgresql:
+        for name in ("notes_keep_files", "notes_revision_keeps_files"):  # since migration 0017
+            schema_editor.execute(f"DROP FUNCTION IF EXISTS {name}() CASCADE")
+    else:
+        schema_editor.execute("DROP TRIGGER notes_revision_keeps_files")
 
 
 class Migration(migrations.Migration):

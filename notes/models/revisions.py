@@ -9,6 +9,7 @@ from django.db import connection, models
 from django.db.models import Q
 
 from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.triggers import Trigger
 from notes.models.notes import MAX_TITLE_LENGTH, Note, filed_within
 
 if TYPE_CHECKING:
@@ -96,6 +97,24 @@ class Revision(models.Model):
             models.CheckConstraint(
                 condition=Q(first_version__lte=models.F("version")),
                 name="revision_versions_in_order",
+            ),
+            # Holds the objects of the files that a revision mentions (notes.models.KeptFile),
+            # whichever way the revision is made.
+            Trigger(
+                name="notes_revision_keeps_files",
+                event="AFTER INSERT",
+                condition="NEW.files <> ''",
+                postgresql="""
+INSERT INTO notes_keptfile (revision_id, object_id)
+SELECT DISTINCT NEW.id, stored.id
+FROM jsonb_array_elements(NEW.files::jsonb) AS file
+JOIN notes_storedobject AS stored ON stored.id = (file ->> 'object')::bigint;
+""",
+                sqlite="""
+INSERT INTO notes_keptfile (revision_id, object_id)
+SELECT DISTINCT NEW.id, stored.id FROM json_each(NEW.files)
+JOIN notes_storedobject AS stored ON stored.id = json_extract(value, '$.object');
+""",
             ),
         ]
         indexes = [

@@ -8,14 +8,22 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.lookups import Exact, Lookup
 
 from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.triggers import Trigger
 from cloudnotes.expressions import Unindexed
 from notes.models.notes import Note
 
 if TYPE_CHECKING:
     from accounts.models import User
 
-# The FTS5 table on SQLite; triggers keep it in step (migration 0010).
+# The FTS5 table on SQLite (migration 0010); triggers of IndexedNote bring its changes there.
 FTS5_TABLE = "notes_indexednote_terms"
+FTS5_ADD = """
+INSERT INTO notes_indexednote_terms (rowid, terms) VALUES (NEW.note_id, NEW.terms);
+"""
+FTS5_REMOVE = """
+INSERT INTO notes_indexednote_terms (notes_indexednote_terms, rowid, terms)
+VALUES ('delete', OLD.note_id, OLD.terms);
+"""
 
 
 class TermsField(models.TextField):  # type: ignore[type-arg]  # not generic at run time
@@ -130,7 +138,16 @@ class IndexedNote(models.Model):
     objects = IndexedNoteQuerySet.as_manager()
 
     class Meta:
-        constraints = [ForeignKeyConstraint(field="note", name="indexed_notes_die_with_their_note")]
+        constraints = [
+            ForeignKeyConstraint(field="note", name="indexed_notes_die_with_their_note"),
+            Trigger(name="notes_indexednote_added", event="AFTER INSERT", sqlite=FTS5_ADD),
+            Trigger(name="notes_indexednote_removed", event="AFTER DELETE", sqlite=FTS5_REMOVE),
+            Trigger(
+                name="notes_indexednote_replaced",
+                event="AFTER UPDATE OF terms",
+                sqlite=FTS5_REMOVE + FTS5_ADD,
+            ),
+        ]
         indexes = [
             # What a broad search walks along, the last edited first.
             models.Index(fields=["owner_id", "-edited_at", "-note"], name="indexed_by_recent_edit"),

@@ -34,7 +34,7 @@ def test_any_host_and_no_redirect(client, settings):
 
 
 def test_a_database_behind_the_code_is_not_ready(client, monkeypatch):
-    health._seen_migrated.clear()
+    health._seen_whole.clear()
     monkeypatch.setattr(
         "django.db.migrations.executor.MigrationExecutor.migration_plan", lambda *_: [("a", "b")]
     )

@@ -7,6 +7,7 @@ BRIDGE = "tests/cloudnotes/test_bridge.py"
 CHECKS = "tests/cloudnotes/test_checks.py"
 FAST = "tests/notes/api/test_fast.py"
 INPUT = "tests/test_input.py"
+TRIGGERS = "tests/cloudnotes/test_triggers.py"
 WORKER = "tests/cloudnotes/test_worker.py"
 
 MUTANTS = [
@@ -263,5 +264,38 @@ MUTANTS = [
         "except Exception:  # a job",
         "except LookupError:  # a job",
         (f"{WORKER}::test_one_that_fails_does_not_end_the_others",),
+    ),
+    # The database.
+    Mutant(
+        "rebuilt-table-without-its-triggers",
+        "A table that SQLite makes anew has its triggers again.",
+        "cloudnotes/db/triggers.py",
+        "            schema_editor.deferred_sql.append(statement)\n",
+        "            pass\n",
+        (f"{TRIGGERS}::test_every_rebuilt_table_has_its_triggers",),
+    ),
+    Mutant(
+        "triggers-of-others-forbid-a-rebuild",
+        "A table that the trigger of another table names can be altered.",
+        "cloudnotes/db/sqlite/base.py",
+        "        for name, _ in triggers:\n",
+        "        for name, _ in ():\n",
+        (f"{TRIGGERS}::test_every_rebuilt_table_has_its_triggers",),
+    ),
+    Mutant(
+        "missing-trigger-passes-the-checks",
+        "A database without a trigger of its models is an error of the checks.",
+        "cloudnotes/apps.py",
+        "        checks.register(check_triggers, checks.Tags.database)\n",
+        "",
+        (f"{TRIGGERS}::test_a_missing_trigger_is_an_error_of_the_checks",),
+    ),
+    Mutant(
+        "ready-without-a-trigger",
+        "A service whose database lacks a trigger is not ready.",
+        "cloudnotes/health.py",
+        "    if get_missing(connection):\n",
+        "    if get_missing(connection) is None:\n",
+        (f"{TRIGGERS}::test_a_database_that_lacks_a_trigger_is_not_ready",),
     ),
 ]
