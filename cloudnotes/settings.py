@@ -121,11 +121,8 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     DATABASE["ENGINE"] = "cloudnotes.db.sqlite"
     # Deferred transactions fail at once when two of them want to write; an immediate one waits.
     # `synchronous` stays FULL, SQLite's default: a commit that was answered survives a power cut.
-    DATABASE["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 8,
-        "init_command": "PRAGMA journal_mode=WAL;",
-    }
+    DATABASE["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 8}
+    DATABASE["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL;"
 elif DATABASE["ENGINE"] != "django.db.backends.postgresql":
     # Here and not in the checks: Django loads the engine before it can check anything.
     raise SystemExit("CloudNotes cannot start: DATABASE_URL is not postgres://… or sqlite:///…")

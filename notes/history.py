@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 from accounts.models import User
 from notes import access
 from notes.models import Note, Revision
+from notes.models.fields import VERSIONED
 from notes.models.notes import NoteQuerySet, filed_within
 
 
@@ -67,7 +68,7 @@ def differing(
     """
     said = Revision.objects.filter(pk=OuterRef("then"))
     same = Exists(
-        said.filter(**{name: OuterRef(name) for name in Note.KEPT if name != "trashed_at"})
+        said.filter(**{name: OuterRef(name) for name in VERSIONED if name != "trashed_at"})
     )
     stays = Q(trashed_at=None, in_trash=False) | Q(trashed_at__isnull=False, in_trash=True)
     was_written = Q(created_at__lte=time)
@@ -101,7 +102,7 @@ def rewound(notes: Sequence[Note]) -> Sequence[Note]:
     past = get_past(notes)
     for note in notes:
         if revision := past.get(note.pk):
-            for name in (*Note.KEPT, "version"):
+            for name in (*VERSIONED, "version"):
                 setattr(note, name, getattr(revision, name))
             note.updated_at = revision.since
     return notes

@@ -20,6 +20,7 @@ from notes.actions import versions
 from notes.actions.versions import Expected
 from notes.models import Note
 from notes.models.changes import ADVANCE_AND_MOVE_UP
+from notes.models.revisions import snapshot_sql
 
 CREATE = Statement(
     f"""
@@ -43,11 +44,7 @@ WITH replaced AS (
     AND trashed_at IS NULL FOR UPDATE
 ),
 kept AS (
-    INSERT INTO notes_revision (
-        note_id, first_version, version, title, content, category, tags, files, trashed_at,
-        since, replaced_at, by_id, cause, credential, is_pinned, thinned
-    ) SELECT id, state_version, version, title, content, category, tags, files, trashed_at,
-        state_since, %(now)s, state_by_id, state_cause, state_credential, FALSE, 0
+    {snapshot_sql(replaced_at="%(now)s")}
     FROM replaced WHERE %(keeps)s RETURNING id
 ),
 changed AS (

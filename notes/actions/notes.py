@@ -20,6 +20,7 @@ from notes.actions import objects, taggings
 from notes.actions.versions import Expected, StaleVersion, lock, write
 from notes.models import Note, Revision, Tagging
 from notes.models import tags as tag_names
+from notes.models.fields import EDITABLE, state_json
 
 KEPT_IN_TRASH = dt.timedelta(days=30)
 PURGED_AT_ONCE = 100
@@ -42,33 +43,31 @@ class Overlap(DomainError):
     def __init__(self, note: Note, *, base: Revision, yours: dict[str, Any]) -> None:
         super().__init__()
         self.note_id = note.pk
-        told = {name: getattr(base, name) for name in ("title", "content", "category", "tags")}
-        self.members = {"base": _shown(told), "yours": _shown(yours)}
-
-
-def _shown(state: dict[str, Any]) -> dict[str, Any]:
-    return {name: tag_names.split(v) if name == "tags" else v for name, v in state.items()}
+        state = {name: getattr(base, name) for name in EDITABLE}
+        self.members = {"base": state_json(state), "yours": state_json(yours)}
 
 
 def create_note(
     *,
     title: str,
-    content: str,
     by: User,
     now: dt.datetime,
-    category: str = "",
     tags: str = "",
     flags: Mapping[str, bool] = NO_FLAGS,
     cause: Note.Cause = Note.Cause.CREATE,
+    **fields: str,
 ) -> Note:
-    """Make and return a note that belongs to ``by``; ``tags`` are names, one a line."""
+    """Make and return a note that belongs to ``by``.
+
+    ``tags`` are names, one a line; ``fields`` are of the others in ``fields.EDITABLE``. Raises
+    TypeError for what a note does not have.
+    """
     with transaction.atomic():
         note = Note.objects.create(
             owner=by,
             title=title,
-            content=content,
-            category=category,
             tags=Tagging.objects.spell(tags, by=by) if tags else "",
+            **fields,
             **flags,
             created_at=now,
             updated_at=now,
@@ -95,9 +94,9 @@ def update_note(
 ) -> Note:
     """Set the fields of ``changes`` and return the note.
 
-    They are ``title``, ``content``, ``category`` and ``tags``, names with one a line. Only what
-    differs is written. A write that changes nothing leaves the version alone, and so do the
-    ``flags`` (of ``Note.FLAGS``). Raises :class:`notes.actions.versions.NoteGone` and
+    They are of ``fields.EDITABLE``, tags as names with one a line. Only what differs is written. A
+    write that changes nothing leaves the version alone, and so do the ``flags`` (of
+    ``fields.FLAGS``). Raises :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
     """
     with transaction.atomic():

@@ -11,6 +11,7 @@ from accounts.models import User
 from notes import events, history
 from notes.actions.versions import Expected, NoteGone, lock, write
 from notes.models import Note, Revision
+from notes.models.fields import VERSIONED
 
 # What is older than this keeps the last revision of each hour, day or week (in UTC).
 STAGES = (
@@ -24,7 +25,9 @@ THINNED_AT_ONCE = 1000
 def restore_state(
     *, note: Note, version: int, by: User, now: dt.datetime, expected: Expected = None
 ) -> Note:
-    """Give a note the title, content and files of a version again, as a new one, and return it.
+    """Give a note all that a version said again, as a new version, and return it.
+
+    Only the trash is left alone: the note is live, and stays so.
 
     Raises :class:`notes.actions.versions.NoteGone`, also when the history does not have that
     version for this user, and :class:`notes.actions.versions.StaleVersion`.
@@ -34,7 +37,7 @@ def restore_state(
         state = history.get_state(note, version, user=by)  # some of it may just have gone for good
         if state is None:
             raise NoteGone
-        changes = {"title": state.title, "content": state.content, "files": state.files}
+        changes = {name: getattr(state, name) for name in VERSIONED if name != "trashed_at"}
         if write(note, changes, by=by, cause=Note.Cause.RESTORE, now=now):
             events.record("note_updated", note=note, by=by)
     return note

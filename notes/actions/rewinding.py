@@ -11,6 +11,7 @@ from cloudnotes.expressions import OctetLength
 from notes import events, history
 from notes.actions.versions import write
 from notes.models import Note, Revision
+from notes.models.fields import VERSIONED
 
 Effect = Literal["update", "trash", "restore"]
 KINDS: dict[Effect, events.Kind] = {
@@ -108,7 +109,7 @@ def _target(
         return {"trashed_at": note.trashed_at or now}
     then = revision or note
     target = {
-        name: getattr(then, name) for name in Note.KEPT if name not in then.get_deferred_fields()
+        name: getattr(then, name) for name in VERSIONED if name not in then.get_deferred_fields()
     }
     if then.trashed_at is not None:
         # It is in the trash again, and stays for the whole time from now on.

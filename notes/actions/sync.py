@@ -77,8 +77,8 @@ class Operation:
     """One change that a client has made.
 
     The note is named by ``note_id`` or, where the client does not know that yet, by the
-    ``client_id`` that it was or is created with. ``fields`` are of title, content and category;
-    those of ``flag`` are of ``Note.FLAGS``, and it is good in any version.
+    ``client_id`` that it was or is created with. ``fields`` are of ``fields.EDITABLE``; those of
+    ``flag`` are of ``fields.FLAGS``, and it is good in any version.
     """
 
     kind: Literal["create", "update", "flag", "delete"]

@@ -103,9 +103,9 @@ def write(
 ) -> bool:
     """Bring a locked note into its next state and return whether that differs.
 
-    ``changes`` are of the fields in ``Note.KEPT``. What is replaced is kept as a revision, unless
-    the write goes on with what its author has just begun (see :func:`_goes_on`). A write that
-    changes nothing leaves the version alone. Raises :class:`ContentTooLong`.
+    ``changes`` are of the columns in ``fields.VERSIONED``. What is replaced is kept as a revision,
+    unless the write goes on with what its author has just begun (see :func:`_goes_on`). A write
+    that changes nothing leaves the version alone. Raises :class:`ContentTooLong`.
     """
     if "files" in changes:
         changes = {**changes, "files": attached.hold(note, changes["files"])}
@@ -130,8 +130,8 @@ def write_all(
 ) -> None:
     """Bring locked notes, all of which the changes change, into their next states.
 
-    ``changes`` are values, or expressions, of the fields in ``Note.KEPT``. A few statements for
-    1,000 notes at a time.
+    ``changes`` are values, or expressions, of the columns in ``fields.VERSIONED``. A few
+    statements for 1,000 notes at a time.
     """
     later = Greatest(F("updated_at"), Value(now, DateTimeField()))
     for start in range(0, len(ids), WRITTEN_AT_ONCE):

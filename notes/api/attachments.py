@@ -20,10 +20,11 @@ from notes import access, downloads, thumbnailing
 from notes.actions import attachments, objects
 from notes.api import preconditions
 from notes.api.fields import TextField
-from notes.api.representation import AttachmentSerializer, FileSerializer, NoteEndpoint
+from notes.api.representation import AttachmentSerializer, FileSerializer, NoteEndpoint, root_of
 from notes.api.uploading import StoringParser, UploadSerializer, take_file
 from notes.models import Note, Revision, StoredObject, Thumbnail
 from notes.models.attachments import File, main, split
+from notes.models.fields import place_of, show_attachment, show_attachments, show_file
 
 SENT_ON = OpenApiResponse(
     description="The file is at `Location` for the next 300 s: a signed address without a token."
@@ -138,10 +139,9 @@ class FilesEndpoint(NoteEndpoint):
 
     def told(self, note: Note, file: File, **options: Any) -> Response:
         """Return what there is to say of a file, with the note's entity tag."""
-        context = {"request": self.request, "note": note.pk}
         headers = {"ETag": preconditions.etag_of(note), **options.pop("headers", {})}
-        serializer = options.pop("serializer", AttachmentSerializer)
-        return Response(serializer(file, context=context).data, headers=headers, **options)
+        body = show_attachment(file, place_of(note, root_of(self.request)))
+        return Response(body, headers=headers, **options)
 
 
 class NoteFileView(FilesEndpoint):
@@ -165,7 +165,8 @@ class NoteFileView(FilesEndpoint):
                 note=note, name=name, stored=row, by=caller(request), now=timezone.now(),
                 expected=expected,
             )  # fmt: skip
-        return self.told(note, file, serializer=FileSerializer)
+        body = show_file(file, place_of(note, root_of(request)), address="file")
+        return Response(body, headers={"ETag": preconditions.etag_of(note)})
 
     @extend_schema(request=None, parameters=[RemoveSerializer], responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
@@ -185,10 +186,9 @@ class AttachmentsView(FilesEndpoint):
     def get(self, request: Request, pk: int) -> Response:
         """List the files of a note, at most 100, in the order in which they were added."""
         note = self.get_object()
-        context = {"request": request, "note": note.pk}
-        told = [AttachmentSerializer(file, context=context).data for file in split(note.files)]
+        files = show_attachments(note.files, note, root_of(request))
         return Response(
-            {"results": told, "next": None}, headers={"ETag": preconditions.etag_of(note)}
+            {"results": files, "next": None}, headers={"ETag": preconditions.etag_of(note)}
         )
 
     @extend_schema(request=FORM, responses={201: AttachmentSerializer})

@@ -4,11 +4,11 @@ What they do and how they refuse is in ``notes.api.notes``; see ``cloudnotes.fas
 here once more.
 """
 
-import datetime as dt
+import collections
 import functools
 import re
 from types import SimpleNamespace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from django.db import connection
 from django.db.models import Case, Q, Subquery, Value, When
@@ -26,9 +26,9 @@ from notes.actions import at_once, versions
 from notes.actions import notes as note_actions
 from notes.api import preconditions
 from notes.api.permissions import SCOPES
-from notes.api.representation import NoteSerializer
-from notes.models import Feed, Note, attachments, tags
+from notes.models import Feed, Note
 from notes.models.changes import MARK
+from notes.models.fields import COLUMNS, FLAGS, NAMES, note_json
 from notes.models.notes import MAX_CONTENT_BYTES, MAX_TITLE_LENGTH, NoteQuerySet
 
 NOTES = "/api/v1/notes"
@@ -39,23 +39,18 @@ PAGE_QUERY = re.compile(r"(?:limit=([1-9]|1\d|20))?(?:(?:^|(?<=.)&)cursor=([\w.-
 READER: Any = SimpleNamespace(pk=Parameter("user"), limited_to_category="")
 
 
-class Shown(NamedTuple):
-    """A live note as its readers see it; without ``content`` it is one for the plain road."""
-
-    id: int
-    title: str
-    content: str | None
-    category: str
-    tags: str
-    is_favorite: bool
-    is_archived: bool
-    version: int
-    created_at: dt.datetime
-    updated_at: dt.datetime
-    files: str
-    mark: str | None = None  # of the feed that it was read in
+# Of a live note, which is not in the trash.
+LIVE_COLUMNS = tuple(column for column in COLUMNS if column != "trashed_at")
 
 
+def _row_type() -> Any:
+    members = (*LIVE_COLUMNS, "mark", "trashed_at")
+    return collections.namedtuple("NoteRow", members, defaults=(None, None))
+
+
+# A live note, with the mark of the feed that it was read in where that was selected too. One
+# without `content` is for the plain road.
+NoteRow = _row_type()
 # A page of larger notes would hold up the event loop.
 SMALL_BYTES = 64 * 2**10
 SMALL: Any = LessThanOrEqual(OctetLength("content"), SMALL_BYTES)
@@ -64,20 +59,7 @@ READY = Case(
     When(versions.fresh(since=Parameter("since")), then=Value(None)),
     When(condition=SMALL, then="content"),
 )
-# What Shown says, in its order.
-COLUMNS = (
-    "id",
-    "title",
-    READY,
-    "category",
-    "tags",
-    "is_favorite",
-    "is_archived",
-    "version",
-    "created_at",
-    "updated_at",
-    "files",
-)
+SELECTED = tuple(READY if column == "content" else column for column in LIVE_COLUMNS)
 
 
 def visible() -> NoteQuerySet:
@@ -85,8 +67,8 @@ def visible() -> NoteQuerySet:
     return Note.objects.visible_to(READER).live()
 
 
-NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*COLUMNS))
-VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version", *Note.FLAGS))
+NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*SELECTED))
+VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version", *FLAGS))
 TO_WRITE = InstanceQuery(lambda: visible().filter(SMALL, pk=Parameter("note")))
 FEED = Query(lambda: Feed.objects.filter(pk=Parameter("user")).values_list(MARK))
 
@@ -102,7 +84,7 @@ def page(limit: int, *, is_first: bool) -> Query:
             notes = notes.filter(Q(updated_at__lte=at), Q(updated_at__lt=at) | Q(pk__lt=key))
         feed = Feed.objects.filter(pk=Parameter("user"))
         rows = notes.annotate(mark=Subquery(feed.values(at=MARK)))
-        return rows.order_by("-updated_at", "-pk").values_list(*COLUMNS, "mark")[: limit + 1]
+        return rows.order_by("-updated_at", "-pk").values_list(*SELECTED, "mark")[: limit + 1]
 
     return Query(make)
 
@@ -136,19 +118,19 @@ class NoteList(fast.View):
                 return Answer(b"", 304, {"ETag": tag})
         since = timezone.now() - versions.GIVEN_WITHIN
         rows = await fetch(page(limit, is_first=not cursor), user=user.pk, since=since, **place)
-        notes = [Shown(*row) for row in rows[:limit]]
+        notes = [NoteRow(*row) for row in rows[:limit]]
         if not notes or any(note.content is None for note in notes):
             return None
         following = None
         if len(rows) > limit:
             following = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id, scope)
-        body = {"results": [note_data(note, asked.root) for note in notes], "next": following}
+        body = {"results": [note_json(note, asked.root) for note in notes], "next": following}
         tag = self.etag(asked, user, notes[0].mark)
         return Answer(fast.render(body), headers={"ETag": tag})
 
     def etag(self, asked: Asked, user: User, mark: str | None = None) -> str:
         """Return the entity tag of the page when the feed is at a mark, if it has one yet."""
-        said = (f"{asked.root}/", asked.address, *NoteSerializer.Meta.fields)
+        said = (f"{asked.root}/", asked.address, *NAMES)
         return preconditions.list_etag(user, mark, *said)
 
 
@@ -171,7 +153,7 @@ class NoteRead(fast.View):
                     return Answer(b"", 304, {"ETag": tag})
         since = timezone.now() - versions.GIVEN_WITHIN
         for row in await fetch(NOTE, since=since, **asked_for):
-            note = Shown(*row)
+            note = NoteRow(*row)
             return None if note.content is None else note_answer(note, asked)
         return None
 
@@ -200,7 +182,7 @@ class NoteCreate(fast.View):
         except fast.UNKNOWN as error:
             return fast.unavailable(error)
         location = {"Location": f"{asked.root}{NOTES}/{note.pk}"}
-        return note_answer(shown(note), asked, status=201, headers=location)
+        return note_answer(note, asked, status=201, headers=location)
 
 
 class NoteReplace(fast.View):
@@ -243,7 +225,7 @@ class NoteReplace(fast.View):
             except fast.UNKNOWN as error:
                 return fast.unavailable(error)
             if note:
-                return note_answer(shown(note), asked)
+                return note_answer(note, asked)
         return None
 
 
@@ -277,68 +259,9 @@ def read_note(asked: Asked) -> dict[str, str] | None:
     return given if is_right else None
 
 
-def shown(note: Note) -> Shown:
-    """Return a live note as its readers see it."""
-    return Shown(
-        id=note.pk,
-        title=note.title,
-        content=note.content,
-        category=note.category,
-        tags=note.tags,
-        is_favorite=note.is_favorite,
-        is_archived=note.is_archived,
-        version=note.version,
-        created_at=note.created_at,
-        updated_at=note.updated_at,
-        files=note.files,
-    )
-
-
 def note_answer(
-    note: Shown, asked: Asked, *, status: int = 200, headers: dict[str, str] | None = None
+    note: Any, asked: Asked, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> Answer:
     """Return a note as the answer to a request, with its entity tag."""
     tag = {"ETag": preconditions.etag(note.version, note.is_favorite, note.is_archived)}
-    return Answer(fast.render(note_data(note, asked.root)), status, {**tag, **(headers or {})})
-
-
-def note_data(note: Shown, root: str) -> dict[str, Any]:
-    """Return a note as clients read it; the same as ``NoteSerializer``."""
-    file, files = None, []
-    for each in attachments.split(note.files) if note.files else ():
-        address = f"{root}{NOTES}/{note.id}"
-        told = {name: getattr(each, name) for name in ("name", "size", "content_type", "sha256")}
-        if each.is_main:
-            file = {**told, "url": f"{address}/file"}
-        address += f"/attachments/{each.id}"
-        files.append(
-            {
-                **told,
-                "url": address,
-                "id": each.id,
-                "width": each.width,
-                "height": each.height,
-                "is_main": each.is_main,
-                "thumbnail": f"{address}/thumbnail" if each.is_image else None,
-            }
-        )
-    return {
-        "id": note.id,
-        "title": note.title,
-        "content": note.content,
-        "category": note.category,
-        "tags": tags.split(note.tags),
-        "is_favorite": note.is_favorite,
-        "is_archived": note.is_archived,
-        "version": note.version,
-        "file": file,
-        "attachments": files,
-        "created_at": _time(note.created_at),
-        "updated_at": _time(note.updated_at),
-        "trashed_at": None,
-    }
-
-
-def _time(value: dt.datetime) -> dt.datetime | str:
-    """Return a time in UTC for orjson, which leaves microseconds out where there are none."""
-    return value if value.microsecond else f"{value:%Y-%m-%dT%H:%M:%S}.000000Z"
+    return Answer(fast.render(note_json(note, asked.root)), status, {**tag, **(headers or {})})

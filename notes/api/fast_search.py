@@ -18,9 +18,10 @@ from cloudnotes.fast import Answer, Asked
 from cloudnotes.queries import Fetch, Parameter, Query
 from notes.actions import indexing, versions
 from notes.api import search
-from notes.api.fast import COLUMNS, READER, SMALL_BYTES, Shown, note_data, visible
+from notes.api.fast import READER, SELECTED, SMALL_BYTES, NoteRow, visible
 from notes.api.permissions import SCOPES
 from notes.models import IndexedNote
+from notes.models.fields import note_json
 from notes.search import excerpts, finding, grammar
 from notes.search.ranking import Candidate
 
@@ -46,7 +47,7 @@ CANDIDATES = Query(_candidates)
 def found(number: int) -> Query:
     """Return the query of so many notes."""
     keys = [Parameter(f"note_{n}") for n in range(number)]
-    return Query(lambda: visible().filter(pk__in=keys).values_list(*COLUMNS))
+    return Query(lambda: visible().filter(pk__in=keys).values_list(*SELECTED))
 
 
 class Search(fast.View):
@@ -101,13 +102,11 @@ class Search(fast.View):
         return Answer(fast.render(body))
 
     @staticmethod
-    def _found(
-        note: Shown, root: str, looked_for: excerpts.Wanted, language: str
-    ) -> dict[str, Any]:
-        data = note_data(note, root)
-        return search.found_data(data, data.pop("content"), looked_for, language)
+    def _found(note: Any, root: str, looked_for: excerpts.Wanted, language: str) -> dict[str, Any]:
+        data = note_json(note, root, search.FIELDS)
+        return search.found_data(data, note.content, looked_for, language)
 
-    async def _notes(self, ids: Any, user: User, fetch: Fetch) -> dict[int, Shown]:
+    async def _notes(self, ids: Any, user: User, fetch: Fetch) -> dict[int, Any]:
         if not ids:
             return {}
         # As many as a page has, so that there is one statement for all of them.
@@ -115,7 +114,7 @@ class Search(fast.View):
         keys = {f"note_{n}": pk for n, pk in enumerate(padded)}
         since = timezone.now() - versions.GIVEN_WITHIN
         rows = await fetch(found(len(padded)), user=user.pk, since=since, **keys)
-        return {row[0]: Shown(*row) for row in rows}
+        return {row[0]: NoteRow(*row) for row in rows}
 
 
 VIEWS = (Search(),)

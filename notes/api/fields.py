@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.api.fields import CategoryField
 from notes import downloads, file_links
 from notes.models import tags
 from notes.models.notes import MAX_CONTENT_BYTES
@@ -73,3 +74,14 @@ class TagsField(serializers.ListField):
                 f"A note has at most {tags.MAX_TAGS} tags.", code="max_length"
             )
         return tags.join(names)
+
+
+class WritableSerializer(serializers.Serializer[Any]):
+    """What clients may write of a note (``notes.models.fields``), each member if it is sent."""
+
+    title = TitleField(required=False)
+    content = ContentField(required=False)
+    category = CategoryField(required=False)
+    tags = TagsField(required=False)
+    is_favorite = serializers.BooleanField(required=False)
+    is_archived = serializers.BooleanField(required=False)

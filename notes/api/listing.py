@@ -10,8 +10,8 @@ from rest_framework.request import Request
 
 from accounts.api.fields import CategoryField
 from notes.api.fields import TagsField
-from notes.api.representation import NoteSerializer
 from notes.models import tags
+from notes.models.fields import NAMES
 from notes.models.notes import NoteQuerySet
 
 PAGING = ("limit", "cursor", "count")
@@ -50,9 +50,9 @@ class NamesField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> Any:
         names = frozenset(super().to_internal_value(data).split(","))
-        if unknown := sorted(names - {*NoteSerializer.Meta.fields}):
+        if unknown := sorted(names - {*NAMES}):
             raise serializers.ValidationError(
-                f"A note has no {unknown[0]!r}; it has {', '.join(NoteSerializer.Meta.fields)}.",
+                f"A note has no {unknown[0]!r}; it has {', '.join(NAMES)}.",
                 code="unknown_field",
             )
         return names
@@ -160,6 +160,6 @@ def read(request: Request) -> Listing:
     given = ListSerializer(data=parameters)
     given.is_valid(raise_exception=True)
     asked = given.validated_data
-    everything = frozenset(NoteSerializer.Meta.fields)
+    everything = frozenset(NAMES)
     fields = asked.get("fields", everything) - asked.get("exclude", frozenset())
     return Listing(asked, ORDERS[asked["order"]], fields)

@@ -11,27 +11,23 @@ from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.fields import CategoryField
 from accounts.authentication import caller
 from notes import access, history
 from notes.actions import notes as note_actions
 from notes.actions import versions
 from notes.api import listing, preconditions
-from notes.api.fields import ContentField, TagsField, TitleField
-from notes.api.representation import NoteEndpoint, NoteSerializer
+from notes.api.fields import ContentField, TitleField, WritableSerializer
+from notes.api.representation import NoteEndpoint, NoteSerializer, root_of
 from notes.models import Feed, Note
+from notes.models.fields import FLAGS, NAMES, note_json
 from notes.models.notes import NoteQuerySet
 
 
-class NoteWriteSerializer(serializers.Serializer[Any]):
+class NoteWriteSerializer(WritableSerializer):
     """A note as it is written."""
 
     title = TitleField()
     content = ContentField(default="")
-    category = CategoryField(required=False)
-    tags = TagsField(required=False)
-    is_favorite = serializers.BooleanField(required=False)
-    is_archived = serializers.BooleanField(required=False)
 
 
 class MergedNoteSerializer(NoteSerializer):
@@ -60,7 +56,7 @@ class DeleteSerializer(serializers.Serializer[Any]):
 
 def take_flags(fields: dict[str, Any]) -> dict[str, bool]:
     """Take the flags out of what was sent of a note and return them."""
-    return {name: fields.pop(name) for name in Note.FLAGS if name in fields}
+    return {name: fields.pop(name) for name in FLAGS if name in fields}
 
 
 class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
@@ -90,15 +86,14 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         self.heavy_column = "content" if "content" in wanted.fields else None
         self.cursor_scope = wanted.scope
         # The mark is read first: a tag that is older than the page costs a client one answer more.
-        root, address = request.build_absolute_uri("/"), request.get_full_path()
-        tag = preconditions.list_etag(
-            user, Feed.objects.mark(user), root, address, *NoteSerializer.Meta.fields
-        )
+        root, address = root_of(request), request.get_full_path()
+        tag = preconditions.list_etag(user, Feed.objects.mark(user), f"{root}/", address, *NAMES)
         if preconditions.names(request.headers.get("If-None-Match", ""), tag):
             return Response(status=304, headers={"ETag": tag})
         page = versions.give(self.paginate_queryset(notes) or [], within=notes, now=timezone.now())
-        told = [self.note_data(note, wanted.fields) for note in page]
-        answer = self.get_paginated_response(told)
+        answer = self.get_paginated_response(
+            [note_json(note, root, wanted.fields) for note in page]
+        )
         answer.headers["ETag"] = tag
         return answer
 
@@ -107,7 +102,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         self.cursor_scope = ("as_of", time.isoformat())
         then = history.as_of(notes, time, caller(self.request).limited_to_category)
         page = versions.give(self.paginate_queryset(then) or [], within=then, now=timezone.now())
-        return [self.note_data(note) for note in history.rewound(page)]
+        return [self.note_json(note) for note in history.rewound(page)]
 
     @extend_schema(request=NoteWriteSerializer, responses={201: NoteSerializer})
     def create(self, request: Request) -> Response:
@@ -129,7 +124,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     def retrieve(self, request: Request, pk: int) -> Response:
         """Read one note; with `If-None-Match`, only if it is in another version."""
         if "If-None-Match" in request.headers:
-            found = self.get_queryset().filter(pk=pk).values_list("version", *Note.FLAGS)
+            found = self.get_queryset().filter(pk=pk).values_list("version", *FLAGS)
             for tag in [preconditions.etag(*each) for each in found]:
                 if preconditions.names(request.headers["If-None-Match"], tag):
                     return Response(status=304, headers={"ETag": tag})

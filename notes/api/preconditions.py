@@ -105,4 +105,4 @@ class ShowsCurrent:
     def _current(self: Any, note_id: int) -> dict[str, Any] | None:
         notes = self.get_queryset()
         found = versions.give(list(notes.filter(pk=note_id)), within=notes, now=timezone.now())
-        return self.note_data(found[0]) if found else None
+        return self.note_json(found[0]) if found else None

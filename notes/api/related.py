@@ -68,7 +68,7 @@ class RelatedView(NoteEndpoint):
         found = {n.pk: n for n in versions.give(list(some), within=notes, now=timezone.now())}
         told = [
             {
-                **self.note_data(found[one.note_id], FIELDS),
+                **self.note_json(found[one.note_id], FIELDS),
                 "shared_tags": shared(note, found[one.note_id]),
                 "shared_words": one.words,
             }

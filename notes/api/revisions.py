@@ -17,9 +17,9 @@ from notes.actions.versions import give
 from notes.api import preconditions
 from notes.api.attachments import DOWNLOAD, FilesEndpoint, ShowSerializer
 from notes.api.permissions import WRITING_SCOPES
-from notes.api.representation import FileSerializer, NoteEndpoint, NoteSerializer
+from notes.api.representation import FileSerializer, NoteEndpoint, NoteSerializer, root_of
 from notes.models import Note, Revision, attachments, tags
-from notes.models.attachments import File
+from notes.models.fields import EDITABLE, Place, show_attachment, state_json
 
 
 class KeptFileSerializer(FileSerializer):
@@ -29,9 +29,6 @@ class KeptFileSerializer(FileSerializer):
     width = serializers.IntegerField(read_only=True, allow_null=True)
     height = serializers.IntegerField(read_only=True, allow_null=True)
     is_main = serializers.BooleanField(read_only=True)
-
-    def get_url(self, file: File) -> str:
-        return self.address(f"attachments/{file.id}")
 
 
 class RevisionSerializer(serializers.ModelSerializer[Revision]):
@@ -67,9 +64,10 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
     @extend_schema_field(KeptFileSerializer(many=True))
     def get_attachments(self, revision: Revision) -> Any:
         request = self.context["request"]
-        about = {"request": request, "note": f"{revision.note_id}/revisions/{revision.version}"}
-        files = attachments.split(revision.files)
-        return [KeptFileSerializer(file, context=about).data for file in files]
+        note_url = f"{root_of(request)}/api/v1/notes/{revision.note_id}"
+        place = Place(f"{note_url}/revisions/{revision.version}", is_past=True)
+        files: Any = [show_attachment(file, place) for file in attachments.split(revision.files)]
+        return KeptFileSerializer(files, many=True).data
 
 
 class WholeRevisionSerializer(RevisionSerializer):
@@ -151,12 +149,14 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         note = self._note()
         against = asked.validated_data.get("against", note.version)
         old, new = self._state(note, version), self._state(note, against)
+        before, after = (
+            state_json({name: getattr(state, name) for name in EDITABLE if name != "content"})
+            for state in (old, new)
+        )
         answer = {
             "version": version,
             "against": against,
-            "title": [old.title, new.title],
-            "category": [old.category, new.category],
-            "tags": [tags.split(old.tags), tags.split(new.tags)],
+            **{name: [before[name], after[name]] for name in before},
             "diff": differences.unified(
                 old.content,
                 new.content,
@@ -168,7 +168,7 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
 
     @extend_schema(request=None, responses={200: NoteSerializer})
     def restore(self, request: Request, pk: int, version: int) -> Response:
-        """Give the note the title, content and files of a version again, as a new version."""
+        """Give the note all that a version said again, tags and category too, as a new version."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
         self._state(note, version)  # what is not there is 404, whatever the note's version is
         return self.answer(

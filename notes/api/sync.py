@@ -10,17 +10,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.fields import CategoryField
 from accounts.authentication import caller
 from cloudnotes.errors import describe
 from notes import sync
 from notes.actions import sync as sync_actions
 from notes.actions.versions import give
 from notes.api import preconditions
-from notes.api.fields import ContentField, TagsField, TextField, TitleField
+from notes.api.fields import TextField, WritableSerializer
 from notes.api.permissions import WRITING_SCOPES
-from notes.api.representation import NoteSerializer
+from notes.api.representation import NoteSerializer, root_of
 from notes.models import Change, Note
+from notes.models.fields import EDITABLE, FLAGS, note_json
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 500
 
@@ -66,7 +66,7 @@ class DigestSerializer(serializers.Serializer[Any]):
     cursor = serializers.CharField(help_text="The place in the feed that the digest is of.")
 
 
-class OperationSerializer(serializers.Serializer[Any]):
+class OperationSerializer(WritableSerializer):
     """A change that the client has made; the note is named by ``id`` or ``client_id``."""
 
     op = serializers.ChoiceField(choices=["create", "update", "flag", "delete"])
@@ -83,12 +83,6 @@ class OperationSerializer(serializers.Serializer[Any]):
         max_value=2**31 - 1,
         help_text="The version that the change was made to.",
     )
-    title = TitleField(required=False)
-    content = ContentField(required=False)
-    category = CategoryField(required=False)
-    tags = TagsField(required=False)
-    is_favorite = serializers.BooleanField(required=False)
-    is_archived = serializers.BooleanField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         needed = {"create": {"title"}, "flag": set()}.get(attrs["op"], {"base_version"})
@@ -97,7 +91,7 @@ class OperationSerializer(serializers.Serializer[Any]):
             missing["id"] = "The server chooses it; send a client_id to know the note again."
         elif attrs["op"] != "create" and ("id" in attrs) == ("client_id" in attrs):
             missing["id"] = "Name the note by id or by client_id."
-        flags = [name for name in Note.FLAGS if name in attrs]
+        flags = [name for name in FLAGS if name in attrs]
         if attrs["op"] == "flag" and not flags:
             missing["is_favorite"] = "Send one of the flags."
         elif attrs["op"] != "flag":
@@ -182,12 +176,13 @@ class SyncView(APIView):
     def _told(self, changes: Any) -> list[dict[str, Any]]:
         user = caller(self.request)
         notes = self._given([change.note for change in changes if change.note])
+        root = root_of(self.request)
         told = []
         for change in changes:
             note = notes.get(change.note_id)
             entry = {"id": change.note_id, "seq": change.seq, "deleted": True}
             if note and sync.is_there(note, user):
-                entry |= {"deleted": False, "note": self._data(note)}
+                entry |= {"deleted": False, "note": note_json(note, root)}
             if change.client_id and (not entry["deleted"] or not user.limited_to_category):
                 entry["client_id"] = change.client_id
             told.append(entry)
@@ -241,6 +236,7 @@ class SyncView(APIView):
         notes: dict[int, Note],
     ) -> dict[str, Any]:
         told: dict[str, Any] = {"status": outcome.status}
+        root = root_of(self.request)
         if operation.client_id:
             told["client_id"] = operation.client_id
         if outcome.error:
@@ -255,7 +251,7 @@ class SyncView(APIView):
         if outcome.is_merged:
             told["merged"] = True
         if note:
-            told["note"] = self._data(note)
+            told["note"] = note_json(note, root)
         return told
 
     def _differing(self, outcomes: list[sync_actions.Outcome]) -> dict[int, Note]:
@@ -269,9 +265,6 @@ class SyncView(APIView):
         rows = Note.objects.visible_to(caller(self.request))
         given = give([note for note in notes if note], within=rows, now=timezone.now())
         return {note.pk: note for note in given}
-
-    def _data(self, note: Note) -> Any:
-        return NoteSerializer(note, context={"request": self.request}).data
 
 
 class DigestView(APIView):
@@ -290,7 +283,7 @@ class DigestView(APIView):
 
 def _operation(given: dict[str, Any], category: str) -> sync_actions.Operation:
     """Return an operation; what a limited token creates lies in its category unless it says so."""
-    names = Note.FLAGS if given["op"] == "flag" else ("title", "content", "category", "tags")
+    names = FLAGS if given["op"] == "flag" else EDITABLE
     fields = {name: given[name] for name in names if name in given}
     if given["op"] == "create":
         fields = {"content": "", "category": category, **fields}

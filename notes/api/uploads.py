@@ -17,9 +17,10 @@ from notes import access, storage
 from notes.actions import objects, uploads
 from notes.api.fields import TextField
 from notes.api.permissions import WRITING_SCOPES
-from notes.api.representation import AttachmentSerializer, NoteEndpoint
+from notes.api.representation import AttachmentSerializer, NoteEndpoint, root_of
 from notes.models import Note, Upload
-from notes.models.attachments import File, split
+from notes.models.attachments import split
+from notes.models.fields import place_of, show_attachment
 
 
 class AnnouncedSerializer(serializers.Serializer[Any]):
@@ -48,7 +49,7 @@ class Progress:
     url: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     parts: Sequence[uploads.Part] | None = None
-    attachment: File | None = None
+    attachment: dict[str, Any] | None = None
 
 
 class UploadStateSerializer(serializers.Serializer[Progress]):
@@ -112,9 +113,9 @@ class UploadEndpoint(NoteEndpoint):
         if upload.attachment_id:
             kept = Note.objects.filter(pk=upload.note_id).values_list("files", flat=True).first()
             files = [file for file in split(kept or "") if file.id == upload.attachment_id]
-            progress.attachment = files[0] if files else None
-        context = {"request": self.request, "note": upload.note_id}
-        return Response(UploadStateSerializer(progress, context=context).data, status=status)
+            place = place_of(upload.note, root_of(self.request))
+            progress.attachment = show_attachment(files[0], place) if files else None
+        return Response(UploadStateSerializer(progress).data, status=status)
 
 
 class UploadsView(UploadEndpoint):

@@ -10,7 +10,6 @@ from django.db import models
 from cloudnotes.constraints import ForeignKeyConstraint
 from notes.models.notes import Note
 from notes.models.objects import StoredObject
-from notes.models.revisions import Revision
 
 MAX_FILES = 100  # of a note
 
@@ -88,7 +87,7 @@ class KeptFile(models.Model):
     """
 
     revision = models.ForeignKey(
-        Revision,
+        "notes.Revision",
         on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,  # one_hold_per_object begins with it

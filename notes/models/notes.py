@@ -71,18 +71,15 @@ class Note(models.Model):
     """A text in Markdown with a title. Belongs to its owner and dies with the account.
 
     ``version`` starts at 1 and rises by one with every change of what readers see; ``content`` is
-    at most 1 MiB in UTF-8. A note in the trash has ``trashed_at``; it is live otherwise. ``FLAGS``
-    are the owner's and leave the version alone.
+    at most 1 MiB in UTF-8. A note in the trash has ``trashed_at``; it is live otherwise. What it
+    says is listed in ``notes.models.fields``; the flags there are the owner's and leave the version
+    alone.
 
-    What ``KEPT`` names is the note's state, and a write that replaces it keeps it as a revision.
+    The versioned columns are the note's state, and a write that replaces it keeps it as a revision.
     Until then the ``state_…`` columns hold what the revision will say of it: the version that it
     began with, since when it is, who wrote it, why and with which credential. ``state_given``
     says that a reader was given it, who may come back with it as the base of a change.
     """
-
-    KEPT = ("title", "content", "category", "tags", "files", "trashed_at")
-    # How its reader has filed it away, which is no change of what it says.
-    FLAGS = ("is_favorite", "is_archived")
 
     class Cause(models.TextChoices):
         """What brought a state about."""

@@ -10,20 +10,25 @@ from django.db.models import Q
 
 from cloudnotes.constraints import ForeignKeyConstraint
 from cloudnotes.db.triggers import Trigger
+from notes.models.fields import VERSIONED
 from notes.models.notes import MAX_TITLE_LENGTH, Note, filed_within
 
 if TYPE_CHECKING:
     from accounts.models import User
 
 
-KEEP = """
-INSERT INTO notes_revision (
-    note_id, first_version, version, title, content, category, tags, files, trashed_at,
-    since, replaced_at, by_id, cause, credential, is_pinned, thinned
-) SELECT id, state_version, version, title, content, category, tags, files, trashed_at,
-    state_since, {later}(updated_at, %s), state_by_id, state_cause, state_credential, FALSE, 0
-FROM notes_note WHERE id IN ({ids})
-"""
+def snapshot_sql(*, replaced_at: str) -> str:
+    """Return the INSERT that copies the state of notes into revisions, but for its FROM.
+
+    ``replaced_at`` is the expression of the time of the write that replaces it.
+    """
+    columns = ", ".join(VERSIONED)
+    return (
+        f"INSERT INTO notes_revision (note_id, first_version, version, {columns},"
+        " since, replaced_at, by_id, cause, credential, is_pinned, thinned)"
+        f" SELECT id, state_version, version, {columns},"
+        f" state_since, {replaced_at}, state_by_id, state_cause, state_credential, FALSE, 0"
+    )
 
 
 class RevisionQuerySet(models.QuerySet["Revision"]):
@@ -32,7 +37,8 @@ class RevisionQuerySet(models.QuerySet["Revision"]):
     def keep(self, ids: Sequence[int], *, now: dt.datetime) -> None:
         """Keep the states of some locked notes, which are about to be replaced."""
         later = "MAX" if connection.vendor == "sqlite" else "GREATEST"
-        sql = KEEP.format(later=later, ids=", ".join(["%s"] * len(ids)))
+        snapshot = snapshot_sql(replaced_at=f"{later}(updated_at, %s)")
+        sql = f"{snapshot} FROM notes_note WHERE id IN ({', '.join(['%s'] * len(ids))})"
         with connection.cursor() as cursor:
             cursor.execute(sql, [connection.ops.adapt_datetimefield_value(now), *ids])
 
@@ -129,7 +135,7 @@ JOIN notes_storedobject AS stored ON stored.id = json_extract(value, '$.object')
             note=note,
             first_version=note.state_version,
             version=note.version,
-            **{name: getattr(note, name) for name in Note.KEPT},
+            **{name: getattr(note, name) for name in VERSIONED},
             since=note.state_since,
             by_id=note.state_by_id,
             cause=note.state_cause,

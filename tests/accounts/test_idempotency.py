@@ -216,7 +216,7 @@ class TestRefusals:
     @pytest.mark.parametrize("error", [RuntimeError("bug"), OperationalError("gone")])
     def test_a_failure_leaves_nothing(self, as_alice, monkeypatch, error):
         with monkeypatch.context() as patched:
-            patched.setattr("notes.api.notes.NoteViewSet.note_data", raising(error))
+            patched.setattr("notes.api.notes.NoteViewSet.note_json", raising(error))
             failed = post(as_alice)
         assert failed.status_code == (503 if isinstance(error, OperationalError) else 500)
         assert failed.headers["Content-Type"] == "application/problem+json"

@@ -13,6 +13,7 @@ LINKS = "tests/notes/api/test_links.py"
 NOTES = "tests/notes/api/test_notes.py"
 PRECONDITIONS = "tests/notes/api/test_preconditions.py"
 AT_ONCE = "tests/notes/actions/test_at_once.py"
+FIELDS = "tests/notes/test_fields.py"
 
 MUTANTS = [
     # Who sees what.
@@ -445,10 +446,66 @@ MUTANTS = [
         "single-statement-loses-a-column",
         "A revision that a single statement makes holds all of the state.",
         "notes/actions/at_once.py",
-        "SELECT id, state_version, version, title, content, category, tags, files, trashed_at,",
-        "SELECT id, state_version, version, title, content, category, '', files, trashed_at,",
+        """    {snapshot_sql(replaced_at="%(now)s")}\n""",
+        """    {snapshot_sql(replaced_at="%(now)s").replace(", tags", "")}\n""",
         (f"{AT_ONCE}::test_the_revision_holds_all_that_the_note_said",),
         "postgresql",
+    ),
+    Mutant(
+        "a-batch-loses-a-column",
+        "A revision that a batch makes holds all of the state.",
+        "notes/models/revisions.py",
+        'columns = ", ".join(VERSIONED)',
+        'columns = ", ".join(name for name in VERSIONED if name != "tags")',
+        (f"{FIELDS}::test_history_keeps_every_versioned_field",),
+    ),
+    Mutant(
+        "a-revision-loses-a-field",
+        "A revision that an action makes holds all of the state.",
+        "notes/models/revisions.py",
+        "**{name: getattr(note, name) for name in VERSIONED},",
+        '**{name: getattr(note, name) for name in VERSIONED if name != "category"},',
+        (f"{FIELDS}::test_history_keeps_every_versioned_field",),
+    ),
+    Mutant(
+        "restore-loses-a-field",
+        "Restoring a version brings back all that it said.",
+        "notes/actions/revisions.py",
+        'if name != "trashed_at"}',
+        'if name not in ("trashed_at", "tags")}',
+        (f"{FIELDS}::test_every_editable_field_is_written_restored_and_read_as_it_was",),
+    ),
+    Mutant(
+        "rewind-loses-a-field",
+        "A rewind brings back all that a note said.",
+        "notes/actions/rewinding.py",
+        "if name not in then.get_deferred_fields()",
+        'if name != "category" and name not in then.get_deferred_fields()',
+        (f"{FIELDS}::test_every_editable_field_is_written_restored_and_read_as_it_was",),
+    ),
+    Mutant(
+        "time-travel-loses-a-field",
+        "A note as it was at a time says all that it said.",
+        "notes/history.py",
+        'for name in (*VERSIONED, "version"):',
+        'for name in (*VERSIONED[:3], "version"):',
+        (f"{FIELDS}::test_every_editable_field_is_written_restored_and_read_as_it_was",),
+    ),
+    Mutant(
+        "sync-loses-a-field",
+        "An operation of sync writes every editable field.",
+        "notes/api/sync.py",
+        'names = FLAGS if given["op"] == "flag" else EDITABLE',
+        'names = FLAGS if given["op"] == "flag" else EDITABLE[:3]',
+        (f"{FIELDS}::test_every_editable_field_is_written_restored_and_read_as_it_was",),
+    ),
+    Mutant(
+        "conflict-loses-a-field",
+        "A merge conflict shows all of the base.",
+        "notes/actions/notes.py",
+        "state = {name: getattr(base, name) for name in EDITABLE}",
+        "state = {name: getattr(base, name) for name in EDITABLE[:3]}",
+        (f"{FIELDS}::test_a_merge_conflict_shows_every_editable_field_of_the_base",),
     ),
     Mutant(
         "single-statement-overwrites",

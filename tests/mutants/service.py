@@ -229,7 +229,7 @@ MUTANTS = [
         "ready-before-it-is-migrated",
         "A database that lacks a migration is not ready.",
         "cloudnotes/health.py",
-        "        return False\n",
+        '        return "not migrated"\n',
         "        pass\n",
         ("tests/cloudnotes/test_health.py::test_a_database_behind_the_code_is_not_ready",),
     ),

@@ -23,6 +23,7 @@ from notes.actions import at_once, versions
 from notes.actions import notes as actions
 from notes.api import fast
 from notes.models import Feed, Note, Revision
+from notes.models.fields import VERSIONED
 from tests.conftest import client_of
 
 pytestmark = [
@@ -325,7 +326,7 @@ def test_the_revision_holds_all_that_the_note_said(writer, fast_road):
     client_of(writer).patch(f"{NOTES}/{before.pk}", {"title": "new"}, format="json")
     assert fast_road == [f"PATCH {NOTES}/{before.pk}"]
     revision = Revision.objects.get()
-    for name in Note.KEPT:
+    for name in VERSIONED:
         assert getattr(revision, name) == getattr(before, name), name
     assert (revision.by_id, revision.credential, revision.since) == (writer.pk, "s:1", now)
 

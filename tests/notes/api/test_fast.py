@@ -380,7 +380,7 @@ def test_a_bug_in_a_write_is_not_tried_again(as_alice, notes, monkeypatch, caplo
 
 
 def test_a_bug_in_a_read_leaves_it_to_the_plain_road(as_alice, notes, monkeypatch, caplog):
-    monkeypatch.setattr("notes.api.fast.note_data", lambda *_: 1 / 0)
+    monkeypatch.setattr("notes.api.fast.note_json", lambda *_: 1 / 0)
     assert as_alice.get(NOTES).status_code == 200
     assert "The fast road failed on GET /api/v1/notes" in caplog.text
 

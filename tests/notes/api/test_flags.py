@@ -3,6 +3,7 @@
 import pytest
 
 from notes.models import Change, Note, Revision
+from notes.models.fields import FLAGS
 from tests.conftest import client_of
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +29,7 @@ def push(client, *operations):
     return client.post(SYNC, {"changes": operations}, format="json").json()
 
 
-@pytest.mark.parametrize("flag", Note.FLAGS)
+@pytest.mark.parametrize("flag", FLAGS)
 def test_a_flag_leaves_the_version_alone_and_is_a_change_of_the_feed(as_alice, note, url, flag):
     assert note[flag] is False
     cursor = as_alice.get(SYNC).json()["cursor"]

@@ -192,7 +192,7 @@ def test_restore_is_a_new_version(as_alice):
     write(as_alice, url, "two\n", title="new", category="Home")
     restored = as_alice.post(f"{url}/revisions/1/restore").json()
     assert (restored["title"], restored["content"]) == ("t", "one\n")
-    assert (restored["category"], restored["version"]) == ("Home", 3)
+    assert (restored["category"], restored["version"]) == ("Work", 3)
     assert kept(as_alice, url) == [(1, "one\n"), (2, "two\n")]
     again = as_alice.post(f"{url}/revisions/1/restore").json()
     assert again == restored
