@@ -1,27 +1,21 @@
 """vCards: from the text of a file to contacts and back (RFC 6350, RFC 2426). No ORM, no HTTP.
 
-vobject does the reading and writing, but it never sees a line that has not been looked at here:
-
-- its pattern for a line takes exponential time on ``EMAIL;a,,,,,,…`` without a colon (22 commas
-  0.6 s, each further one twice that);
-- it cuts a text at a comma that should have been escaped, and adds "eof" to one that ends in a
-  backslash;
-- it decodes with whatever codec ``CHARSET`` names;
-- it folds by characters although the limit of 75 is one of bytes (RFC 6350, 3.2).
+Reading accepts more than the RFCs allow, because address books write it: commas that are not
+escaped, types without ``TYPE=``, empty parameters. It does not decode quoted-printable and base64:
+a card is refused if one of its ``PROPERTIES`` is encoded. The patterns have one way only to match a
+text, so that the time is in proportion to its length.
 """
 
 import datetime as dt
 import re
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
-
-import vobject
-from vobject.base import Component, ContentLine, VObjectError
-from vobject.vcard import Name
+from itertools import islice
+from typing import NamedTuple
 
 VERSIONS = ("3.0", "4.0")
+PROPERTIES = ("VERSION", "UID", "FN", "N", "EMAIL", "TEL", "BDAY", "NOTE")  # all others are ignored
 LINE_BYTES = 75
 NO_UID = uuid.UUID("5d2f5a3c-5d0e-4d5c-9e0b-0c8a3f2f6a10")  # the namespace of derived UIDs
 NO_YEAR = "The birthday has no full date with a year, so it was not imported."
@@ -29,11 +23,11 @@ UNREADABLE = "The card cannot be read as a vCard: the line of {} is malformed."
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _NAME = re.compile(r"(?:[A-Za-z0-9_-]+\.)?([A-Za-z0-9_-]+)[;:]")
-_VALUE = r'(?:"[^"]*"|[^";:,]*)'
-# What follows a name, with one way only to match it: see above.
-_PARAMETERS = re.compile(rf"(?:;[A-Za-z0-9_-]+(?:={_VALUE}(?:,{_VALUE})*)?)*:")
-_ENCODED = re.compile(r"ENCODING|QUOTED-PRINTABLE|BASE64", re.IGNORECASE)
-_TO_REPAIR = re.compile(r"\\.|\\\Z|,", re.DOTALL)
+_PARAM = re.compile(r';(?:([A-Za-z0-9_-]++)(?:=((?:"[^"]*+"|[^";:])*+))?+)?+')
+_PARAMS = re.compile(rf"(?:{_PARAM.pattern})*+:")
+_COMPONENT = re.compile(r"((?:[^\\;]|\\.?)*+)(?:;|\Z)", re.DOTALL)
+_ESCAPED = re.compile(r'\\([\\;,nN"])|,')
+_TO_ESCAPE = re.compile(r"[\\;,]")
 _DATE = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:[T ].*)?", re.DOTALL)
 # All that some reader takes for the end of a line, not only what RFC 6350 calls so.
 _BREAKS = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -44,7 +38,7 @@ _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 @dataclass(frozen=True)
 class Card:
-    """What of a vCard is kept. The first five are one line each and trimmed."""
+    """What a contact takes from a vCard. The first five are one line each and trimmed."""
 
     first_name: str = ""
     last_name: str = ""
@@ -70,40 +64,49 @@ class Reading:
 
 
 class Unreadable(Exception):
-    """The card cannot be used; the message is a sentence for whoever sent it."""
+    """The card cannot be used; the message is a sentence for the user who sent it."""
+
+
+class Property(NamedTuple):
+    """One line of a card: its parameters in upper case, by name, and its value, still escaped.
+
+    A value without a name, which vCard 2.1 allows, is one of ``TYPE``. The escapes of RFC 6868
+    stay as they are: none of the parameters that are read here can need one.
+    """
+
+    params: dict[str, list[str]]
+    value: str
 
 
 def carried(text: str) -> str:
-    r"""Return a text as a vCard can carry it: every line end is ``\n``, control characters go."""
+    r"""Return a text as a vCard can carry it: line ends are ``\n``, no control characters."""
     return _CONTROLS.sub("", _BREAKS.sub("\n", text))
 
 
 def write(card: Card) -> str:
     """Return a card as vCard 4.0, in lines of at most 75 bytes that end in CRLF.
 
-    Whatever the fields hold stays in its own property: line ends are escaped, and characters that
-    some readers take for a line end become one.
+    No field can add a property: line ends are escaped, and characters that some readers take for
+    a line end become one.
     """
-    component = vobject.vCard()
-    component.add("version").value = "4.0"
-    uid = component.add("uid")
-    uid.value = carried(card.uid)
-    if not card.uid.startswith("urn:uuid:"):
-        uid.params["VALUE"] = ["text"]
     full_name = f"{card.first_name} {card.last_name}".strip() or card.email
-    component.add("fn").value = carried(full_name)
-    component.add("n").value = Name(given=carried(card.first_name), family=carried(card.last_name))
-    for name, value in (("email", card.email), ("tel", card.phone), ("note", card.notes)):
-        if value:
-            component.add(name).value = carried(value)
-    if card.birthday:
-        component.add("bday").value = f"{card.birthday:%Y%m%d}".zfill(8)
-    whole: str = component.serialize(lineLength=sys.maxsize)
-    return "".join(_folded(line) for line in whole.split("\r\n") if line)
+    lines = [
+        "BEGIN:VCARD",
+        "VERSION:4.0",
+        f"{'UID' if card.uid.startswith('urn:uuid:') else 'UID;VALUE=text'}:{_escaped(card.uid)}",
+        f"BDAY:{card.birthday.isoformat().replace('-', '')}" if card.birthday else "",
+        f"EMAIL:{_escaped(card.email)}" if card.email else "",
+        f"FN:{_escaped(full_name)}",
+        f"N:{_escaped(card.last_name)};{_escaped(card.first_name)};;;",
+        f"NOTE:{_escaped(card.notes)}" if card.notes else "",
+        f"TEL:{_escaped(card.phone)}" if card.phone else "",
+        "END:VCARD",
+    ]
+    return "".join(_folded(line) for line in lines if line)
 
 
 def read(text: str) -> Iterator[Reading]:
-    """Yield what is to be said of each card in a text, whatever the text is.
+    """Yield one reading for each card in a text, whatever the text is.
 
     A card is from a line ``BEGIN:VCARD`` to the next ``END:VCARD``; lines outside of cards are
     ignored. Takes time in proportion to the text.
@@ -147,27 +150,26 @@ def _unfolded(text: str) -> Iterator[str]:
 def _read(lines: list[str]) -> Reading:
     if not lines or lines[-1].strip().upper() != "END:VCARD":
         raise Unreadable("The card has no END:VCARD of its own.")
-    component = _component(lines[:-1])
-    version = _text(component, "version")
-    if version not in VERSIONS:
+    properties = _properties(lines[:-1])
+    if _line(properties["VERSION"]) not in VERSIONS:
         raise Unreadable("The card is not a vCard of version 3.0 or 4.0.")
     notices = []
-    for name, title in (("email", "e-mail address"), ("tel", "phone number")):
-        if len(component.contents.get(name, [])) > 1:
+    for name, title in (("EMAIL", "e-mail address"), ("TEL", "phone number")):
+        if len(properties[name]) > 1:
             notices.append(f"The card has more than one {title}; the preferred one was imported.")
-    birthday, is_birthday_lost = _birthday(component)
+    birthday, is_birthday_lost = _birthday(properties["BDAY"])
     if is_birthday_lost:
         notices.append(NO_YEAR)
-    email = _text(component, "email").removeprefix("mailto:")
-    first_name, last_name = _names(component, email)
+    email = _line(properties["EMAIL"]).removeprefix("mailto:")
+    first_name, last_name = _names(properties["N"], _line(properties["FN"]), email)
     card = Card(
         first_name=first_name,
         last_name=last_name,
         email=email,
-        phone=_phone(_text(component, "tel")),
-        uid=_text(component, "uid"),
+        phone=_phone(_line(properties["TEL"])),
+        uid=_line(properties["UID"]),
         birthday=birthday,
-        notes="\n".join(line.value for line in component.contents.get("note", [])),
+        notes="\n".join(_unescaped(each.value) for each in properties["NOTE"]),
     )
     if not (card.first_name or card.last_name or card.email):
         raise Unreadable("The card has neither a name nor an e-mail address.")
@@ -176,67 +178,91 @@ def _read(lines: list[str]) -> Reading:
     return Reading(0, card, notices=tuple(notices), is_birthday_lost=is_birthday_lost)
 
 
-def _component(lines: list[str]) -> Component:
-    """Return vobject's view of those lines of a card that matter. Raises :class:`Unreadable`."""
-    kept = []
-    for line in filter(str.strip, lines):
-        named = _NAME.match(line)
-        name = named.group(1).upper() if named else ""
-        if named is None:
-            raise Unreadable(UNREADABLE.format("one of its properties"))
-        if name not in ("VERSION", "UID", "FN", "N", "EMAIL", "TEL", "BDAY", "NOTE"):
+def _properties(lines: list[str]) -> dict[str, list[Property]]:
+    """Return the properties of a card that are read, by name. Raises :class:`Unreadable`."""
+    properties: dict[str, list[Property]] = {name: [] for name in PROPERTIES}
+    is_continued = False
+    for line in lines:
+        if is_continued or not line.strip():
+            is_continued = is_continued and line.endswith("=")
             continue
-        parameters = _PARAMETERS.match(line, named.end() - 1)
-        if parameters is None:
+        name_match = _NAME.match(line)
+        if name_match is None:
+            raise Unreadable(UNREADABLE.format("one of its properties"))
+        # A quoted-printable value that ends in "=" continues on the next line (vCard 2.1).
+        is_continued = line.endswith("=") and "QUOTED-PRINTABLE" in line.partition(":")[0].upper()
+        name = name_match[1].upper()
+        if name not in properties:
+            continue
+        params_match = _PARAMS.match(line, name_match.end() - 1)
+        if params_match is None:
             raise Unreadable(UNREADABLE.format(name))
-        if _ENCODED.search(parameters.group()):
+        params = _params(params_match[0])
+        if _is_encoded(params):
             raise Unreadable(f"The value of {name} is encoded as vCard 3.0 and 4.0 do not know it.")
-        value = _repaired(line[parameters.end() :], is_list=name == "N")
-        kept.append(line[: parameters.end()] + value)
-    try:
-        return vobject.readOne("\r\n".join(["BEGIN:VCARD", *kept, "END:VCARD"]))
-    except VObjectError:
-        raise Unreadable(UNREADABLE.format("one of its properties")) from None
+        properties[name].append(Property(params, line[params_match.end() :]))
+    return properties
 
 
-def _repaired(value: str, *, is_list: bool) -> str:
-    """Return a value with a backslash at its end, and commas unless they part a list, escaped."""
+def _params(text: str) -> dict[str, list[str]]:
+    """Return the parameters in a text such as ``;TYPE="voice,home";PREF=1:``."""
+    params: dict[str, list[str]] = {}
+    for match in _PARAM.finditer(text.upper()):
+        name, values = match.groups()
+        if values is None:
+            name, values = "TYPE", name or ""
+        params.setdefault(name, []).extend(values.replace('"', "").split(","))
+    return params
 
-    def repair(found: re.Match[str]) -> str:
-        text = found.group()
-        return f"\\{text}" if text == "\\" or (text == "," and not is_list) else text
 
-    return _TO_REPAIR.sub(repair, value)
+def _is_encoded(params: dict[str, list[str]]) -> bool:
+    types, encodings = set(params.get("TYPE", ())), set(params.get("ENCODING", ()))
+    return bool(types & {"QUOTED-PRINTABLE", "BASE64"} or encodings - {"7BIT", "8BIT"})
 
 
-def _text(component: Component, name: str) -> str:
+def _escaped(text: str) -> str:
+    return _TO_ESCAPE.sub(r"\\\g<0>", carried(text)).replace("\n", "\\n")
+
+
+def _unescaped(value: str, *, comma: str = ",") -> str:
+    """Return the text of a value; ``comma`` replaces the commas that are not escaped."""
+
+    def decode(match: re.Match[str]) -> str:
+        character = match[1] or comma
+        return "\n" if character in "nN" else character
+
+    return _ESCAPED.sub(decode, value)
+
+
+def _line(properties: list[Property]) -> str:
     """Return the preferred value of a property as one line, '' without one."""
-    lines = component.contents.get(name, [])
-    return _one_line(min(lines, key=_preference).value) if lines else ""
+    return _one_line(_unescaped(min(properties, key=_preference).value)) if properties else ""
 
 
-def _preference(line: ContentLine) -> int:
+def _preference(prop: Property) -> int:
     """Return the PREF of a property (1 is most wanted), 101 without one."""
-    types = {each.lower() for each in [*line.params.get("TYPE", []), *line.singletonparams]}
-    stated = [*line.params.get("PREF", []), "1" if "pref" in types else "101"][0]
-    return int(stated) if re.fullmatch("[0-9]{1,3}", stated) else 101
+    default = "1" if "PREF" in prop.params.get("TYPE", ()) else "101"
+    preference = prop.params.get("PREF", [default])[0]
+    return int(preference) if re.fullmatch("[0-9]{1,3}", preference) else 101
 
 
 def _one_line(text: str) -> str:
     return _NOT_ONE_LINE.sub(" ", text).strip()
 
 
-def _names(component: Component, email: str) -> tuple[str, str]:
+def _names(names: list[Property], full_name: str, email: str) -> tuple[str, str]:
     """Return first and last name; a card with a full name alone has it as the first name.
 
     Middle names belong to the first name. A full name that is only the address is not a name.
     """
     first_name = last_name = ""
-    for line in component.contents.get("n", [])[:1]:
-        parts = (line.value.given, line.value.additional, line.value.family)
-        given, additional, last_name = (_one_line(Name.toString(part)) for part in parts)
+    for name in names[:1]:
+        components = [
+            _one_line(_unescaped(match[1], comma=" "))
+            for match in islice(_COMPONENT.finditer(name.value), 3)
+        ]
+        last_name, given, additional = [*components, "", ""][:3]
         first_name = f"{given} {additional}".strip()
-    full_name = _text(component, "fn")
     if not (first_name or last_name) and full_name != email:
         first_name = full_name
     return first_name, last_name
@@ -252,16 +278,17 @@ def _phone(number: str) -> str:
     return " ext ".join([number, *extensions[:1]])
 
 
-def _birthday(component: Component) -> tuple[dt.date | None, bool]:
+def _birthday(birthdays: list[Property]) -> tuple[dt.date | None, bool]:
     """Return the day of birth, and whether the card names one that is no full date."""
-    for line in component.contents.get("bday", [])[:1]:
-        found = _DATE.fullmatch(line.value.strip())
-        if found and line.params.get("X-APPLE-OMIT-YEAR", [""])[:1] != [found.group(1)]:
+    for birthday in birthdays[:1]:
+        value = _unescaped(birthday.value).strip()
+        match = _DATE.fullmatch(value)
+        if match and birthday.params.get("X-APPLE-OMIT-YEAR", [""])[0] != match[1]:
             try:
-                return dt.date(*map(int, found.groups())), False
+                return dt.date(*map(int, match.groups())), False
             except ValueError:
                 pass
-        return None, bool(line.value.strip())
+        return None, bool(value)
     return None, False
 
 

@@ -367,6 +367,14 @@ MUTANTS = [
         (f"{VCARDS}::test_what_is_written_is_read_back",),
     ),
     Mutant(
+        "vcard-soft-breaks-ignored",
+        "No line of an encoded value is taken for a property of a vCard.",
+        "accounts/vcards.py",
+        'is_continued = line.endswith("=") and',
+        'is_continued = line.endswith("==") and',
+        (f"{VCARDS}::test_no_line_of_an_encoded_value_is_a_property",),
+    ),
+    Mutant(
         "picture-pixels-unlimited",
         "A picture of too many pixels is refused before it is decoded.",
         "accounts/pictures.py",
