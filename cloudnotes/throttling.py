@@ -89,7 +89,25 @@ class RateLimitMiddleware:
 
 
 class Windows:
-    """Fixed windows in this process's memory, exact under its threads."""
+    """Fixed windows in this process's memory, exact under its threads.
+
+    The library ``limits``, which counts on Redis for us, has a MemoryStorage, which is not exact.
+    Measured with limits 5.8.0 and 16 threads that hit one key, for the second and the third with an
+    interval of 1 µs between switches of threads:
+
+    - A fixed window deletes a counter that another thread has begun and whose end is not set yet.
+      A limit of 20 in 1 s let 441 and 521 through in two runs of 20 s, where 21 windows allow 420.
+    - A sliding window loses counts in the same way: 41 requests passed a limit of 20.
+    - A moving window may give two threads that hit a new key a lock each: 21 passed a limit of 20.
+
+    Also, whatever the strategy:
+
+    - Nothing bounds the number of keys in a window, and a moving window never deletes a key: 50,000
+      networks that were seen once stayed in memory.
+    - A hit starts a thread when none runs, up to 90 a second, which goes through all keys: 100,000
+      keys took 60 to 90 % of a core. Two hits at once may start the same one, which raises
+      RuntimeError.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -110,7 +128,9 @@ class Windows:
 
     def _make_room(self, now: float) -> None:
         if len(self.windows) >= MAX_WINDOWS:
-            self.windows = {key: kept for key, kept in self.windows.items() if kept[1] > now}
+            self.windows = {
+                key: (used, end) for key, (used, end) in self.windows.items() if end > now
+            }
         if len(self.windows) >= MAX_WINDOWS:
             # More clients at once than a process can serve: starting anew lets each of them through
             # once more, which a full memory would not.

@@ -57,8 +57,19 @@ def hit_in_parallel(counter, key):
         return sum(hits)
 
 
+class Interrupted(dict):
+    """A dictionary that lets other threads run after each look-up, so that a race shows."""
+
+    def get(self, key, default=None):
+        value = super().get(key, default)
+        time.sleep(0)
+        return value
+
+
 def test_windows_of_a_process_are_exact():
-    assert hit_in_parallel(Windows(), "key") == 20
+    windows = Windows()
+    windows.windows = Interrupted()
+    assert {hit_in_parallel(windows, str(number)) for number in range(10)} == {20}
 
 
 def test_windows_of_a_process_do_not_grow_without_end(monkeypatch):

@@ -224,6 +224,14 @@ MUTANTS = [
         "allowed = used <= limit",
         ("tests/cloudnotes/test_throttling.py::test_windows_of_a_process_are_exact",),
     ),
+    Mutant(
+        "api-limit-without-lock",
+        "A window of a process is exact under parallel threads.",
+        "cloudnotes/throttling.py",
+        "        with self.lock:\n            used, end",
+        "        if self.lock:\n            used, end",
+        ("tests/cloudnotes/test_throttling.py::test_windows_of_a_process_are_exact",),
+    ),
     # How it runs.
     Mutant(
         "ready-before-it-is-migrated",
