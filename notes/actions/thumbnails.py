@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from cloudnotes.errors import DomainError
-from notes import storage, thumbnailing
+from cloudnotes.pictures import decoder as thumbnailing
+from notes import storage
 from notes.actions import objects
 from notes.models import StoredObject, Thumbnail
 

@@ -16,7 +16,8 @@ from rest_framework.response import Response
 from accounts import idempotency
 from accounts.authentication import caller
 from cloudnotes.errors import DomainError
-from notes import access, downloads, thumbnailing
+from cloudnotes.pictures import decoder as thumbnailing
+from notes import access, downloads
 from notes.actions import attachments, objects
 from notes.api import preconditions
 from notes.api.fields import TextField

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from cloudnotes.constraints import ForeignKeyConstraint
-from notes import thumbnailing
+from cloudnotes.pictures import decoder as thumbnailing
 from notes.models.objects import StoredObject
 
 

@@ -188,7 +188,7 @@ MUTANTS = [
     Mutant(
         "thumbnail-of-too-many-pixels",
         "A picture of more than 50 million pixels is not decoded.",
-        "notes/thumbnailing.py",
+        "cloudnotes/pictures/decoder.py",
         "MAX_PIXELS = 50_000_000",
         "MAX_PIXELS = 500_000_000",
         (f"{THUMBNAILING}::test_bombs_are_refused_by_their_pixels",),
@@ -196,7 +196,7 @@ MUTANTS = [
     Mutant(
         "thumbnail-process-without-memory-limit",
         "The process that decodes pictures has a limit of memory.",
-        "notes/thumbnailing.py",
+        "cloudnotes/pictures/decoder.py",
         "        (resource.RLIMIT_AS, MAX_MEMORY_BYTES),\n",
         "",
         (f"{THUMBNAILING}::test_the_child_is_bounded",),

@@ -13,7 +13,8 @@ import zlib
 import pytest
 from PIL import Image, ImageCms
 
-from notes import imaging, thumbnailing
+from cloudnotes.pictures import decoder as thumbnailing
+from notes import imaging
 
 pytestmark = pytest.mark.service
 

@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 from PIL import Image
 
-from notes import storage, thumbnailing
+from cloudnotes.pictures import decoder as thumbnailing
+from notes import storage
 from notes.actions import objects, thumbnails
 from notes.models import StoredObject, Thumbnail
 from tests.notes.files import add, fetch, image, new_note, path_of
