@@ -1,26 +1,17 @@
-"""Thumbnails of attached pictures, made in a bounded child process. No ORM, no HTTP, no Django.
+"""Decodes a picture: the child process that :mod:`cloudnotes.pictures.renditions` starts.
 
-What is opened may be made to hurt: tiny files that unpack to gigabytes, that keep a decoder busy
-for minutes, or that make it write where it should not. So no decoder runs in the process that asks:
-this file is its own child. Run as a script it reads one picture from its standard input, under
-limits that it sets before the first byte, and writes the thumbnails to its standard output. It may
-therefore import the standard library and Pillow only.
+It reads one picture from its standard input, under limits that it sets before the first byte, and
+writes the thumbnails to its standard output. It imports the standard library, Pillow and
+:mod:`cloudnotes.pictures.protocol` only.
 """
 
 import io
 import mmap
-import os
 import re
 import resource
-import selectors
 import signal
-import struct
-import subprocess
-import sys
-import time
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import islice
 from typing import IO
 
@@ -34,41 +25,21 @@ from PIL import (
 )
 from PIL.Image import Resampling, Transpose
 
-SIZES = (96, 320, 1024)
-CONTENT_TYPE = "image/webp"
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
-QUALITY = 80
-MAX_PIXELS = 50_000_000
-
-PATIENCE_SECONDS = 15.0
-MAX_CPU_SECONDS = 10
-MAX_MEMORY_BYTES = 2**30  # of address space
-MAX_OUTPUT_BYTES = 16 * 2**20  # three pictures of a hundredth of that are usual
-
-TOO_MANY_PIXELS = "too many pixels"
-NOT_AN_IMAGE = "not an image"
-TOO_MUCH_MEMORY = "too much memory"
-TOOK_TOO_LONG = "took too long"
-CRASHED = "crashed"
-NOT_IN_TIME = "not in time"
-KILLED = "killed"
-
-# What may be the fault of a busy machine: its time is over without that of the processor, or the
-# system has killed it for want of memory.
-PASSING = (NOT_IN_TIME, KILLED)
-
-# How the child says why not; 1 and 2 are Python's own words for a crash.
-REASONS = {3: TOO_MANY_PIXELS, 4: NOT_AN_IMAGE, 5: TOO_MUCH_MEMORY}
-STATUSES = {reason: status for status, reason in REASONS.items()}
-SIGNALS = {
-    -signal.SIGXCPU: TOOK_TOO_LONG,
-    -signal.SIGALRM: NOT_IN_TIME,
-    -signal.SIGKILL: KILLED,
-}
-
-# -I: neither the environment nor the folder of this file may say what is imported.
-COMMAND = (sys.executable, "-I", os.path.abspath(__file__))
-ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
+from cloudnotes.pictures.protocol import (
+    FORMATS,
+    LENGTH,
+    MAX_CPU_SECONDS,
+    MAX_MEMORY_BYTES,
+    MAX_PIXELS,
+    NOT_AN_IMAGE,
+    PATIENCE_SECONDS,
+    QUALITY,
+    SIZES,
+    STATUSES,
+    TOO_MANY_PIXELS,
+    TOO_MUCH_MEMORY,
+    NotMade,
+)
 
 # What costs a few bytes of file and much work: a JPEG's scan goes over all pixels (a photo has
 # about ten), each of its Exif segments copies those before it, and a PNG's colour profile unpacks
@@ -82,7 +53,6 @@ END_OF_IMAGE, START_OF_SCAN, APP1 = b"\xd9", b"\xda", b"\xe1"
 
 LARGEST = max(SIZES)
 BAND_ROWS = 256
-LENGTH = struct.Struct(">I")
 ORIENTATION = 0x0112
 UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -93,92 +63,6 @@ UPRIGHT = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-
-
-class NotMade(Exception):
-    """There are no thumbnails of this file; ``reason`` says why: :func:`make` has those above."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def make(path: str | os.PathLike[str]) -> dict[int, bytes]:
-    """Return the thumbnails of the picture in a file, as WebP, by each of ``SIZES``.
-
-    The picture is a PNG, JPEG, GIF or WebP of at most ``MAX_PIXELS``; of one that moves, the first
-    frame. A thumbnail fits into a square of so many pixels, in the proportions of the picture, and
-    is never larger than it. It stands upright by the Exif orientation; transparency stays, all
-    metadata goes (a colour profile too: the colours are read as sRGB).
-
-    Takes at most ``PATIENCE_SECONDS``, and one process of ``MAX_MEMORY_BYTES`` that is gone when
-    this returns. Whatever is wrong with the picture raises :class:`NotMade` and nothing else; a
-    file that cannot be read, or a child that cannot be started, is an :class:`OSError`.
-    """
-    with (
-        open(path, "rb", buffering=0) as file,
-        subprocess.Popen(  # noqa: S603 - a constant command; the name of the file is not in it
-            COMMAND,
-            stdin=file,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            cwd="/",
-            env=ENVIRONMENT,
-            start_new_session=True,  # a group of its own, to be killed as one
-        ) as child,
-    ):
-        try:
-            return _unpacked(_answer(child))
-        finally:
-            if child.poll() is None:  # not reaped yet, so that the number is still its own
-                with suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-
-
-def _answer(child: "subprocess.Popen[bytes]") -> bytes:
-    """Return all that the child writes, when it ends well and in time."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    output = bytearray()
-    assert child.stdout is not None
-    with selectors.DefaultSelector() as selector:
-        selector.register(child.stdout, selectors.EVENT_READ)
-        while len(output) <= MAX_OUTPUT_BYTES:
-            left = until - time.monotonic()
-            if left <= 0 or not selector.select(left):
-                raise NotMade(NOT_IN_TIME)
-            part = child.stdout.read(2**16)
-            if not part:
-                break
-            output += part
-        else:
-            raise NotMade(CRASHED)
-    try:
-        status = child.wait(max(0.0, until - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        raise NotMade(NOT_IN_TIME) from None
-    if status:
-        raise NotMade(REASONS.get(status) or SIGNALS.get(status, CRASHED))
-    return bytes(output)
-
-
-def _unpacked(output: bytes) -> dict[int, bytes]:
-    """Return the pictures, each after its length; a child that was taken over may send anything."""
-    images, at = {}, 0
-    for size in SIZES:
-        header = output[at : at + LENGTH.size]
-        (length,) = LENGTH.unpack(header) if len(header) == LENGTH.size else (0,)
-        at += LENGTH.size + length
-        image = output[at - length : at]
-        if len(image) < length or not (image.startswith(b"RIFF") and image[8:12] == b"WEBP"):
-            raise NotMade(CRASHED)
-        images[size] = image
-    if at != len(output):
-        raise NotMade(CRASHED)
-    return images
-
-
-# From here on it is the child that runs.
 
 
 def confine() -> None:
@@ -201,7 +85,8 @@ def confine() -> None:
 def thumbnails(file: IO[bytes]) -> list[bytes]:
     """Return the thumbnails of the picture in an open file of the disk, in the order of ``SIZES``.
 
-    Does what :func:`make` says, in this process; raises :class:`NotMade`.
+    Does what :func:`cloudnotes.pictures.renditions.make` says, in this process. Raises
+    :class:`NotMade`.
     """
     # Pillow's own check, which also sees frames that are larger than their canvas.
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -341,7 +226,3 @@ def main() -> int:
         for image in images:
             output.write(LENGTH.pack(len(image)) + image)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

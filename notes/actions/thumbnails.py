@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from cloudnotes.errors import DomainError
-from cloudnotes.pictures import decoder as thumbnailing
+from cloudnotes.pictures import protocol, renditions
 from notes import storage
 from notes.actions import objects
 from notes.models import StoredObject, Thumbnail
@@ -57,9 +57,9 @@ def make_again(damaged: StoredObject, now: dt.datetime) -> None:
 def _make(source: StoredObject, now: dt.datetime) -> None:
     try:
         images = _images(source)
-    except thumbnailing.NotMade as refusal:
+    except protocol.NotMade as refusal:
         failed = (source.thumbnails_failed or 0) + 1
-        if refusal.reason in thumbnailing.PASSING and failed < MAX_TRIES:
+        if refusal.reason in protocol.PASSING and failed < MAX_TRIES:
             logger.warning("thumbnails of object %d wait: %s", source.pk, refusal)
             due_at = now + FIRST_PAUSE * 2 ** (failed - 1)
             _claimed(source).update(thumbnails_due_at=due_at, thumbnails_failed=failed)
@@ -67,7 +67,7 @@ def _make(source: StoredObject, now: dt.datetime) -> None:
         logger.info("no thumbnails of object %d: %s", source.pk, refusal)
         images = {}
     keys = {
-        size: objects.store(content=io.BytesIO(image), content_type=thumbnailing.CONTENT_TYPE)
+        size: objects.store(content=io.BytesIO(image), content_type=protocol.CONTENT_TYPE)
         for size, image in images.items()
     }
     try:
@@ -80,12 +80,12 @@ def _make(source: StoredObject, now: dt.datetime) -> None:
 
 def _images(source: StoredObject) -> Mapping[int, bytes]:
     if source.size > MAX_BYTES:
-        raise thumbnailing.NotMade("too many bytes")
+        raise protocol.NotMade("too many bytes")
     with tempfile.NamedTemporaryFile() as file:
         for piece in storage.stream(source.key) or ():
             file.write(piece)
         file.flush()
-        return thumbnailing.make(file.name)
+        return renditions.make(file.name)
 
 
 def _keep(source: StoredObject, keys: Mapping[int, str]) -> bool:

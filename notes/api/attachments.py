@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from accounts import idempotency
 from accounts.authentication import caller
 from cloudnotes.errors import DomainError
-from cloudnotes.pictures import decoder as thumbnailing
+from cloudnotes.pictures import protocol
 from notes import access, downloads
 from notes.actions import attachments, objects
 from notes.api import preconditions
@@ -97,7 +97,7 @@ class SizeSerializer(serializers.Serializer[Any]):
     """Which thumbnail."""
 
     size = serializers.ChoiceField(
-        choices=thumbnailing.SIZES, default=320, help_text="The longer side in pixels, at most."
+        choices=protocol.SIZES, default=320, help_text="The longer side in pixels, at most."
     )
 
 

@@ -13,7 +13,7 @@ import zlib
 import pytest
 from PIL import Image, ImageCms
 
-from cloudnotes.pictures import decoder as thumbnailing
+from cloudnotes.pictures import decoder, protocol, renditions
 from notes import imaging
 
 pytestmark = pytest.mark.service
@@ -93,8 +93,8 @@ def made(tmp_path):
     def make(data):
         path = tmp_path / "picture"
         path.write_bytes(data)
-        images = thumbnailing.make(path)
-        assert list(images) == list(thumbnailing.SIZES)
+        images = renditions.make(path)
+        assert list(images) == list(protocol.SIZES)
         opened = {}
         for size, image in images.items():
             with Image.open(io.BytesIO(image)) as picture:
@@ -113,8 +113,8 @@ def refused(tmp_path):
     def reason(data):
         path = tmp_path / "picture"
         path.write_bytes(data)
-        with pytest.raises(thumbnailing.NotMade) as caught:
-            thumbnailing.make(path)
+        with pytest.raises(protocol.NotMade) as caught:
+            renditions.make(path)
         assert caught.value.reason in REASONS
         return caught.value.reason
 
@@ -220,7 +220,7 @@ def test_exif_turns_the_picture_upright(orientation, file_format, made):
     undo = {6: 8, 8: 6}.get(orientation, orientation)
     stored = drawn((400, 200))
     if orientation > 1:
-        stored = stored.transpose(thumbnailing.UPRIGHT[undo])
+        stored = stored.transpose(decoder.UPRIGHT[undo])
     data = encoded(stored, file_format, exif=photographed(orientation))
     images = made(data)
     assert [image.size for image in images.values()] == [(96, 48), (320, 160), (400, 200)]
@@ -258,7 +258,7 @@ def test_all_metadata_goes(file_format, mode, tmp_path):
     assert Image.open(io.BytesIO(data)).getexif().get_ifd(0x8825)
     path = tmp_path / "picture"
     path.write_bytes(data)
-    for image in thumbnailing.make(path).values():
+    for image in renditions.make(path).values():
         assert chunks_of(image) <= {b"VP8 ", b"VP8L", b"VP8X", b"ALPH"}
         assert b"secret" not in image
         with Image.open(io.BytesIO(image)) as picture:
@@ -310,7 +310,7 @@ def test_bombs_are_refused_by_their_pixels(name, refused):
 
 
 def test_as_many_pixels_as_may_be(made):
-    assert thumbnailing.MAX_PIXELS == 10_000 * 5000
+    assert protocol.MAX_PIXELS == 10_000 * 5000
     assert made(black(10_000, 5000))[1024].size == (1024, 512)
 
 
@@ -358,10 +358,10 @@ def outcome(tmp_path):
         path = tmp_path / "picture"
         path.write_bytes(data)
         try:
-            images = thumbnailing.make(path)
-        except thumbnailing.NotMade as error:
+            images = renditions.make(path)
+        except protocol.NotMade as error:
             return error.reason
-        assert list(images) == list(thumbnailing.SIZES)
+        assert list(images) == list(protocol.SIZES)
         return "made"
 
     return attempt
@@ -412,24 +412,24 @@ def test_flipped_bits(name, outcome):
 
 def test_a_file_that_cannot_be_read_says_nothing_about_the_picture(tmp_path):
     with pytest.raises(FileNotFoundError):
-        thumbnailing.make(tmp_path / "gone")
+        renditions.make(tmp_path / "gone")
 
 
 def test_a_child_that_takes_long_is_ended(monkeypatch, refused):
-    monkeypatch.setattr(thumbnailing, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(renditions, "PATIENCE_SECONDS", 0.01)
     assert refused(black(10_000, 5000)) == "not in time"
 
 
 def child_is(monkeypatch, code):
-    monkeypatch.setattr(thumbnailing, "COMMAND", (sys.executable, "-I", "-c", code))
+    monkeypatch.setattr(renditions, "COMMAND", (sys.executable, "-I", "-c", code))
 
 
 def test_all_of_its_group_is_ended(tmp_path, monkeypatch, refused):
     fifo = tmp_path / "alive"
     os.mkfifo(fifo)
     script = f"exec 3> {fifo}; (sleep 20; echo late >&3) & sleep 20"
-    monkeypatch.setattr(thumbnailing, "COMMAND", ("/bin/sh", "-c", script))
-    monkeypatch.setattr(thumbnailing, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(renditions, "COMMAND", ("/bin/sh", "-c", script))
+    monkeypatch.setattr(renditions, "PATIENCE_SECONDS", 0.3)
     end = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
         assert refused(b"x") == "not in time"
@@ -440,7 +440,7 @@ def test_all_of_its_group_is_ended(tmp_path, monkeypatch, refused):
 
 
 def test_one_that_writes_slowly_or_ends_its_output_but_not_itself(monkeypatch, refused):
-    monkeypatch.setattr(thumbnailing, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(renditions, "PATIENCE_SECONDS", 0.2)
     child_is(monkeypatch, "import os\nwhile True: os.write(1, b'x')")
     assert refused(b"x") == "not in time"
     child_is(monkeypatch, "import os, time; os.close(1); time.sleep(20)")
@@ -494,30 +494,36 @@ def test_the_child_hears_nothing_of_our_environment(tmp_path, monkeypatch):
     child_is(monkeypatch, code + "os.write(1, (len(e).to_bytes(4, 'big') + e) * 3)")
     path = tmp_path / "picture"
     path.write_bytes(b"x")
-    assert thumbnailing.make(path)[96] == b"RIFF____WEBP{'LC_ALL': 'C.UTF-8'}"
+    assert renditions.make(path)[96] == b"RIFF____WEBP{'LC_ALL': 'C.UTF-8'}"
+
+
+# What the child runs, without its last line: that it decodes what it reads.
+IMPORTED, _, _ = renditions.PROGRAM.rstrip().rpartition("\n")
 
 
 def in_the_child(code):
-    """Return what Python prints that runs the module as the child does, and then some code."""
-    start = f"import runpy; child = runpy.run_path({thumbnailing.__file__!r})\n"
-    command = [sys.executable, "-I", "-c", start + code]
+    """Return what Python prints that imports the decoder as the child does, and runs some code."""
+    command = [sys.executable, "-I", "-c", f"{IMPORTED}\n{code}"]
     return subprocess.run(command, cwd="/", env={}, check=True, capture_output=True, text=True)
 
 
 def test_the_child_imports_the_standard_library_and_pillow_only():
-    code = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    code = "print(*sys.modules)"
     imported = set(in_the_child(code).stdout.split())
     # Whatever the folder of packages itself starts with every Python is there without us too.
     bare = [sys.executable, "-I", "-c", "import sys; print(*sys.modules)"]
     given = subprocess.run(bare, check=True, capture_output=True, text=True).stdout.split()
-    assert imported <= {"PIL", *sys.stdlib_module_names, *given, "__mp_main__"}
-    assert not imported & {"notes", "accounts", "cloudnotes", "django"}
+    ours = {name for name in imported if name.partition(".")[0] == "cloudnotes"}
+    folder = "cloudnotes.pictures"
+    assert ours == {"cloudnotes", folder, f"{folder}.decoder", f"{folder}.protocol"}
+    known = {"cloudnotes", "PIL", *sys.stdlib_module_names, *given, "__mp_main__"}
+    assert {name.partition(".")[0] for name in imported} <= known
 
 
 def test_the_child_is_bounded():
     code = """
 import resource
-child["confine"]()
+decoder.confine()
 for name in ("AS", "CPU", "FSIZE", "CORE"):
     print(*resource.getrlimit(getattr(resource, "RLIMIT_" + name)))
 try:
@@ -525,8 +531,8 @@ try:
 except MemoryError:
     print("no memory")
 """
-    memory = thumbnailing.MAX_MEMORY_BYTES
-    cpu = thumbnailing.MAX_CPU_SECONDS
+    memory = protocol.MAX_MEMORY_BYTES
+    cpu = protocol.MAX_CPU_SECONDS
     assert in_the_child(code).stdout.splitlines() == [
         f"{memory} {memory}",
         f"{cpu} {cpu + 1}",
@@ -541,7 +547,7 @@ def test_a_stricter_bound_from_outside_stays():
 import resource
 resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
 resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
-child["confine"]()
+decoder.confine()
 print(resource.getrlimit(resource.RLIMIT_CPU), resource.getrlimit(resource.RLIMIT_AS)[1] == 2**29)
 """
     assert in_the_child(code).stdout == "(5, 5) True\n"
@@ -554,12 +560,11 @@ def test_this_process_is_left_as_it_was(made):
 
 
 def test_too_little_memory_is_said(tmp_path, monkeypatch, refused):
-    code = f"""
-import resource, runpy, sys
-child = runpy.run_path({thumbnailing.__file__!r})
+    code = f"""{IMPORTED}
+import resource
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-child["confine"].__globals__["MAX_MEMORY_BYTES"] = used + 40 * 2**20
-sys.exit(child["main"]())
+decoder.MAX_MEMORY_BYTES = used + 40 * 2**20
+sys.exit(decoder.main())
 """
     child_is(monkeypatch, code)
     assert refused(encoded(Image.new("RGB", (5000, 5000)), "PNG")) == "too much memory"

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from PIL import Image
 
-from cloudnotes.pictures import decoder as thumbnailing
+from cloudnotes.pictures import protocol, renditions
 from notes import storage
 from notes.actions import objects, thumbnails
 from notes.models import StoredObject, Thumbnail
@@ -81,7 +81,7 @@ def test_an_image_that_cannot_be_opened_has_none(as_alice, url, stored_keys):
     assert len(stored_keys()) == 1
 
 
-@pytest.mark.parametrize("reason", [thumbnailing.NOT_IN_TIME, thumbnailing.KILLED])
+@pytest.mark.parametrize("reason", [protocol.NOT_IN_TIME, protocol.KILLED])
 def test_what_failed_on_a_busy_machine_is_tried_again(
     as_alice, url, stored_keys, monkeypatch, reason
 ):
@@ -90,10 +90,10 @@ def test_what_failed_on_a_busy_machine_is_tried_again(
 
     def busy(path):
         tries.append(timezone.now())
-        raise thumbnailing.NotMade(reason)
+        raise protocol.NotMade(reason)
 
     with monkeypatch.context() as patched:
-        patched.setattr(thumbnailing, "make", busy)
+        patched.setattr(renditions, "make", busy)
         for minutes in range(0, 12 * 60, 1):
             at = began + dt.timedelta(minutes=minutes, seconds=1)
             patched.setattr(timezone, "now", lambda at=at: at)
@@ -108,7 +108,7 @@ def test_what_failed_on_a_busy_machine_is_tried_again(
 
     other = add(as_alice, url, image(size=(30, 30))).json()
     with monkeypatch.context() as patched:
-        patched.setattr(thumbnailing, "make", busy)
+        patched.setattr(renditions, "make", busy)
         make_all()
     assert as_alice.get(path_of(other["thumbnail"])).json()["code"] == "thumbnail_pending"
     StoredObject.objects.filter(thumbnails_due_at__isnull=False).update(
@@ -118,16 +118,16 @@ def test_what_failed_on_a_busy_machine_is_tried_again(
     assert fetch(as_alice, other["thumbnail"])[0] == 200
 
 
-@pytest.mark.parametrize("reason", [thumbnailing.TOOK_TOO_LONG, thumbnailing.CRASHED])
+@pytest.mark.parametrize("reason", [protocol.TOOK_TOO_LONG, protocol.CRASHED])
 def test_what_is_wrong_with_the_picture_stays_wrong(
     as_alice, url, stored_keys, monkeypatch, reason
 ):
     file = add(as_alice, url, image()).json()
 
     def bad(path):
-        raise thumbnailing.NotMade(reason)
+        raise protocol.NotMade(reason)
 
-    monkeypatch.setattr(thumbnailing, "make", bad)
+    monkeypatch.setattr(renditions, "make", bad)
     assert thumbnails.make_due() is True
     assert as_alice.get(path_of(file["thumbnail"])).json()["code"] == "no_thumbnail"
 
@@ -157,7 +157,7 @@ def test_the_storage_away_for_a_while(as_alice, url, stored_keys, monkeypatch):
 @pytest.mark.parametrize("gone", ["note", "made already"])
 def test_nothing_is_left_of_what_nobody_wants(as_alice, url, stored_keys, monkeypatch, gone):
     add(as_alice, url, image())
-    makes = thumbnailing.make
+    makes = renditions.make
 
     def late(path):
         images = makes(path)
@@ -167,7 +167,7 @@ def test_nothing_is_left_of_what_nobody_wants(as_alice, url, stored_keys, monkey
             StoredObject.objects.update(thumbnails_due_at=None)
         return images
 
-    monkeypatch.setattr(thumbnailing, "make", late)
+    monkeypatch.setattr(renditions, "make", late)
     thumbnails.make_due()
     assert len(stored_keys()) == StoredObject.objects.count() == (0 if gone == "note" else 1)
     assert not Thumbnail.objects.exists()
