@@ -1,15 +1,17 @@
 """Decodes a picture: the child process that :mod:`cloudnotes.pictures.renditions` starts.
 
 It reads one picture from its standard input, under limits that it sets before the first byte, and
-writes the thumbnails to its standard output. It imports the standard library, Pillow and
+writes the images to its standard output. It imports the standard library, Pillow and
 :mod:`cloudnotes.pictures.protocol` only.
 """
 
 import io
+import json
 import mmap
 import re
 import resource
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
 from itertools import islice
@@ -28,17 +30,13 @@ from PIL.Image import Resampling, Transpose
 from cloudnotes.pictures.protocol import (
     FORMATS,
     LENGTH,
-    MAX_CPU_SECONDS,
     MAX_MEMORY_BYTES,
-    MAX_PIXELS,
     NOT_AN_IMAGE,
-    PATIENCE_SECONDS,
-    QUALITY,
-    SIZES,
     STATUSES,
     TOO_MANY_PIXELS,
     TOO_MUCH_MEMORY,
     NotMade,
+    Spec,
 )
 
 # What costs a few bytes of file and much work: a JPEG's scan goes over all pixels (a photo has
@@ -51,7 +49,6 @@ SIGNATURE = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP"
 SEGMENT = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)
 END_OF_IMAGE, START_OF_SCAN, APP1 = b"\xd9", b"\xda", b"\xe1"
 
-LARGEST = max(SIZES)
 BAND_ROWS = 256
 ORIENTATION = 0x0112
 UPRIGHT = {
@@ -65,11 +62,11 @@ UPRIGHT = {
 }
 
 
-def confine() -> None:
+def confine(*, cpu_seconds: int, seconds: int) -> None:
     """Bound this process for good: its memory, its time, and that it writes no file."""
     for what, limit in (
         (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
-        (resource.RLIMIT_CPU, MAX_CPU_SECONDS),
+        (resource.RLIMIT_CPU, cpu_seconds),
         (resource.RLIMIT_FSIZE, 0),  # the pipe is no file
         (resource.RLIMIT_CORE, 0),
     ):
@@ -79,23 +76,23 @@ def confine() -> None:
         # The system kills at the hard limit without a word of why, so that lies a second further.
         above = limit + 1 if what == resource.RLIMIT_CPU and hard != limit else limit
         resource.setrlimit(what, (limit, above))
-    signal.alarm(round(PATIENCE_SECONDS) + 1)  # should whoever started it be gone
+    signal.alarm(seconds)
 
 
-def thumbnails(file: IO[bytes]) -> list[bytes]:
-    """Return the thumbnails of the picture in an open file of the disk, in the order of ``SIZES``.
+def decode(file: IO[bytes], spec: Spec) -> list[bytes]:
+    """Return the images of the picture in an open file of the disk, in the order of their sizes.
 
     Does what :func:`cloudnotes.pictures.renditions.make` says, in this process. Raises
     :class:`NotMade`.
     """
     # Pillow's own check, which also sees frames that are larger than their canvas.
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    Image.MAX_IMAGE_PIXELS = spec.max_pixels
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     try:
         if _is_laborious(file):
             raise NotMade(NOT_AN_IMAGE)
         file.seek(0)
-        return _drawn(file)
+        return _drawn(file, spec)
     except NotMade:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -138,45 +135,61 @@ def _costly_segments(data: mmap.mmap) -> Iterator[int]:
     raise NotMade(NOT_AN_IMAGE)
 
 
-def _drawn(file: IO[bytes]) -> list[bytes]:
+def _drawn(file: IO[bytes], spec: Spec) -> list[bytes]:
+    largest = max(spec.sizes)
     with Image.open(file, formats=FORMATS) as picture:
         original = picture.size
-        if original[0] * original[1] > MAX_PIXELS:
+        if original[0] * original[1] > spec.max_pixels:
             raise NotMade(TOO_MANY_PIXELS)
-        picture.draft(None, _fitting(original, LARGEST))  # a JPEG need not be unpacked whole
+        picture.draft(None, _target(original, largest, spec))  # a JPEG need not be unpacked whole
         picture.load()
         turn = _turn(picture)
-        smaller, box = _reduced(picture)
+        smaller, box = _reduced(picture, _region(picture.size, spec), largest)
     made: dict[tuple[int, int], bytes] = {}
-    for size in SIZES:
-        fitting = _fitting(original, size)
-        if fitting not in made:
-            made[fitting] = _webp(smaller, box, fitting, turn)
-    return [made[_fitting(original, size)] for size in SIZES]
+    for size in spec.sizes:
+        target = _target(original, size, spec)
+        if target not in made:
+            made[target] = _webp(smaller, box, target, turn, spec.quality)
+    return [made[_target(original, size, spec)] for size in spec.sizes]
 
 
-def _fitting(original: tuple[int, int], size: int) -> tuple[int, int]:
-    """Return the width and height in the same proportions within ``size``, never enlarged."""
+def _target(original: tuple[int, int], size: int, spec: Spec) -> tuple[int, int]:
+    """Return the width and height of an image."""
+    if spec.is_square:
+        return size, size
     width, height = original
     longest = max(width, height, size)
     return max(1, round(width * size / longest)), max(1, round(height * size / longest))
 
 
-def _reduced(picture: Image.Image) -> tuple[Image.Image, tuple[float, float, float, float]]:
-    """Return the picture without metadata, shrunk where it is far larger than ``LARGEST``.
+def _region(size: tuple[int, int], spec: Spec) -> tuple[int, int, int, int]:
+    """Return the part of a picture that is shown: left, upper, right and lower edge."""
+    width, height = size
+    if not spec.is_square:
+        return 0, 0, width, height
+    side = min(size)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
 
-    With it the box of it that is the picture: its last row and column may stand for fewer pixels.
+
+def _reduced(
+    picture: Image.Image, region: tuple[int, int, int, int], largest: int
+) -> tuple[Image.Image, tuple[float, float, float, float]]:
+    """Return a region without metadata, shrunk where it is far larger than ``largest`` pixels.
+
+    With it the box of it that is the region: its last row and column may stand for fewer pixels.
     Band by band: other modes become RGB or RGBA without a second picture of full size in memory.
     Pillow weighs transparent pixels as nothing when it shrinks RGBA, and only that.
     """
-    width, height = picture.size
-    factor = max(1, max(width, height) // (2 * LARGEST))
+    left, top, right, bottom = region
+    width, height = right - left, bottom - top
+    factor = max(1, max(width, height) // (2 * largest))
     mode = "RGBA" if picture.has_transparency_data else "RGB"
     smaller = Image.new(mode, (-(-width // factor), -(-height // factor)))
     rows = BAND_ROWS * factor
-    for y in range(0, height, rows):
-        band = _plain(picture.crop((0, y, width, min(y + rows, height))), mode)
-        smaller.paste(band.reduce(factor), (0, y // factor))
+    for y in range(top, bottom, rows):
+        band = _plain(picture.crop((left, y, right, min(y + rows, bottom))), mode)
+        smaller.paste(band.reduce(factor), (0, (y - top) // factor))
     return smaller, (0, 0, width / factor, height / factor)
 
 
@@ -190,7 +203,7 @@ def _turn(picture: Image.Image) -> Transpose | None:
     """Return what makes the picture stand upright; broken Exif data asks for nothing.
 
     Not by ``getexif()``, which also believes XMP: browsers do not, and the picture would lie
-    otherwise than its thumbnail.
+    otherwise than its images.
     """
     exif = Image.Exif()
     try:
@@ -205,21 +218,26 @@ def _webp(
     box: tuple[float, float, float, float],
     size: tuple[int, int],
     turn: Transpose | None,
+    quality: int,
 ) -> bytes:
     image = smaller.resize(size, Resampling.LANCZOS, box)
     if turn is not None:
         image = image.transpose(turn)
     content = io.BytesIO()
-    image.save(content, "WEBP", quality=QUALITY)
+    image.save(content, "WEBP", quality=quality)
     return content.getvalue()
 
 
 def main() -> int:
-    """Be the child: a picture from the standard input, thumbnails to the standard output."""
-    confine()
+    """Be the child: a picture from the standard input, its images to the standard output.
+
+    The arguments are the fields of the :class:`Spec` in JSON, and in how many seconds to end.
+    """
+    spec = Spec(*json.loads(sys.argv[1]))
+    confine(cpu_seconds=spec.max_cpu_seconds, seconds=int(sys.argv[2]))
     try:
         with open(0, "rb", closefd=False) as file:
-            images = thumbnails(file)
+            images = decode(file, spec)
     except NotMade as error:
         return STATUSES[error.reason]
     with open(1, "wb", closefd=False) as output:

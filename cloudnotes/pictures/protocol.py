@@ -4,15 +4,11 @@ Both import this module, so it imports the standard library alone, and of that w
 """
 
 import struct
+from typing import NamedTuple
 
-SIZES = (96, 320, 1024)
 CONTENT_TYPE = "image/webp"
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
-QUALITY = 80
-MAX_PIXELS = 50_000_000
 
-PATIENCE_SECONDS = 15.0
-MAX_CPU_SECONDS = 10
 MAX_MEMORY_BYTES = 2**30  # of address space
 MAX_OUTPUT_BYTES = 16 * 2**20  # three pictures of a hundredth of that are usual
 
@@ -35,8 +31,23 @@ STATUSES = {reason: status for status, reason in REASONS.items()}
 LENGTH = struct.Struct(">I")
 
 
+class Spec(NamedTuple):
+    """Which images are made of a picture, and what it may cost to decode it.
+
+    With ``is_square`` an image is the middle square of the picture, ``size`` pixels wide, enlarged
+    if need be. Otherwise it is the whole picture in its proportions, at most ``size`` pixels wide
+    and high, and never enlarged.
+    """
+
+    sizes: tuple[int, ...]
+    is_square: bool
+    quality: int  # of WebP, 0 to 100
+    max_pixels: int
+    max_cpu_seconds: int
+
+
 class NotMade(Exception):
-    """There are no thumbnails of this file; ``reason`` says why: they stand above."""
+    """There are no images of this file; ``reason`` is one of the texts above."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

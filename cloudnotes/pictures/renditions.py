@@ -5,6 +5,8 @@ for minutes, or that make it write where it should not. So no decoder runs in th
 and this module does not import it.
 """
 
+import json
+import math
 import os
 import selectors
 import signal
@@ -20,11 +22,10 @@ from cloudnotes.pictures.protocol import (
     LENGTH,
     MAX_OUTPUT_BYTES,
     NOT_IN_TIME,
-    PATIENCE_SECONDS,
     REASONS,
-    SIZES,
     TOOK_TOO_LONG,
     NotMade,
+    Spec,
 )
 
 # -I: neither the environment nor the current folder may say what is imported. Our own packages come
@@ -44,22 +45,25 @@ SIGNALS = {
 }
 
 
-def make(path: str | os.PathLike[str]) -> dict[int, bytes]:
-    """Return the thumbnails of the picture in a file, as WebP, by each of ``SIZES``.
+def make(path: str | os.PathLike[str], spec: Spec, *, seconds: float) -> dict[int, bytes]:
+    """Return the images of the picture in a file, as WebP, by each of ``spec.sizes``.
 
-    The picture is a PNG, JPEG, GIF or WebP of at most ``MAX_PIXELS``; of one that moves, the first
-    frame. A thumbnail fits into a square of so many pixels, in the proportions of the picture, and
-    is never larger than it. It stands upright by the Exif orientation; transparency stays, all
-    metadata goes (a colour profile too: the colours are read as sRGB).
+    The picture is a PNG, JPEG, GIF or WebP of at most ``spec.max_pixels``; of an animation, the
+    first frame. An image stands upright by the Exif orientation; transparency stays, all metadata
+    goes (a colour profile too: the colours are read as sRGB).
 
-    Takes at most ``PATIENCE_SECONDS``, and one process of ``MAX_MEMORY_BYTES`` that is gone when
-    this returns. Whatever is wrong with the picture raises :class:`NotMade` and nothing else; a
-    file that cannot be read, or a child that cannot be started, is an :class:`OSError`.
+    Takes at most ``seconds``, of which the decoder computes for ``spec.max_cpu_seconds`` at most,
+    and one process of ``MAX_MEMORY_BYTES`` that is gone when this returns. Whatever is wrong with
+    the picture raises :class:`NotMade` and nothing else; a file that cannot be read, or a child
+    that cannot be started, is an :class:`OSError`. How many run at once is up to the caller.
     """
+    until = time.monotonic() + seconds
+    # The child ends by itself too, should the process that started it be gone.
+    arguments = (json.dumps(spec), str(math.ceil(max(0.0, seconds)) + 1))
     with (
         open(path, "rb", buffering=0) as file,
-        subprocess.Popen(  # noqa: S603 - a constant command; the name of the file is not in it
-            COMMAND,
+        subprocess.Popen(  # noqa: S603 - the name of the file is not in it
+            (*COMMAND, *arguments),
             stdin=file,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -70,16 +74,15 @@ def make(path: str | os.PathLike[str]) -> dict[int, bytes]:
         ) as child,
     ):
         try:
-            return _unpacked(_answer(child))
+            return _unpacked(_answer(child, until), spec.sizes)
         finally:
             if child.poll() is None:  # not reaped yet, so that the number is still its own
                 with suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
 
 
-def _answer(child: "subprocess.Popen[bytes]") -> bytes:
+def _answer(child: "subprocess.Popen[bytes]", until: float) -> bytes:
     """Return all that the child writes, when it ends well and in time."""
-    until = time.monotonic() + PATIENCE_SECONDS
     output = bytearray()
     assert child.stdout is not None
     with selectors.DefaultSelector() as selector:
@@ -103,10 +106,10 @@ def _answer(child: "subprocess.Popen[bytes]") -> bytes:
     return bytes(output)
 
 
-def _unpacked(output: bytes) -> dict[int, bytes]:
+def _unpacked(output: bytes, sizes: tuple[int, ...]) -> dict[int, bytes]:
     """Return the pictures, each after its length; a child that was taken over may send anything."""
     images, at = {}, 0
-    for size in SIZES:
+    for size in sizes:
         header = output[at : at + LENGTH.size]
         (length,) = LENGTH.unpack(header) if len(header) == LENGTH.size else (0,)
         at += LENGTH.size + length

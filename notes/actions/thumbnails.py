@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from cloudnotes.errors import DomainError
-from cloudnotes.pictures import protocol, renditions
-from notes import storage
+from cloudnotes.pictures.protocol import CONTENT_TYPE, PASSING, NotMade
+from notes import storage, thumbnailing
 from notes.actions import objects
 from notes.models import StoredObject, Thumbnail
 
@@ -57,9 +57,9 @@ def make_again(damaged: StoredObject, now: dt.datetime) -> None:
 def _make(source: StoredObject, now: dt.datetime) -> None:
     try:
         images = _images(source)
-    except protocol.NotMade as refusal:
+    except NotMade as refusal:
         failed = (source.thumbnails_failed or 0) + 1
-        if refusal.reason in protocol.PASSING and failed < MAX_TRIES:
+        if refusal.reason in PASSING and failed < MAX_TRIES:
             logger.warning("thumbnails of object %d wait: %s", source.pk, refusal)
             due_at = now + FIRST_PAUSE * 2 ** (failed - 1)
             _claimed(source).update(thumbnails_due_at=due_at, thumbnails_failed=failed)
@@ -67,7 +67,7 @@ def _make(source: StoredObject, now: dt.datetime) -> None:
         logger.info("no thumbnails of object %d: %s", source.pk, refusal)
         images = {}
     keys = {
-        size: objects.store(content=io.BytesIO(image), content_type=protocol.CONTENT_TYPE)
+        size: objects.store(content=io.BytesIO(image), content_type=CONTENT_TYPE)
         for size, image in images.items()
     }
     try:
@@ -80,12 +80,12 @@ def _make(source: StoredObject, now: dt.datetime) -> None:
 
 def _images(source: StoredObject) -> Mapping[int, bytes]:
     if source.size > MAX_BYTES:
-        raise protocol.NotMade("too many bytes")
+        raise NotMade("too many bytes")
     with tempfile.NamedTemporaryFile() as file:
         for piece in storage.stream(source.key) or ():
             file.write(piece)
         file.flush()
-        return renditions.make(file.name)
+        return thumbnailing.make(file.name)
 
 
 def _keep(source: StoredObject, keys: Mapping[int, str]) -> bool:

@@ -16,8 +16,7 @@ from rest_framework.response import Response
 from accounts import idempotency
 from accounts.authentication import caller
 from cloudnotes.errors import DomainError
-from cloudnotes.pictures import protocol
-from notes import access, downloads
+from notes import access, downloads, thumbnailing
 from notes.actions import attachments, objects
 from notes.api import preconditions
 from notes.api.fields import TextField
@@ -97,7 +96,7 @@ class SizeSerializer(serializers.Serializer[Any]):
     """Which thumbnail."""
 
     size = serializers.ChoiceField(
-        choices=protocol.SIZES, default=320, help_text="The longer side in pixels, at most."
+        choices=thumbnailing.SIZES, default=320, help_text="The longer side in pixels, at most."
     )
 
 

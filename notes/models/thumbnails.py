@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from cloudnotes.constraints import ForeignKeyConstraint
-from cloudnotes.pictures import protocol
+from notes import thumbnailing
 from notes.models.objects import StoredObject
 
 
@@ -32,7 +32,7 @@ class Thumbnail(models.Model):
             ForeignKeyConstraint(field="object", on_delete="NO ACTION", name="shown_objects_stay"),
             models.UniqueConstraint(fields=["source", "size"], name="one_thumbnail_per_size"),
             models.CheckConstraint(
-                condition=Q(size__in=protocol.SIZES), name="thumbnail_size_is_known"
+                condition=Q(size__in=thumbnailing.SIZES), name="thumbnail_size_is_known"
             ),
         ]
 

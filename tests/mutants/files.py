@@ -188,7 +188,7 @@ MUTANTS = [
     Mutant(
         "thumbnail-of-too-many-pixels",
         "A picture of more than 50 million pixels is not decoded.",
-        "cloudnotes/pictures/protocol.py",
+        "notes/thumbnailing.py",
         "MAX_PIXELS = 50_000_000",
         "MAX_PIXELS = 500_000_000",
         (f"{THUMBNAILING}::test_bombs_are_refused_by_their_pixels",),

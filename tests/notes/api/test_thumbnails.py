@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 from PIL import Image
 
-from cloudnotes.pictures import protocol, renditions
-from notes import storage
+from cloudnotes.pictures import protocol
+from notes import storage, thumbnailing
 from notes.actions import objects, thumbnails
 from notes.models import StoredObject, Thumbnail
 from tests.notes.files import add, fetch, image, new_note, path_of
@@ -93,7 +93,7 @@ def test_what_failed_on_a_busy_machine_is_tried_again(
         raise protocol.NotMade(reason)
 
     with monkeypatch.context() as patched:
-        patched.setattr(renditions, "make", busy)
+        patched.setattr(thumbnailing, "make", busy)
         for minutes in range(0, 12 * 60, 1):
             at = began + dt.timedelta(minutes=minutes, seconds=1)
             patched.setattr(timezone, "now", lambda at=at: at)
@@ -108,7 +108,7 @@ def test_what_failed_on_a_busy_machine_is_tried_again(
 
     other = add(as_alice, url, image(size=(30, 30))).json()
     with monkeypatch.context() as patched:
-        patched.setattr(renditions, "make", busy)
+        patched.setattr(thumbnailing, "make", busy)
         make_all()
     assert as_alice.get(path_of(other["thumbnail"])).json()["code"] == "thumbnail_pending"
     StoredObject.objects.filter(thumbnails_due_at__isnull=False).update(
@@ -127,7 +127,7 @@ def test_what_is_wrong_with_the_picture_stays_wrong(
     def bad(path):
         raise protocol.NotMade(reason)
 
-    monkeypatch.setattr(renditions, "make", bad)
+    monkeypatch.setattr(thumbnailing, "make", bad)
     assert thumbnails.make_due() is True
     assert as_alice.get(path_of(file["thumbnail"])).json()["code"] == "no_thumbnail"
 
@@ -157,7 +157,7 @@ def test_the_storage_away_for_a_while(as_alice, url, stored_keys, monkeypatch):
 @pytest.mark.parametrize("gone", ["note", "made already"])
 def test_nothing_is_left_of_what_nobody_wants(as_alice, url, stored_keys, monkeypatch, gone):
     add(as_alice, url, image())
-    makes = renditions.make
+    makes = thumbnailing.make
 
     def late(path):
         images = makes(path)
@@ -167,7 +167,7 @@ def test_nothing_is_left_of_what_nobody_wants(as_alice, url, stored_keys, monkey
             StoredObject.objects.update(thumbnails_due_at=None)
         return images
 
-    monkeypatch.setattr(renditions, "make", late)
+    monkeypatch.setattr(thumbnailing, "make", late)
     thumbnails.make_due()
     assert len(stored_keys()) == StoredObject.objects.count() == (0 if gone == "note" else 1)
     assert not Thumbnail.objects.exists()
