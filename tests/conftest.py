@@ -26,7 +26,7 @@ from django.test.client import ClientHandler
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import jwt
+from accounts import jwt, pictures
 from accounts.actions import mails, sessions
 from accounts.models import User
 from cloudnotes import roads, throttling
@@ -53,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     anew = hypothesis.settings.get_profile("anew")
     hypothesis.settings.register_profile("ci", anew, derandomize=True, database=None)
     hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "anew")
+    # As in tests/patience.py: the machine may pause for seconds.
+    pictures.PATIENCE_SECONDS = 60.0
     settings.PASSWORD_HASHERS[0] = "tests.hashers.QuickBCryptSHA256"
     # Each test client would look for all static files anew; services serve them.
     settings.WHITENOISE_USE_FINDERS = False

@@ -1,21 +1,29 @@
-"""Pictures, pure: what becomes of good ones, and that bad ones are refused and nothing worse."""
+"""Pictures: what becomes of good ones, and that bad ones are refused and nothing worse."""
 
 import io
 import random
 import struct
+import subprocess
+import sys
+import tempfile
+import threading
 import warnings
 import zlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import GifImagePlugin, Image, ImageDraw, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import Image, ImageDraw
 
 from accounts import pictures
 from cloudnotes.errors import DomainError
+from cloudnotes.pictures import decoder, protocol, renditions
+from tests.children import IMPORTED, command
+from tests.servers import ROOT
 
 # Pillow warns of broken metadata and goes on, as in production.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::UserWarning")]
+
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
@@ -135,9 +143,9 @@ def test_exif_turns_the_picture_upright_and_goes(orientation, file_format):
     upright.paste(RED, (0, 0, 40, 40))
     upright.paste(GREEN, (40, 0, 80, 40))
     undo = {6: 8, 8: 6}.get(orientation, orientation)
-    stored = upright.transpose(pictures.UPRIGHT[undo]) if orientation > 1 else upright
+    stored = upright.transpose(decoder.UPRIGHT[undo]) if orientation > 1 else upright
     exif = Image.Exif()
-    exif[pictures.ORIENTATION] = orientation
+    exif[decoder.ORIENTATION] = orientation
     exif[0x8825] = {1: "N", 2: (51.0, 30.0, 0.0)}  # where it was taken
     data = encoded(stored, file_format, exif=exif)
     shown = opened(data)
@@ -211,23 +219,33 @@ BOMBS = {
 }
 
 
+OPENED = 99
+
+
+@pytest.fixture
+def child_is(monkeypatch):
+    """Return a function that has other code run in place of the decoder."""
+
+    def replace(code):
+        monkeypatch.setattr(renditions, "COMMAND", command(code))
+
+    return replace
+
+
 @pytest.mark.parametrize("name", BOMBS)
-def test_bombs_are_refused_by_their_header(name, monkeypatch):
-    for decoder in (
-        GifImagePlugin.GifImageFile,
-        JpegImagePlugin.JpegImageFile,
-        PngImagePlugin.PngImageFile,
-        WebPImagePlugin.WebPImageFile,
-    ):
-        monkeypatch.setattr(decoder, "load", lambda self: pytest.fail("it was decoded"))
+def test_bombs_are_refused_by_their_header(name, child_is):
+    child_is(f"""{IMPORTED}
+from PIL import GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+for each in (
+    GifImagePlugin.GifImageFile,
+    JpegImagePlugin.JpegImageFile,
+    PngImagePlugin.PngImageFile,
+    WebPImagePlugin.WebPImageFile,
+):
+    each.load = lambda self: sys.exit({OPENED})
+sys.exit(decoder.main())
+""")
     assert refused(BOMBS[name]) == (413, "too_many_pixels")
-
-
-def test_a_bomb_is_an_error_whatever_the_warnings_are_set_to():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert refused(BOMBS["png just above"]) == (413, "too_many_pixels")
-        assert refused(BOMBS["png"]) == (413, "too_many_pixels")
 
 
 def inserted(data, at, part):
@@ -245,11 +263,17 @@ def busy_files():
     yield inserted(large, len(large) - 2, scan)
 
 
-def test_files_made_to_keep_a_decoder_busy_are_refused_unread(monkeypatch):
-    files = list(busy_files())
-    monkeypatch.setattr(Image, "open", lambda *args, **kwargs: pytest.fail("it was opened"))
-    for data in files:
+def test_files_made_to_keep_a_decoder_busy_are_refused_unread(child_is, caplog):
+    child_is(f"""{IMPORTED}
+from PIL import Image
+Image.open = lambda *args, **kwargs: sys.exit({OPENED})
+sys.exit(decoder.main())
+""")
+    for data in busy_files():
         assert refused(data) == (400, "not_an_image")
+    assert caplog.messages == []
+    assert refused(SAMPLES["PNG"]) == (400, "not_an_image")
+    assert "crashed" in caplog.text  # a file that is opened would have been noticed
 
 
 def test_giant_chunks():
@@ -298,12 +322,37 @@ def outcome(data):
     return True
 
 
+def refusal(data):
+    """Decode in this process, for thousands of files would take thousands of children.
+
+    Returns why there are no images, None if there are some; what else is raised fails the test.
+    """
+    with tempfile.TemporaryFile() as file, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Image, "MAX_IMAGE_PIXELS", None)  # the decoder sets it for its process
+        file.write(data)
+        file.flush()
+        try:
+            assert len(decoder.decode(file, pictures.AVATARS)) == 3
+        except protocol.NotMade as error:
+            return error.reason
+    return None
+
+
+EXPECTED = {None, "not an image", "too many pixels"}
+
+
+def test_a_bomb_is_refused_without_the_warnings_of_pillow(monkeypatch):
+    with warnings.catch_warnings(action="ignore"):
+        monkeypatch.setattr(warnings, "simplefilter", lambda *args: None)
+        assert refusal(BOMBS["png just above"]) == "too many pixels"
+        assert refusal(BOMBS["png"]) == "too many pixels"
+
+
 @pytest.mark.parametrize("name", SAMPLES)
 def test_truncations(name):
     data = SAMPLES[name]
-    points = {*range(64), *range(64, len(data) - 1, max(1, len(data) // 40))}
-    whole = [length for length in points if length < len(data) // 2 and outcome(data[:length])]
-    assert whole == []
+    points = {*range(64), *range(64, len(data) // 2, max(1, len(data) // 40))}
+    assert {refusal(data[:length]) for length in points} == {"not an image"}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -313,7 +362,7 @@ def test_flipped_bits(name):
         data = bytearray(SAMPLES[name])
         for _ in range(chance.randint(1, 4)):
             data[chance.randrange(min(len(data), 700))] ^= 1 << chance.randrange(8)
-        outcome(bytes(data))
+        assert refusal(bytes(data)) in EXPECTED
 
 
 @settings(max_examples=150)
@@ -324,11 +373,74 @@ def test_flipped_bits(name):
     st.binary(max_size=300),
 )
 def test_any_bytes(start, rest):
-    outcome(start + rest)
+    assert refusal(start + rest) in EXPECTED
 
 
-def test_one_at_a_time_and_the_others_hear_in_time(monkeypatch):
-    monkeypatch.setattr(pictures, "PATIENCE_SECONDS", 0.01)
-    with pictures._decoding:
-        assert refused(SAMPLES["PNG"]) == (503, "overloaded")
-    assert sorted(cut(SAMPLES["PNG"])) == [64, 256, 512]
+def test_one_child_at_a_time_and_the_others_hear_in_time(monkeypatch):
+    has_begun, may_go_on, running = threading.Event(), threading.Event(), []
+
+    def make(*args, **kwargs):
+        running.append(kwargs)
+        if not has_begun.is_set():
+            has_begun.set()
+            may_go_on.wait()
+        return {}
+
+    monkeypatch.setattr(renditions, "make", make)
+    first = threading.Thread(target=cut, args=(b"x",))
+    first.start()
+    try:
+        has_begun.wait()
+        with monkeypatch.context() as patched:
+            patched.setattr(pictures, "PATIENCE_SECONDS", 0.01)
+            assert refused(b"x") == (503, "overloaded")
+    finally:
+        may_go_on.set()
+        first.join()
+    assert len(running) == 1
+    assert cut(b"x") == {}
+
+
+def test_what_waits_for_a_child_has_less_time_for_its_own(monkeypatch):
+    seconds = []
+    monkeypatch.setattr(renditions, "make", lambda *args, **kwargs: seconds.append(kwargs))
+    clock = iter([100.0, 104.5])
+    monkeypatch.setattr(pictures.time, "monotonic", lambda: next(clock))
+    cut(SAMPLES["PNG"])
+    assert seconds == [{"seconds": pictures.PATIENCE_SECONDS - 4.5}]
+
+
+def test_the_child_has_the_limits_of_avatars(child_is):
+    child_is(f"""{IMPORTED}
+import resource
+def decode(file, spec):
+    limits = [resource.getrlimit(each)[0] for each in (resource.RLIMIT_CPU, resource.RLIMIT_AS)]
+    is_bounded = limits[0] <= {pictures.MAX_CPU_SECONDS} and limits[1] <= 2**30
+    return [b"RIFF____WEBP"] * (3 if is_bounded and -1 not in limits else 0)
+decoder.decode = decode
+sys.exit(decoder.main())
+""")
+    assert cut(b"x") == dict.fromkeys([64, 256, 512], b"RIFF____WEBP")
+
+
+def test_a_web_process_decodes_nothing():
+    """It does not even import Pillow, with all that a web process imports."""
+    code = """
+import io, sys
+import cloudnotes.asgi
+from accounts import pictures
+from django.urls import get_resolver
+assert get_resolver().url_patterns
+assert sorted(pictures.cut(io.BytesIO(sys.stdin.buffer.read()))) == [64, 256, 512]
+print(*sys.modules)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        input=SAMPLES["JPEG"],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+    )
+    imported = set(run.stdout.decode().split())
+    assert {"notes.thumbnailing", "cloudnotes.pictures.renditions"} <= imported
+    assert not imported & {"PIL", "cloudnotes.pictures.decoder"}

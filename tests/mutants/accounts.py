@@ -9,6 +9,8 @@ TOKENS = "tests/accounts/api/test_access_tokens.py"
 IDEMPOTENCY = "tests/accounts/test_idempotency.py"
 MAILS = "tests/accounts/actions/test_mails.py"
 VCARDS = "tests/accounts/test_vcards.py"
+PICTURES = "tests/accounts/test_pictures.py"
+AVATAR = "tests/accounts/api/test_avatar.py"
 
 MUTANTS = [
     # Log-in and sessions.
@@ -377,11 +379,54 @@ MUTANTS = [
     Mutant(
         "picture-pixels-unlimited",
         "A picture of too many pixels is refused before it is decoded.",
+        "cloudnotes/pictures/decoder.py",
+        "        if original[0] * original[1] > spec.max_pixels:",
+        "        if original[0] > spec.max_pixels:",
+        (f"{PICTURES}::test_a_bomb_is_refused_without_the_warnings_of_pillow",),
+    ),
+    Mutant(
+        "avatar-decoded-in-the-web-process",
+        "A web process decodes no picture itself.",
         "accounts/pictures.py",
-        "        if picture.width * picture.height > MAX_PIXELS:",
-        "        if picture.width > MAX_PIXELS:",
+        "            return renditions.make(file.name, AVATARS, seconds=until - time.monotonic())",
+        "            from cloudnotes.pictures import decoder\n"
+        "            with open(file.name, 'rb') as opened:\n"
+        "                return dict(zip(SIZES, decoder.decode(opened, AVATARS)))",
         (
-            "tests/accounts/test_pictures.py::test_a_bomb_is_an_error_whatever_the_warnings_are_set_to",
+            f"{PICTURES}::test_a_web_process_decodes_nothing",
+            f"{AVATAR}::test_bombs_and_pictures_are_not_opened_in_this_process",
         ),
+    ),
+    Mutant(
+        "avatar-children-unlimited",
+        "A web process decodes one picture at a time.",
+        "accounts/pictures.py",
+        "MAX_CHILDREN = 1",
+        "MAX_CHILDREN = 100",
+        (f"{PICTURES}::test_one_child_at_a_time_and_the_others_hear_in_time",),
+    ),
+    Mutant(
+        "avatar-child-with-time-anew",
+        "The wait for a child and its work share one deadline.",
+        "accounts/pictures.py",
+        "seconds=until - time.monotonic()",
+        "seconds=PATIENCE_SECONDS",
+        (f"{PICTURES}::test_what_waits_for_a_child_has_less_time_for_its_own",),
+    ),
+    Mutant(
+        "avatar-child-with-cpu-time-of-thumbnails",
+        "The child that decodes an avatar has its own limit of CPU time.",
+        "cloudnotes/pictures/decoder.py",
+        "    confine(cpu_seconds=spec.max_cpu_seconds, ",
+        "    confine(cpu_seconds=10, ",
+        (f"{PICTURES}::test_the_child_has_the_limits_of_avatars",),
+    ),
+    Mutant(
+        "avatar-child-failure-is-500",
+        "A child that cannot be started is a problem and no error of ours.",
+        "accounts/pictures.py",
+        "    except OSError as error:",
+        "    except FileNotFoundError as error:",
+        (f"{AVATAR}::test_a_child_that_cannot_be_started_is_503",),
     ),
 ]

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 
 from cloudnotes.pictures import decoder, protocol, renditions
 from notes import imaging, thumbnailing
+from tests.children import IMPORTED, command, dies_of, has_too_little_memory
 
 pytestmark = pytest.mark.service
 
@@ -421,7 +422,7 @@ def test_a_child_that_takes_long_is_ended(monkeypatch, refused):
 
 
 def child_is(monkeypatch, code):
-    monkeypatch.setattr(renditions, "COMMAND", (sys.executable, "-I", "-c", code))
+    monkeypatch.setattr(renditions, "COMMAND", command(code))
 
 
 def test_all_of_its_group_is_ended(tmp_path, monkeypatch, refused):
@@ -453,10 +454,6 @@ FRAME = struct.pack(">I", len(WEBP)) + WEBP
 
 def writes(output):
     return f"import os; os.write(1, {output!r});"
-
-
-def dies_of(number):
-    return f"import os; os.kill(os.getpid(), {int(number)})"
 
 
 @pytest.mark.parametrize(
@@ -497,21 +494,17 @@ def test_the_child_hears_nothing_of_our_environment(tmp_path, monkeypatch):
     assert thumbnailing.make(path)[96] == b"RIFF____WEBP{'LC_ALL': 'C.UTF-8'}"
 
 
-# What the child runs, without its last line: that it decodes what it reads.
-IMPORTED, _, _ = renditions.PROGRAM.rstrip().rpartition("\n")
-
-
 def in_the_child(code):
     """Return what Python prints that imports the decoder as the child does, and runs some code."""
-    command = [sys.executable, "-I", "-c", f"{IMPORTED}\n{code}"]
-    return subprocess.run(command, cwd="/", env={}, check=True, capture_output=True, text=True)
+    program = command(f"{IMPORTED}\n{code}")
+    return subprocess.run(program, cwd="/", env={}, check=True, capture_output=True, text=True)
 
 
 def test_the_child_imports_the_standard_library_and_pillow_only():
     code = "print(*sys.modules)"
     imported = set(in_the_child(code).stdout.split())
     # Whatever the folder of packages itself starts with every Python is there without us too.
-    bare = [sys.executable, "-I", "-c", "import sys; print(*sys.modules)"]
+    bare = command("import sys; print(*sys.modules)")
     given = subprocess.run(bare, check=True, capture_output=True, text=True).stdout.split()
     ours = {name for name in imported if name.partition(".")[0] == "cloudnotes"}
     folder = "cloudnotes.pictures"
@@ -558,12 +551,6 @@ def test_this_process_is_left_as_it_was(made):
     assert (Image.MAX_IMAGE_PIXELS, resource.getrlimit(resource.RLIMIT_AS)) == before
 
 
-def test_too_little_memory_is_said(tmp_path, monkeypatch, refused):
-    code = f"""{IMPORTED}
-import resource
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-decoder.MAX_MEMORY_BYTES = used + 40 * 2**20
-sys.exit(decoder.main())
-"""
-    child_is(monkeypatch, code)
+def test_too_little_memory_is_said(monkeypatch, refused):
+    child_is(monkeypatch, has_too_little_memory(40))
     assert refused(encoded(Image.new("RGB", (5000, 5000)), "PNG")) == "too much memory"

@@ -1,9 +1,11 @@
 """``auth/me/avatar`` and ``avatars/{id}`` on both storages."""
 
+import errno
 import hashlib
 import inspect
 import io
 import itertools
+import signal
 
 import pytest
 import requests
@@ -15,11 +17,13 @@ from accounts import pictures, views
 from accounts.actions import avatars, users
 from accounts.api.me import UserSerializer
 from accounts.models import Avatar, User
+from cloudnotes.pictures import renditions
 from cloudnotes.request_id import loggable
 from notes import storage
 from notes.actions import objects
 from notes.models import StoredObject
 from tests.accounts.avatars import AVATAR, ME, colour_of, keys_of_rows, path_of, picture, put
+from tests.children import command, dies_of, has_too_little_memory
 from tests.clients import in_parallel, new_account
 from tests.conftest import client_of
 from tests.ports import free_port
@@ -165,6 +169,66 @@ def test_bad_pictures_are_problems_and_the_old_one_stays(
     assert problem["errors"][0]["field"] == "avatar"
     assert colour_of(anonymous.get(path)) == "red"
     assert stored_keys() == before
+
+
+HANGS = "import time; time.sleep(60)"
+ENDLESS = "import os\nwhile True: os.write(1, bytes(2**16))"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "problem"),
+    [
+        (has_too_little_memory(40), 400, "not_an_image"),
+        (dies_of(signal.SIGXCPU), 400, "not_an_image"),
+        (dies_of(signal.SIGSEGV), 400, "not_an_image"),
+        ("raise SystemExit(1)", 400, "not_an_image"),
+        (ENDLESS, 400, "not_an_image"),
+        (dies_of(signal.SIGKILL), 503, "overloaded"),  # so does a system that has no memory left
+        (HANGS, 503, "overloaded"),
+    ],
+    ids=["memory", "time", "crash", "exit", "endless", "killed", "hangs"],
+)
+def test_a_child_that_fails_is_a_problem_and_the_old_picture_stays(
+    as_alice, anonymous, stored_keys, monkeypatch, code, status, problem
+):
+    path = path_of(put(as_alice, picture("red")).json())
+    before = stored_keys()
+    large = picture("blue", size=(5000, 5000))
+    with monkeypatch.context() as patched:
+        patched.setattr(renditions, "COMMAND", command(code))
+        if code == HANGS:
+            patched.setattr(pictures, "PATIENCE_SECONDS", 0.3)
+        response = put(as_alice, large)
+    assert (response.status_code, response.json()["code"]) == (status, problem)
+    assert ("Retry-After" in response.headers) == (status == 503)
+    assert colour_of(anonymous.get(path)) == "red"
+    assert stored_keys() == before == keys_of_rows()
+    assert put(as_alice, picture("blue")).status_code == 200
+
+
+@pytest.mark.parametrize("lacking", ["process", "disk"])
+def test_a_child_that_cannot_be_started_is_503(as_alice, stored_keys, monkeypatch, lacking):
+    def fails(*args, **kwargs):
+        raise OSError(errno.EAGAIN, "no more")
+
+    with monkeypatch.context() as patched:
+        if lacking == "process":
+            patched.setattr(renditions.subprocess, "Popen", fails)
+        else:
+            patched.setattr(pictures.tempfile, "NamedTemporaryFile", fails)
+        response = put(as_alice, picture())
+    assert (response.status_code, response.json()["code"]) == (503, "overloaded")
+    assert stored_keys() == set()
+    assert put(as_alice, picture()).status_code == 200
+
+
+def test_bombs_and_pictures_are_not_opened_in_this_process(as_alice, stored_keys, monkeypatch):
+    bomb, good = picture(size=(5001, 5000)), picture()
+    monkeypatch.setattr(Image, "open", lambda *args, **kwargs: pytest.fail("it was opened"))
+    response = put(as_alice, bomb)
+    assert (response.status_code, response.json()["code"]) == (413, "too_many_pixels")
+    assert stored_keys() == set()
+    assert put(as_alice, good).status_code == 200
 
 
 @pytest.mark.parametrize(
