@@ -19,18 +19,11 @@ from accounts import pictures
 from cloudnotes.errors import DomainError
 from cloudnotes.pictures import decoder, protocol, renditions
 from tests.children import IMPORTED, command
+from tests.pictures import BLUE, GREEN, RED, chunk, encoded, png, webp_of_claimed_size
 from tests.servers import ROOT
 
 # Pillow warns of broken metadata and goes on, as in production.
 pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("ignore::UserWarning")]
-
-RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-
-
-def encoded(image, file_format, **options):
-    file = io.BytesIO()
-    image.save(file, file_format, **options)
-    return file.getvalue()
 
 
 def drawn(mode="RGB", size=(300, 200)):
@@ -67,16 +60,6 @@ def opened(data, size=256):
 
 def near(pixel, colour, tolerance=24):
     return all(abs(a - b) <= tolerance for a, b in zip(pixel, colour, strict=True))
-
-
-def chunk(name, data):
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png(width, height, *, depth=8, colour=2, chunks=b"", data=b""):
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-    body = chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + header + chunks + body
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -196,15 +179,6 @@ def test_too_large_a_file():
     assert refused(b"x" * (pictures.MAX_BYTES + 1)) == (413, "file_too_large")
     padded = SAMPLES["JPEG"] + b"\0" * (pictures.MAX_BYTES - len(SAMPLES["JPEG"]))
     assert sorted(cut(padded)) == [64, 256, 512]
-
-
-def webp_of_claimed_size(width, height):
-    data = bytearray(encoded(Image.new("RGB", (40, 40), RED), "WEBP", lossless=True))
-    start = data.index(b"VP8L") + 9
-    (bits,) = struct.unpack("<I", data[start : start + 4])
-    bits = bits & ~0xFFFFFFF | (width - 1) | (height - 1) << 14
-    data[start : start + 4] = struct.pack("<I", bits)
-    return bytes(data)
 
 
 BOMBS = {

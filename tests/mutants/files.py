@@ -199,6 +199,6 @@ MUTANTS = [
         "cloudnotes/pictures/decoder.py",
         "        (resource.RLIMIT_AS, MAX_MEMORY_BYTES),\n",
         "",
-        (f"{THUMBNAILING}::test_the_child_is_bounded",),
+        ("tests/cloudnotes/test_pictures.py::test_the_child_is_bounded",),
     ),
 ]

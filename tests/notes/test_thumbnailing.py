@@ -1,36 +1,24 @@
 """Thumbnails: what becomes of good pictures, and that bad ones are refused and nothing worse."""
 
 import io
-import os
 import random
-import resource
-import signal
 import struct
-import subprocess
-import sys
 import zlib
 
 import pytest
 from PIL import Image, ImageCms
 
-from cloudnotes.pictures import decoder, protocol, renditions
+from cloudnotes.pictures import decoder, protocol
 from notes import imaging, thumbnailing
-from tests.children import IMPORTED, command, dies_of, has_too_little_memory
+from tests.pictures import BLUE, GREEN, RED, WHITE, black, chunk, encoded, png, webp_of_claimed_size
 
 pytestmark = pytest.mark.service
 
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 QUARTERS = (RED, GREEN, BLUE, WHITE)
 REASONS = {
     "too many pixels", "not an image", "too much memory", "took too long", "crashed",
     "not in time", "killed",
 }  # fmt: skip
-
-
-def encoded(image, file_format, **options):
-    file = io.BytesIO()
-    image.save(file, file_format, **options)
-    return file.getvalue()
 
 
 def drawn(size=(300, 200), mode="RGB"):
@@ -55,21 +43,6 @@ def near(pixel, colour, tolerance=40):
 
 def shows(image, colours=QUARTERS):
     return all(map(near, quarters(image), colours))
-
-
-def chunk(name, data):
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png(width, height, *, depth=8, colour=2, chunks=b"", data=b""):
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-    body = chunk(b"IDAT", zlib.compress(data, 1)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + header + chunks + body
-
-
-def black(width, height):
-    """Return a whole PNG of one bit a pixel."""
-    return png(width, height, depth=1, colour=0, data=bytes((1 + -(-width // 8)) * height))
 
 
 def segment(marker, content):
@@ -275,15 +248,6 @@ def chunks_of(webp):
     return names
 
 
-def webp_of_claimed_size(width, height):
-    data = bytearray(encoded(Image.new("RGB", (40, 40), RED), "WEBP", lossless=True))
-    start = data.index(b"VP8L") + 9
-    (bits,) = struct.unpack("<I", data[start : start + 4])
-    bits = bits & ~0xFFFFFFF | (width - 1) | (height - 1) << 14
-    data[start : start + 4] = struct.pack("<I", bits)
-    return bytes(data)
-
-
 def gif_of_claimed_frame(width, height):
     data = bytearray(SAMPLES["GIF"])
     start = data.index(struct.pack("<HHHH", 0, 0, 300, 200)) + 4
@@ -409,148 +373,3 @@ def test_flipped_bits(name, outcome):
         for _ in range(chance.randint(1, 4)):
             data[chance.randrange(min(len(data), 700))] ^= 1 << chance.randrange(8)
         assert outcome(bytes(data)) in {"made", "not an image", "too many pixels"}
-
-
-def test_a_file_that_cannot_be_read_says_nothing_about_the_picture(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        thumbnailing.make(tmp_path / "gone")
-
-
-def test_a_child_that_takes_long_is_ended(monkeypatch, refused):
-    monkeypatch.setattr(thumbnailing, "PATIENCE_SECONDS", 0.01)
-    assert refused(black(10_000, 5000)) == "not in time"
-
-
-def child_is(monkeypatch, code):
-    monkeypatch.setattr(renditions, "COMMAND", command(code))
-
-
-def test_all_of_its_group_is_ended(tmp_path, monkeypatch, refused):
-    fifo = tmp_path / "alive"
-    os.mkfifo(fifo)
-    script = f"exec 3> {fifo}; (sleep 20; echo late >&3) & sleep 20"
-    monkeypatch.setattr(renditions, "COMMAND", ("/bin/sh", "-c", script))
-    monkeypatch.setattr(thumbnailing, "PATIENCE_SECONDS", 0.3)
-    end = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        assert refused(b"x") == "not in time"
-        os.set_blocking(end, True)
-        assert os.read(end, 9) == b""  # all that could have written are gone
-    finally:
-        os.close(end)
-
-
-def test_one_that_writes_slowly_or_ends_its_output_but_not_itself(monkeypatch, refused):
-    monkeypatch.setattr(thumbnailing, "PATIENCE_SECONDS", 0.2)
-    child_is(monkeypatch, "import os\nwhile True: os.write(1, b'x')")
-    assert refused(b"x") == "not in time"
-    child_is(monkeypatch, "import os, time; os.close(1); time.sleep(20)")
-    assert refused(b"x") == "not in time"
-
-
-WEBP = b"RIFF\0\0\0\0WEBP"
-FRAME = struct.pack(">I", len(WEBP)) + WEBP
-
-
-def writes(output):
-    return f"import os; os.write(1, {output!r});"
-
-
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        ("raise SystemExit(3)", "too many pixels"),
-        ("raise SystemExit(4)", "not an image"),
-        ("raise SystemExit(5)", "too much memory"),
-        ("raise SystemExit(6)", "crashed"),
-        ("1 / 0", "crashed"),
-        ("", "crashed"),
-        (dies_of(signal.SIGSEGV), "crashed"),
-        (dies_of(signal.SIGKILL), "killed"),
-        (dies_of(signal.SIGXCPU), "took too long"),
-        (dies_of(signal.SIGALRM), "not in time"),
-        ("import os\nwhile True: os.write(1, bytes(2**16))", "crashed"),
-        (writes(FRAME * 2), "crashed"),
-        (writes(FRAME * 2 + FRAME[:-1]), "crashed"),
-        (writes(FRAME * 3 + b"x"), "crashed"),
-        (writes(FRAME * 4), "crashed"),
-        (writes(FRAME.replace(b"WEBP", b"HTML") * 3), "crashed"),
-        (writes(b"\xff" * 12), "crashed"),
-        (writes(bytes(12)), "crashed"),
-        (writes(FRAME * 3) + "raise SystemExit(1)", "crashed"),
-    ],
-)
-def test_how_a_child_may_end(code, reason, monkeypatch, refused):
-    child_is(monkeypatch, code)
-    assert refused(b"x") == reason
-
-
-def test_the_child_hears_nothing_of_our_environment(tmp_path, monkeypatch):
-    monkeypatch.setenv("SECRET_KEY", "secret")
-    code = "import os; e = repr(dict(os.environ)).encode(); e = b'RIFF____WEBP' + e;"
-    child_is(monkeypatch, code + "os.write(1, (len(e).to_bytes(4, 'big') + e) * 3)")
-    path = tmp_path / "picture"
-    path.write_bytes(b"x")
-    assert thumbnailing.make(path)[96] == b"RIFF____WEBP{'LC_ALL': 'C.UTF-8'}"
-
-
-def in_the_child(code):
-    """Return what Python prints that imports the decoder as the child does, and runs some code."""
-    program = command(f"{IMPORTED}\n{code}")
-    return subprocess.run(program, cwd="/", env={}, check=True, capture_output=True, text=True)
-
-
-def test_the_child_imports_the_standard_library_and_pillow_only():
-    code = "print(*sys.modules)"
-    imported = set(in_the_child(code).stdout.split())
-    # Whatever the folder of packages itself starts with every Python is there without us too.
-    bare = command("import sys; print(*sys.modules)")
-    given = subprocess.run(bare, check=True, capture_output=True, text=True).stdout.split()
-    ours = {name for name in imported if name.partition(".")[0] == "cloudnotes"}
-    folder = "cloudnotes.pictures"
-    assert ours == {"cloudnotes", folder, f"{folder}.decoder", f"{folder}.protocol"}
-    known = {"cloudnotes", "PIL", *sys.stdlib_module_names, *given, "__mp_main__"}
-    assert {name.partition(".")[0] for name in imported} <= known
-
-
-def test_the_child_is_bounded():
-    code = """
-import resource
-decoder.confine(cpu_seconds=10, seconds=16)
-for name in ("AS", "CPU", "FSIZE", "CORE"):
-    print(*resource.getrlimit(getattr(resource, "RLIMIT_" + name)))
-try:
-    bytearray(2**30)
-except MemoryError:
-    print("no memory")
-"""
-    memory = protocol.MAX_MEMORY_BYTES
-    assert in_the_child(code).stdout.splitlines() == [
-        f"{memory} {memory}",
-        "10 11",
-        "0 0",
-        "0 0",
-        "no memory",
-    ]
-
-
-def test_a_stricter_bound_from_outside_stays():
-    code = """
-import resource
-resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
-resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
-decoder.confine(cpu_seconds=10, seconds=16)
-print(resource.getrlimit(resource.RLIMIT_CPU), resource.getrlimit(resource.RLIMIT_AS)[1] == 2**29)
-"""
-    assert in_the_child(code).stdout == "(5, 5) True\n"
-
-
-def test_this_process_is_left_as_it_was(made):
-    before = (Image.MAX_IMAGE_PIXELS, resource.getrlimit(resource.RLIMIT_AS))
-    made(SAMPLES["PNG"])
-    assert (Image.MAX_IMAGE_PIXELS, resource.getrlimit(resource.RLIMIT_AS)) == before
-
-
-def test_too_little_memory_is_said(monkeypatch, refused):
-    child_is(monkeypatch, has_too_little_memory(40))
-    assert refused(encoded(Image.new("RGB", (5000, 5000)), "PNG")) == "too much memory"
