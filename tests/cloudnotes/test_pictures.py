@@ -160,6 +160,25 @@ except MemoryError:
     ]
 
 
+def test_the_child_ends_by_itself_should_nobody_wait_for_it():
+    code = "decoder.confine(cpu_seconds=10, seconds=16); print(decoder.signal.alarm(0))"
+    assert in_the_child(code).stdout in ("16\n", "15\n")
+
+
+def test_the_child_inherits_no_descriptor(monkeypatch, refused):
+    """Neither a connection to the database nor a socket of a client."""
+    reader, writer = os.pipe()
+    try:
+        os.dup2(reader, writer)  # which makes it inheritable
+        child_is(monkeypatch, f"import os, sys; os.fstat({writer}); sys.exit(3)")
+        assert refused(b"x") == "crashed"
+        child_is(monkeypatch, "import os, sys; os.fstat(1); sys.exit(3)")
+        assert refused(b"x") == "too many pixels"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 def test_a_stricter_bound_from_outside_stays():
     code = """
 import resource

@@ -6,6 +6,7 @@ ATTACHMENTS = "tests/notes/api/test_attachments.py"
 FILE = "tests/notes/api/test_file.py"
 UPLOADS = "tests/notes/api/test_uploads.py"
 OBJECTS = "tests/notes/actions/test_objects.py"
+PICTURES = "tests/cloudnotes/test_pictures.py"
 THUMBNAILING = "tests/notes/test_thumbnailing.py"
 
 MUTANTS = [
@@ -199,6 +200,22 @@ MUTANTS = [
         "cloudnotes/pictures/decoder.py",
         "        (resource.RLIMIT_AS, MAX_MEMORY_BYTES),\n",
         "",
-        ("tests/cloudnotes/test_pictures.py::test_the_child_is_bounded",),
+        (f"{PICTURES}::test_the_child_is_bounded",),
+    ),
+    Mutant(
+        "picture-process-inherits-descriptors",
+        "The process that decodes pictures has no connection or socket of the service.",
+        "cloudnotes/pictures/renditions.py",
+        "            bufsize=0,\n",
+        "            bufsize=0,\n            close_fds=False,\n",
+        (f"{PICTURES}::test_the_child_inherits_no_descriptor",),
+    ),
+    Mutant(
+        "picture-process-without-alarm",
+        "The process that decodes pictures ends by itself, should the service be killed.",
+        "cloudnotes/pictures/decoder.py",
+        "    signal.alarm(seconds)\n",
+        "",
+        (f"{PICTURES}::test_the_child_ends_by_itself_should_nobody_wait_for_it",),
     ),
 ]
