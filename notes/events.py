@@ -43,15 +43,16 @@ def record(kind: Kind, *, note: Note, by: User | None) -> None:
     transaction.on_commit(lambda: logger.info(kind, extra=about))
 
 
-def record_all(kind: Kind, *, note_ids: Sequence[int], by: User) -> None:
-    """Record the same event of many notes of ``by``; as :func:`record`, with one log line."""
+def record_all(kind: Kind, *, notes: Sequence[access.Owned], by: User) -> None:
+    """Record the same event of many notes; as :func:`record`, with one log line."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("An event belongs into the transaction of the change it records.")
-    if not note_ids:
+    if not notes:
         return
-    # Their owner is their audience, as in access.audience.
-    Change.objects.move_all_up(note_ids, user_id=by.pk)
-    about = {"event": kind, "notes": len(note_ids), "owner": by.pk, "by": by.pk}
+    for user_id, note_ids in access.audiences(notes).items():
+        Change.objects.move_all_up(note_ids, user_id=user_id)
+    owners = sorted({note.owner_id for note in notes})
+    about = {"event": kind, "notes": len(notes), "owners": owners, "by": by.pk}
     transaction.on_commit(lambda: logger.info(kind, extra=about))
 
 

@@ -26,7 +26,7 @@ def get_state(note: Note, version: int, *, user: User) -> Revision | None:
             note=note, first_version__lte=version, version__gte=version
         )
         state = at_version.order_by("version").first()
-    return state if state and access.may_file_under(user, state.category) else None
+    return state if state and access.may_see_state(user, note, state) else None
 
 
 def as_of(notes: NoteQuerySet, time: dt.datetime, category: str = "") -> NoteQuerySet:

@@ -9,14 +9,14 @@ def hold(note: Note, kept: str) -> str:
     """Return ``kept``, what a locked note shall say of its files, without those that are gone.
 
     The objects that come to the note are locked, so that none goes before it is attached; with the
-    feed first, as whoever stores a file does.
+    quota first, as whoever stores a file does.
     """
     wanted = files.split(kept)
     has = {file.object for file in files.split(note.files)}
     coming = {file.object for file in wanted} - has
     if not coming:
         return kept
-    quotas.hold(note.owner_id)
+    quotas.lock(note.owner_id)
     ready = StoredObject.objects.filter(pk__in=coming, state=StoredObject.State.READY)
     has |= set(ready.select_for_update().order_by("pk").values_list("pk", flat=True))
     return files.join(file for file in wanted if file.object in has)

@@ -172,7 +172,7 @@ def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredO
     mended by it. In the transaction that attaches it, with the note locked. Raises
     :class:`UploadTooSlow` and :class:`notes.quotas.QuotaExceeded`.
     """
-    quotas.hold(owner_id)
+    quotas.lock(owner_id)
     same = StoredObject.objects.filter(
         owner=owner_id, sha256=row.sha256, size=row.size, state=StoredObject.State.READY
     )

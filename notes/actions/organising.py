@@ -7,7 +7,7 @@ next states in a few statements for all, and each is a change of the feed.
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Case, Value, When
@@ -46,6 +46,7 @@ class Row(NamedTuple):
     """A note, without its words: there may be very many."""
 
     pk: int
+    owner_id: int
     category: str
     tags: str
     trashed_at: dt.datetime | None
@@ -91,7 +92,7 @@ def _retag_all(
     name: str, change: Callable[[list[str]], list[str]], *, by: User, now: dt.datetime
 ) -> int:
     with transaction.atomic():
-        notes = _locked(Note.objects.visible_to(by).tagged([name], every=True))
+        notes = _locked(Note.objects.owned_by(by).tagged([name], every=True))
         if not notes:
             raise NothingThere
         _retag(notes, change, by=by, now=now)
@@ -114,9 +115,8 @@ def _retag(
         become = [When(tags=kept, then=Value(targets[kept])) for kept in {n.tags for n in some}]
         names = {"tags": Case(*become)}
         write_all([note.pk for note in some], names, by=by, cause=Note.Cause.EDIT, now=now)
-    ids = [note.pk for note in changed]
-    events.record_all("note_updated", note_ids=ids, by=by)
-    return set(ids)
+    events.record_all("note_updated", notes=changed, by=by)
+    return {note.pk for note in changed}
 
 
 def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
@@ -126,7 +126,7 @@ def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
     and :class:`CategoryTooLong`.
     """
     with transaction.atomic():
-        found = _locked(Note.objects.visible_to(by).filter(filed_within(category)))
+        found = _locked(Note.objects.owned_by(by).filter(filed_within(category)))
         if not found:
             raise NothingThere
         longest = max(len(note.category) for note in found)
@@ -136,11 +136,9 @@ def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
             return 0
         # `Work/Plans` moved from `Work` to the top is `Plans`: without what stood before it.
         rest = Substr("category", len(category) + (1 if to else 2))
-        ids = [note.pk for note in found]
         changes = {"category": Concat(Value(to), rest)}
-        write_all(ids, changes, by=by, cause=Note.Cause.EDIT, now=now)
-        events.record_all("note_updated", note_ids=ids, by=by)
-    return len(ids)
+        _write(found, changes, by=by, cause=Note.Cause.EDIT, kind="note_updated", now=now)
+    return len(found)
 
 
 def trash_category(*, category: str, by: User, now: dt.datetime) -> int:
@@ -149,7 +147,7 @@ def trash_category(*, category: str, by: User, now: dt.datetime) -> int:
     Raises :class:`NothingThere`.
     """
     with transaction.atomic():
-        found = _locked(Note.objects.visible_to(by).filter(filed_within(category)))
+        found = _locked(Note.objects.owned_by(by).filter(filed_within(category)))
         if not found:
             raise NothingThere
         return len(_trash(found, by=by, now=now))
@@ -164,11 +162,13 @@ def file_notes(
     """
     wanted = list(dict.fromkeys(ids))
     with transaction.atomic():
-        mine = Note.objects.visible_to(by)
-        notes = mine.trashed() if operation == "restore" else mine.live()
+        is_edit = operation in EDITS
+        within = Note.objects.editable_by(by) if is_edit else Note.objects.owned_by(by)
+        notes = within.trashed() if operation == "restore" else within.live()
         found = _locked(notes.filter(pk__in=wanted))
         changed = OPERATIONS[operation](found, value, by=by, now=now)
-        versions = dict(mine.filter(pk__in=[n.pk for n in found]).values_list("pk", "version"))
+        written = Note.objects.filter(pk__in=[note.pk for note in found])
+        versions = dict(written.values_list("pk", "version"))
     return [Filed(pk, pk in changed, versions.get(pk)) for pk in wanted]
 
 
@@ -189,36 +189,51 @@ def _untag(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[i
 
 
 def _move(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
-    ids = [note.pk for note in notes if note.category != value]
-    write_all(ids, {"category": value}, by=by, cause=Note.Cause.EDIT, now=now)
-    events.record_all("note_updated", note_ids=ids, by=by)
-    return set(ids)
+    changed = [note for note in notes if note.category != value]
+    fields = {"category": value}
+    return _write(changed, fields, by=by, cause=Note.Cause.EDIT, kind="note_updated", now=now)
 
 
 def _trash(notes: list[Row], value: str = "", *, by: User, now: dt.datetime) -> set[int]:
-    ids = [note.pk for note in notes if note.trashed_at is None]
-    write_all(ids, {"trashed_at": now}, by=by, cause=Note.Cause.TRASH, now=now)
-    events.record_all("note_trashed", note_ids=ids, by=by)
-    return set(ids)
+    changed = [note for note in notes if note.trashed_at is None]
+    fields = {"trashed_at": now}
+    return _write(changed, fields, by=by, cause=Note.Cause.TRASH, kind="note_trashed", now=now)
 
 
 def _restore(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
+    fields = {"trashed_at": None}
+    return _write(notes, fields, by=by, cause=Note.Cause.UNTRASH, kind="note_restored", now=now)
+
+
+def _write(
+    notes: list[Row],
+    changes: dict[str, Any],
+    *,
+    by: User,
+    cause: Note.Cause,
+    kind: events.Kind,
+    now: dt.datetime,
+) -> set[int]:
+    """Bring locked notes, all of which the changes change, into their next states; record it."""
     ids = [note.pk for note in notes]
-    write_all(ids, {"trashed_at": None}, by=by, cause=Note.Cause.UNTRASH, now=now)
-    events.record_all("note_restored", note_ids=ids, by=by)
+    write_all(ids, changes, by=by, cause=cause, now=now)
+    events.record_all(kind, notes=notes, by=by)
     return set(ids)
 
 
 def _flag(name: str, *, to: bool) -> Callable[..., set[int]]:
     def change(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
-        ids = [note.pk for note in notes if getattr(note, name) != to]
+        changed = [note for note in notes if getattr(note, name) != to]
+        ids = [note.pk for note in changed]
         Note.objects.filter(pk__in=ids).update(**{name: to})
-        events.record_all("note_flagged", note_ids=ids, by=by)
+        events.record_all("note_flagged", notes=changed, by=by)
         return set(ids)
 
     return change
 
 
+# What whoever may edit a note may do to it; the rest is its owner's.
+EDITS = {"tag", "untag"}
 OPERATIONS: dict[str, Callable[..., set[int]]] = {
     "tag": _tag,
     "untag": _untag,

@@ -3,6 +3,7 @@
 from django.db.models import Q
 
 from accounts.models import Avatar, User
+from notes import quotas
 from notes.actions import objects
 from notes.models import Feed, Note, SearchIndex
 
@@ -14,9 +15,10 @@ def release_owner(*, owner: User) -> None:
     """
     # Before the notes, as whoever indexes them does.
     list(SearchIndex.objects.select_for_update().filter(user=owner).values_list("pk"))
-    # In the order of all writers. With the notes and the feed locked, no upload that is under way
+    # In the order of all writers. With the notes and the quota locked, no upload that is under way
     # can attach an object unseen.
     list(Note.objects.select_for_update().filter(owner=owner).order_by("pk").values_list("pk"))
-    Feed.objects.hold(owner.pk)
+    quotas.lock(owner.pk)
+    Feed.objects.lock(owner.pk)
     pictures = Avatar.objects.filter(user=owner).values("key")
     objects.delete_after_commit(Q(owner=owner) | Q(key__in=pictures))

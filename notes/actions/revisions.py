@@ -8,7 +8,7 @@ from django.db.models.functions import TruncDay, TruncHour, TruncWeek
 from django.utils import timezone
 
 from accounts.models import User
-from notes import events, history
+from notes import access, events, history
 from notes.actions.versions import Expected, NoteGone, lock, write
 from notes.models import Note, Revision
 from notes.models.fields import VERSIONED
@@ -27,7 +27,8 @@ def restore_state(
 ) -> Note:
     """Give a note all that a version said again, as a new version, and return it.
 
-    Only the trash is left alone: the note is live, and stays so.
+    Only the trash is left alone: the note is live, and stays so. Where a note lies is for its owner
+    to say, so the category comes back for the owner alone.
 
     Raises :class:`notes.actions.versions.NoteGone`, also when the history does not have that
     version for this user, and :class:`notes.actions.versions.StaleVersion`.
@@ -37,7 +38,10 @@ def restore_state(
         state = history.get_state(note, version, user=by)  # some of it may just have gone for good
         if state is None:
             raise NoteGone
-        changes = {name: getattr(state, name) for name in VERSIONED if name != "trashed_at"}
+        names = set(VERSIONED) - {"trashed_at"}
+        if not access.can(by, "organize", note):
+            names -= access.ORGANIZED
+        changes = {name: getattr(state, name) for name in VERSIONED if name in names}
         if write(note, changes, by=by, cause=Note.Cause.RESTORE, now=now):
             events.record("note_updated", note=note, by=by)
     return note

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from accounts.models import User
 from cloudnotes.expressions import OctetLength
-from notes import events, history
+from notes import events, history, quotas
 from notes.actions.versions import write
 from notes.models import Note, Revision
 from notes.models.fields import VERSIONED
@@ -56,9 +56,11 @@ def rewind(
         if dry_run or not found:
             return found, following
         ids = [change.note_id for change in found]
-        # All locks first and in the order of the ids, then feeds: see events.record.
-        rows = Note.objects.visible_to(user).filter(pk__in=ids)
+        # All locks first: the notes in the order of their ids, the quota, for files that come
+        # back, and then the feeds, by the first event (see events.record).
+        rows = Note.objects.owned_by(user).filter(pk__in=ids)
         list(rows.select_for_update().order_by("pk").values_list("pk"))
+        quotas.lock(user.pk)
         done = []
         for start in range(0, len(ids), WRITTEN_AT_ONCE):
             batch = rows.filter(pk__in=ids[start : start + WRITTEN_AT_ONCE]).order_by("pk")
@@ -78,7 +80,7 @@ def _plan(
     user: User, to: dt.datetime, category: str, after: int
 ) -> tuple[list[Rewound], int | None]:
     """Look at the next notes that changed since then, without their texts."""
-    candidates = Note.objects.visible_to(user).filter(updated_at__gt=to, pk__gt=after)
+    candidates = Note.objects.owned_by(user).filter(updated_at__gt=to, pk__gt=after)
     ids = list(candidates.order_by("pk").values_list("pk", flat=True)[: LOOKED_AT_AT_ONCE + 1])
     following = ids[LOOKED_AT_AT_ONCE - 1] if len(ids) > LOOKED_AT_AT_ONCE else None
     looked_at = candidates.filter(pk__lte=following) if following else candidates

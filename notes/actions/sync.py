@@ -72,6 +72,14 @@ class OutsideOfCategory(DomainError):
     detail = "The access token may not put a note into this category."
 
 
+class Forbidden(DomainError):
+    """The user may see the note and may not change it, or not in this way."""
+
+    status = 403
+    code = "forbidden"
+    detail = "You may not make this change to the note."
+
+
 @dataclass(frozen=True)
 class Operation:
     """One change that a client has made.
@@ -145,7 +153,7 @@ def apply(
 
 
 def _lock(operations: Sequence[Operation], user: User) -> dict[str, int]:
-    """Take every lock in the order that all writers have: notes by their ids, then the feed.
+    """Take every lock in the order that all writers have: notes by their ids, then the feeds.
 
     Return the notes of the client ids that were used before. Raises :class:`LockedTooLate`, to let
     go of all locks and begin anew, where one of them was made while this waited for the feed.
@@ -153,9 +161,9 @@ def _lock(operations: Sequence[Operation], user: User) -> dict[str, int]:
     known = _get_known(operations, user)
     ids = {operation.note_id for operation in operations if operation.note_id}
     ids |= set(known.values())
-    rows = Note.objects.select_for_update().filter(pk__in=ids, owner=user)
-    list(rows.order_by("pk").values_list("pk"))
-    Feed.objects.hold(user.pk)
+    rows = Note.objects.editable_by(user).filter(pk__in=ids).select_for_update()
+    notes = list(rows.order_by("pk").only("pk", "owner"))
+    Feed.objects.lock(user.pk, *access.audiences(notes))
     if _get_known(operations, user) != known:
         raise LockedTooLate
     return known
@@ -191,6 +199,8 @@ def _apply(
             return _create(operation, note_id, note, known=known, by=by, now=now)
         if note_id is None or is_hidden:
             raise NotThere
+        if note is not None and not _may(operation, note, by):
+            raise Forbidden
         if operation.kind == "delete":
             return _delete(operation, note_id, note, by=by, now=now)
         if note is None or note.trashed_at is not None:
@@ -262,6 +272,12 @@ def _delete(
         error = Conflict(reason)
         return Outcome("conflict", note_id, note.version, differs=True, error=error)
     return Outcome("applied", note_id)
+
+
+def _may(operation: Operation, note: Note, user: User) -> bool:
+    if operation.kind == "delete":
+        return access.can(user, "delete", note)
+    return access.may_write(user, note, operation.fields)
 
 
 def _was_deleted(note_id: int, user: User) -> bool:

@@ -94,7 +94,7 @@ def begin(*, note: Note, name: str, size: int, sha256: str, by: User, now: dt.da
         note = lock(note)
         if len(split(note.files)) >= MAX_FILES:
             raise attachments.TooManyFiles
-        quotas.hold(note.owner_id)
+        quotas.lock(note.owner_id)
         row = StoredObject(
             key=storage.new_key(),
             size=size,

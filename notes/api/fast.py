@@ -69,7 +69,9 @@ def visible() -> NoteQuerySet:
 
 NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*SELECTED))
 VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version", *FLAGS))
-TO_WRITE = InstanceQuery(lambda: visible().filter(SMALL, pk=Parameter("note")))
+TO_WRITE = InstanceQuery(
+    lambda: Note.objects.owned_by(READER).live().filter(SMALL, pk=Parameter("note"))
+)
 FEED = Query(lambda: Feed.objects.filter(pk=Parameter("user")).values_list(MARK))
 
 

@@ -1,7 +1,7 @@
 """``notes``: list, create, read, replace, change, delete and restore; ``notes/{id}/title``."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.utils import timezone
@@ -192,7 +192,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         """Change the title alone."""
         return self._write(request, TitleSerializer(data=request.data))
 
-    def _check_category(self, fields: dict[str, Any]) -> None:
+    def _check_category(self, fields: Mapping[str, Any]) -> None:
         category = fields.get("category")
         if category is not None and not access.may_file_under(caller(self.request), category):
             raise PermissionDenied
@@ -202,6 +202,8 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         expected = preconditions.expected_versions(request)
         given.is_valid(raise_exception=True)
         changes, user = given.validated_data, caller(request)
+        if not access.may_write(user, note, changes):
+            raise PermissionDenied
         self._check_category(changes)
         flags = take_flags(changes)
         if not (preconditions.wants_merge(request) and expected and len(expected) == 1):

@@ -24,7 +24,7 @@ ON CONFLICT (user_id) DO UPDATE
 SET seq = notes_feed.seq + excluded.seq, advanced_at = excluded.advanced_at
 RETURNING seq
 """
-HOLD = """
+LOCK = """
 INSERT INTO notes_feed (user_id, seq) VALUES (%s, 0)
 ON CONFLICT (user_id) DO UPDATE SET seq = notes_feed.seq
 """
@@ -62,13 +62,15 @@ MARK = Concat(
 class FeedManager(models.Manager["Feed"]):
     """The counters."""
 
-    def hold(self, user_id: int) -> None:
-        """Let nobody else write in a user's feed until the transaction ends.
+    def lock(self, *user_ids: int) -> None:
+        """Let nobody else write in some users' feeds until the transaction ends.
 
-        Not by SELECT FOR UPDATE: it locks nothing while the account has no feed yet.
+        In the order of their ids, as all writers do. Not by SELECT FOR UPDATE: it locks nothing
+        while an account has no feed yet.
         """
         with connection.cursor() as cursor:
-            cursor.execute(HOLD, [user_id])
+            for user_id in sorted(set(user_ids)):
+                cursor.execute(LOCK, [user_id])
 
     def position(self, user: "User") -> int:
         """Return the last number of a user's feed, 0 while nothing has ever changed."""

@@ -36,12 +36,21 @@ def filed_within(category: str) -> Q:
 class NoteQuerySet(models.QuerySet["Note"]):
     """Questions about notes."""
 
-    def visible_to(self, user: "User") -> "NoteQuerySet":
-        """Return the notes that a user may know of: their own, those in the trash too.
+    def owned_by(self, user: "User") -> "NoteQuerySet":
+        """Return the notes that belong to a user, those in the trash too.
 
-        Through a token that is limited to a category, those of it and below it.
+        Through a token that is limited to a category, those of it and below it. For writes that
+        only the owner may make (``notes.access.can(user, "organize", note)``, and ``"delete"``).
         """
         return self.filter(filed_within(user.limited_to_category), owner_id=user.pk)
+
+    def editable_by(self, user: "User") -> "NoteQuerySet":
+        """Return the notes whose text, tags and files a user may change: for all other writes."""
+        return self.owned_by(user)
+
+    def visible_to(self, user: "User") -> "NoteQuerySet":
+        """Return the notes that a user may know of, those in the trash too: for reads alone."""
+        return self.owned_by(user)
 
     def live(self) -> "NoteQuerySet":
         """Return the notes that are not in the trash."""

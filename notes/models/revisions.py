@@ -45,11 +45,12 @@ class RevisionQuerySet(models.QuerySet["Revision"]):
     def visible_to(self, user: "User") -> "RevisionQuerySet":
         """Return, of notes that a user may see, the revisions that they may see too.
 
-        A note that lies in a token's category now may have lain elsewhere before.
+        The filter of ``notes.access.may_see_state``.
         """
-        return self.filter(
-            filed_within(user.limited_to_category), note__in=Note.objects.visible_to(user)
-        )
+        revisions = self.filter(note__in=Note.objects.visible_to(user))
+        if not user.limited_to_category:
+            return revisions
+        return revisions.filter(filed_within(user.limited_to_category) | ~Q(note__owner=user))
 
 
 class Revision(models.Model):

@@ -12,6 +12,7 @@ REWIND = "tests/notes/api/test_rewind.py"
 LINKS = "tests/notes/api/test_links.py"
 NOTES = "tests/notes/api/test_notes.py"
 PRECONDITIONS = "tests/notes/api/test_preconditions.py"
+GUESTS = "tests/notes/test_guests.py"
 AT_ONCE = "tests/notes/actions/test_at_once.py"
 FIELDS = "tests/notes/test_fields.py"
 
@@ -48,6 +49,70 @@ MUTANTS = [
         "{'//' if is_trashed else '/'}",
         "{'/' if is_trashed else '/'}",
         ("tests/notes/search/test_search.py::test_the_trash",),
+    ),
+    Mutant(
+        "a-reader-renames-tags",
+        "Renaming a tag changes the notes of the caller alone.",
+        "notes/actions/organising.py",
+        "_locked(Note.objects.owned_by(by).tagged(",
+        "_locked(Note.objects.visible_to(by).tagged(",
+        (f"{GUESTS}::test_a_reader_writes_by_no_route",),
+    ),
+    Mutant(
+        "a-reader-trashes-in-bulk",
+        "A bulk operation changes what its caller may change alone.",
+        "notes/actions/organising.py",
+        "within = Note.objects.editable_by(by) if is_edit else Note.objects.owned_by(by)",
+        "within = Note.objects.visible_to(by)",
+        (f"{GUESTS}::test_a_reader_writes_by_no_route",),
+    ),
+    Mutant(
+        "an-editor-trashes-in-bulk",
+        "In bulk an editor tags, and does nothing that is the owner's.",
+        "notes/actions/organising.py",
+        "within = Note.objects.editable_by(by) if is_edit else Note.objects.owned_by(by)",
+        "within = Note.objects.editable_by(by)",
+        (f"{GUESTS}::test_an_editor_does_nothing_else",),
+    ),
+    Mutant(
+        "a-reader-writes-by-sync",
+        "An operation of sync changes what its caller may change alone.",
+        "notes/actions/sync.py",
+        "        if note is not None and not _may(operation, note, by):\n",
+        '        if note is not None and not access.can(by, "read", note):\n',
+        (f"{GUESTS}::test_a_reader_writes_by_no_route",),
+    ),
+    Mutant(
+        "a-reader-rewinds",
+        "A rewind brings back the notes of the caller alone.",
+        "notes/actions/rewinding.py",
+        "candidates = Note.objects.owned_by(user)",
+        "candidates = Note.objects.visible_to(user)",
+        (f"{GUESTS}::test_a_rewind_looks_at_own_notes_alone",),
+    ),
+    Mutant(
+        "an-editor-moves-and-flags",
+        "Where a note lies and its flags are for the owner to say.",
+        "notes/access.py",
+        'ORGANIZED.isdisjoint(names) or can(user, "organize", note)',
+        "True",
+        (f"{GUESTS}::test_an_editor_does_nothing_else",),
+    ),
+    Mutant(
+        "restoring-moves-a-note",
+        "Restoring a version moves the note for its owner alone.",
+        "notes/actions/revisions.py",
+        '        if not access.can(by, "organize", note):\n',
+        '        if not access.can(by, "edit", note):\n',
+        (f"{GUESTS}::test_restoring_leaves_the_category_to_the_owner",),
+    ),
+    Mutant(
+        "a-batch-is-told-to-its-writer-alone",
+        "A batch moves its notes up in the feeds of all who may know of them.",
+        "notes/access.py",
+        "        for user_id in audience(note):\n",
+        "        for user_id in audience(note)[-1:]:\n",
+        (f"{GUESTS}::test_a_batch_of_an_editor_moves_up_all_feeds",),
     ),
     # Versions and preconditions.
     Mutant(
@@ -187,9 +252,8 @@ MUTANTS = [
         "bulk-move-skips-the-feed",
         "A change of many notes is a change of the feed for each.",
         "notes/actions/organising.py",
-        '    write_all(ids, {"category": value}, by=by, cause=Note.Cause.EDIT, now=now)\n'
-        '    events.record_all("note_updated", note_ids=ids, by=by)\n',
-        '    write_all(ids, {"category": value}, by=by, cause=Note.Cause.EDIT, now=now)\n',
+        "    events.record_all(kind, notes=notes, by=by)\n",
+        "",
         (f"{BULK}::test_operations",),
     ),
     Mutant(
@@ -471,8 +535,8 @@ MUTANTS = [
         "restore-loses-a-field",
         "Restoring a version brings back all that it said.",
         "notes/actions/revisions.py",
-        'if name != "trashed_at"}',
-        'if name not in ("trashed_at", "tags")}',
+        'set(VERSIONED) - {"trashed_at"}',
+        'set(VERSIONED) - {"trashed_at", "tags"}',
         (f"{FIELDS}::test_every_editable_field_is_written_restored_and_read_as_it_was",),
     ),
     Mutant(
