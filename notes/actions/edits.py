@@ -8,8 +8,9 @@ from django.db import transaction
 
 from accounts.models import User
 from cloudnotes.errors import DomainError
-from notes import events, markup
+from notes import events
 from notes.actions.versions import Expected, lock, write
+from notes.markdown import tasks
 from notes.models import Note
 
 Kind = Literal["append", "prepend", "replace", "toggle_task"]
@@ -78,14 +79,14 @@ def _edited(content: str, edit: Edit) -> str:
     try:
         match edit.kind:
             case "append":
-                return markup.append(content, edit.text)
+                return tasks.append(content, edit.text)
             case "prepend":
-                return markup.prepend(content, edit.text)
+                return tasks.prepend(content, edit.text)
             case "replace":
-                return markup.replace_once(content, edit.old, edit.text)
+                return tasks.replace_once(content, edit.old, edit.text)
             case "toggle_task":
-                return markup.toggle_task(content, edit.task)
-    except markup.NotExactlyOnce as error:
+                return tasks.toggle_task(content, edit.task)
+    except tasks.NotExactlyOnce as error:
         raise NotExactlyOnce(error.count) from None
-    except markup.NoSuchTask as error:
+    except tasks.NoSuchTask as error:
         raise NoSuchTask(error.count) from None

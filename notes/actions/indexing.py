@@ -16,8 +16,8 @@ from django.db.models.functions import Concat
 
 from accounts.models import User
 from cloudnotes.expressions import OctetLength
-from notes import links as markdown_links
 from notes.actions import links
+from notes.markdown import wikilinks
 from notes.models import Change, Feed, IndexedNote, Link, Note, SearchIndex, attachments, tags
 from notes.search import terms
 
@@ -147,7 +147,7 @@ def _known(rows: Sequence[IndexedNote]) -> Iterator[tuple[IndexedNote, str, str 
 
 def _links(note: Note) -> list[Link]:
     found = dict.fromkeys(
-        (terms.title_key(link.title), link.note_id) for link in markdown_links.find(note.content)
+        (terms.title_key(link.title), link.note_id) for link in wikilinks.find(note.content)
     )
     about = {"source": note, "owner_id": note.owner_id}
     return [Link(**about, title_key=key, target_id=target) for key, target in found]

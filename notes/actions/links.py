@@ -11,8 +11,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import PersonalAccessToken, User
-from notes import events, links
+from notes import events
 from notes.actions.versions import ContentTooLong, NoteGone, lock, write
+from notes.markdown import wikilinks
 from notes.models import IndexedNote, Link, Note, SearchIndex
 from notes.models.notes import filed_within
 from notes.search import terms
@@ -100,7 +101,7 @@ def _retitle(source: Note, meant: dict[str, Renamed], *, by: User) -> None:
                 for key, each in meant.items()
                 if each.within is not None and inside.filter(filed_within(each.within)).exists()
             }
-            content = links.retitle(note.content, _writer(reached))
+            content = wikilinks.retitle(note.content, _writer(reached))
             changes, now = {"content": content}, timezone.now()
             if write(note, changes, by=by, cause=Note.Cause.EDIT, now=now):
                 events.record("note_updated", note=note, by=by)

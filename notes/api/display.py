@@ -13,10 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
-from notes import downloads, file_links
+from notes import downloads
 from notes.actions.versions import give
 from notes.api import preconditions
 from notes.api.representation import NoteEndpoint
+from notes.markdown import file_links
 from notes.models import Note
 from notes.models.attachments import File, split
 

@@ -21,11 +21,12 @@ from cloudnotes import cursors, fast
 from cloudnotes.expressions import OctetLength
 from cloudnotes.fast import Answer, Asked
 from cloudnotes.queries import Fetch, InstanceQuery, Parameter, Query
-from notes import access, file_links
+from notes import access
 from notes.actions import at_once, versions
 from notes.actions import notes as note_actions
 from notes.api import preconditions
 from notes.api.permissions import SCOPES
+from notes.markdown import file_links
 from notes.models import Feed, Note
 from notes.models.changes import MARK
 from notes.models.fields import COLUMNS, FLAGS, NAMES, note_json

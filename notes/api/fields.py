@@ -5,7 +5,8 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.api.fields import CategoryField
-from notes import downloads, file_links
+from notes import downloads
+from notes.markdown import file_links
 from notes.models import tags
 from notes.models.notes import MAX_CONTENT_BYTES
 

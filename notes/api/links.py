@@ -10,9 +10,9 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from accounts.models import User
-from notes import links
 from notes.actions import indexing
 from notes.api.representation import NoteEndpoint
+from notes.markdown import wikilinks
 from notes.models import IndexedNote, Link, Note
 from notes.search import terms
 
@@ -67,7 +67,7 @@ class LinksView(NoteEndpoint):
 
 def outgoing(note: Note, user: User) -> list[dict[str, Any]]:
     """Return the links of a note with the notes that they mean, of those that a user may see."""
-    found = links.find(note.content)
+    found = wikilinks.find(note.content)
     keys = {link.title: terms.title_key(link.title) for link in found if link.title}
     by_key = meant({*keys.values()}, user)
     ids = {link.note_id for link in found if link.note_id} | {*by_key.values()}

@@ -466,7 +466,7 @@ MUTANTS = [
         "rename-leaves-links",
         "A note that is renamed is called by its new title where others link to it.",
         "notes/actions/links.py",
-        "content = links.retitle(note.content, _writer(reached))",
+        "content = wikilinks.retitle(note.content, _writer(reached))",
         "content = note.content",
         (f"{LINKS}::test_a_rename_keeps_them_right",),
     ),

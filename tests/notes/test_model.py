@@ -22,8 +22,9 @@ from hypothesis.stateful import (
 )
 
 from accounts.categories import is_within
-from notes import markup, merging
+from notes import merging
 from notes.actions import sync
+from notes.markdown import tasks as markup
 from notes.models import Attachment, Change, Note, Revision
 from tests.conftest import client_of, make_user
 from tests.lengths import IS_FULL, length

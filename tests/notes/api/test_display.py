@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from notes import file_links, storage
+from notes import storage
+from notes.markdown import file_links
 from notes.models import Note
 from tests.notes.files import NOTES, add, image, new_note, path_of, shown
 

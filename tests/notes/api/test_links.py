@@ -3,9 +3,9 @@
 import pytest
 
 from accounts.models import User
-from notes import links as markdown
 from notes.actions import indexing
 from notes.actions import links as link_actions
+from notes.markdown import wikilinks as markdown
 from notes.models import IndexedNote, Link, Note
 from tests.conftest import PASSWORD, client_of
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notes import markup
+from notes.markdown import tasks as markup
 
 SIZE = 2**20
 
