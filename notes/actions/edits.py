@@ -10,7 +10,7 @@ from accounts.models import User
 from cloudnotes.errors import DomainError
 from notes import events
 from notes.actions.versions import Expected, lock, write
-from notes.markdown import tasks
+from notes.markdown import edits, tasks
 from notes.models import Note
 
 Kind = Literal["append", "prepend", "replace", "toggle_task"]
@@ -79,14 +79,14 @@ def _edited(content: str, edit: Edit) -> str:
     try:
         match edit.kind:
             case "append":
-                return tasks.append(content, edit.text)
+                return edits.append(content, edit.text)
             case "prepend":
-                return tasks.prepend(content, edit.text)
+                return edits.prepend(content, edit.text)
             case "replace":
-                return tasks.replace_once(content, edit.old, edit.text)
+                return edits.replace_once(content, edit.old, edit.text)
             case "toggle_task":
                 return tasks.toggle_task(content, edit.task)
-    except tasks.NotExactlyOnce as error:
+    except edits.NotExactlyOnce as error:
         raise NotExactlyOnce(error.count) from None
     except tasks.NoSuchTask as error:
         raise NoSuchTask(error.count) from None

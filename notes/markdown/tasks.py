@@ -1,4 +1,4 @@
-"""Small changes to a text in Markdown: check a task, add at an end, replace. No ORM, no HTTP.
+"""Tasks in Markdown. No ORM, no HTTP.
 
 A block is told from another as CommonMark 0.31 does (sections 4 and 5), as far as it decides what
 is a list item: block quotes, list items, fenced and indented code, headings, thematic breaks and
@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 
 MAX_DEPTH = 100  # of quotes and list items in each other; what lies deeper is text
-MAX_COUNTED = 100
 
 _QUOTE = 0  # in the list of open containers, where a list item is the columns it takes: 2 or more
 _LINE = re.compile(r"([^\r\n]*+)(?:\r\n?|\n|\Z)")
@@ -26,14 +25,6 @@ class NoSuchTask(ValueError):
 
     def __init__(self, count: int) -> None:
         super().__init__(f"The text has {count} tasks.")
-        self.count = count
-
-
-class NotExactlyOnce(ValueError):
-    """The text to replace occurs ``count`` times, of which at most 100 are counted."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(f"The text occurs {count} times.")
         self.count = count
 
 
@@ -56,35 +47,6 @@ def toggle_task(content: str, number: int) -> str:
 def count_tasks(content: str) -> int:
     """Return how many tasks :func:`toggle_task` knows in a text."""
     return sum(1 for _ in _boxes(content))
-
-
-def append(content: str, text: str) -> str:
-    """Return a content with a text on a new line at its end."""
-    return content + _line_end(content) + text
-
-
-def prepend(content: str, text: str) -> str:
-    """Return a content with a text on a line of its own before it."""
-    return text + (_line_end(text) if content else "") + content
-
-
-def replace_once(content: str, old: str, new: str) -> str:
-    """Return a content with ``new`` in place of the only occurrence of ``old``.
-
-    Raises :class:`NotExactlyOnce`, also for occurrences that overlap ("aa" is twice in "aaa") and
-    with the count 0 for an empty ``old``. Each of the at most 100 searches takes time in proportion
-    to the content, and all but two only serve the error.
-    """
-    count, place, start = 0, -1, 0
-    while old and count < MAX_COUNTED and (start := content.find(old, start)) >= 0:
-        count, place, start = count + 1, start, start + 1
-    if count != 1:
-        raise NotExactlyOnce(count)
-    return content[:place] + new + content[place + len(old) :]
-
-
-def _line_end(text: str) -> str:
-    return "\n" if text and not text.endswith("\n") else ""
 
 
 def _boxes(content: str) -> Iterator[int]:

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from accounts.categories import is_within
 from notes import merging
 from notes.actions import sync
-from notes.markdown import tasks as markup
+from notes.markdown import edits, tasks
 from notes.models import Attachment, Change, Note, Revision
 from tests.conftest import client_of, make_user
 from tests.lengths import IS_FULL, length
@@ -389,12 +389,12 @@ class Machine(RuleBasedStateMachine):
         content = note.state.content
         try:
             content = {
-                "append": lambda: markup.append(content, text),
-                "prepend": lambda: markup.prepend(content, text),
-                "replace": lambda: markup.replace_once(content, old, text),
-                "toggle_task": lambda: markup.toggle_task(content, task),
+                "append": lambda: edits.append(content, text),
+                "prepend": lambda: edits.prepend(content, text),
+                "replace": lambda: edits.replace_once(content, old, text),
+                "toggle_task": lambda: tasks.toggle_task(content, task),
             }[op]()
-        except (markup.NotExactlyOnce, markup.NoSuchTask) as error:
+        except (edits.NotExactlyOnce, tasks.NoSuchTask) as error:
             count = error.count
         else:
             self.write(response, pk, by, {"content": content}, op)
