@@ -49,7 +49,8 @@ class DisplayView(NoteEndpoint):
             raise NotFound
         (note,) = found
         root = request.build_absolute_uri("/").rstrip("/")
-        files = self._files({note_id for note_id, _ in file_links.find(note.content, root=root)})
+        links = file_links.find(note.content, root=root)
+        files = self._files({link.note_id for link in links})
 
         @functools.cache  # however often a text links to it
         def address(note_id: int, attachment_id: int) -> str | None:
@@ -58,7 +59,7 @@ class DisplayView(NoteEndpoint):
 
         told = {
             "version": note.version,
-            "content": file_links.show(note.content, root=root, address=address),
+            "content": file_links.sign(note.content, links, address=address),
             "expires_at": timezone.now() + dt.timedelta(seconds=settings.FILE_LINK_SECONDS),
         }
         return Response(DisplaySerializer(told).data, headers={"ETag": preconditions.etag_of(note)})

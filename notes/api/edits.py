@@ -28,11 +28,15 @@ class EditSerializer(serializers.Serializer[Any]):
 
     op = serializers.ChoiceField(choices=list(NEEDED))
     text = ContentField(
+        is_fragment=True,
         required=False,
         help_text="append, prepend: the text for lines of its own. replace: what to put there.",
     )
     old = ContentField(
-        required=False, allow_blank=False, help_text="replace: a text that occurs exactly once."
+        is_fragment=True,
+        required=False,
+        allow_blank=False,
+        help_text="replace: a text that occurs exactly once.",
     )
     task = serializers.IntegerField(
         required=False, min_value=1, max_value=2**20, help_text="toggle_task: which, from 1."

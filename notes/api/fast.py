@@ -255,7 +255,7 @@ def read_note(asked: Asked) -> dict[str, str] | None:
     is_right = (
         isinstance(title, str)
         and isinstance(content, str)
-        and file_links.SHOWN not in content
+        and file_links.SIGNED not in content
         and len(title) <= MAX_TITLE_LENGTH
         and len(content.encode()) <= MAX_CONTENT_BYTES
     )

@@ -26,10 +26,19 @@ class TextField(serializers.CharField):
 
 
 class ContentField(TextField):
-    """Markdown as sent, at most 1 MiB in UTF-8; links signed to be shown are stable again."""
+    """Markdown as sent, at most 1 MiB in UTF-8; links signed to be shown are stable again.
+
+    With ``is_fragment`` it is a part of a note's content, which may land in code or outside of it.
+    """
+
+    def __init__(self, *, is_fragment: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.is_fragment = is_fragment
 
     def to_internal_value(self, data: Any) -> str:
-        content = file_links.keep(super().to_internal_value(data), read=_shown_file)
+        content = file_links.unsign(
+            super().to_internal_value(data), read=_signed_file, is_fragment=self.is_fragment
+        )
         if len(content.encode()) > MAX_CONTENT_BYTES:
             raise serializers.ValidationError(
                 f"A note's content has at most {MAX_CONTENT_BYTES} bytes in UTF-8.",
@@ -38,9 +47,9 @@ class ContentField(TextField):
         return content
 
 
-def _shown_file(token: str) -> tuple[int, int] | None:
-    said = downloads.read_display_path(token, is_of_any_age=True)
-    return said[:2] if said else None
+def _signed_file(token: str) -> tuple[int, int] | None:
+    path = downloads.read_display_path(token, is_of_any_age=True)
+    return path[:2] if path else None
 
 
 class TitleField(TextField):

@@ -19,8 +19,8 @@ from notes.search import words
 from notes.search.grammar import TRASHED, Edited, Filed, Leaf, Marked, Search, Tagged, Words
 from notes.search.words import Word
 
-# Raised whenever other terms are made of the same note: every index is then made anew.
-FORMAT = 1
+# Raised whenever other terms or links are made of the same note: every index is then made anew.
+FORMAT = 2
 # What PostgreSQL takes of one note is below 1 MiB: some 80,000 different words.
 MAX_TERM_BYTES = 900_000
 FEWEST_OF_A_PREFIX = 2

@@ -2,15 +2,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notes.markdown import tasks as markup
+from notes.markdown.tasks import NoSuchTask, count_tasks, toggle_task
 
 SIZE = 2**20
 
 
+def count_of(content):
+    return count_tasks(content)
+
+
 def tasks(content):
     """Return the content with every task that is known marked by a ! instead of its state."""
-    count = markup.count_tasks(content)
-    toggled = [markup.toggle_task(content, number) for number in range(1, count + 1)]
+    count = count_of(content)
+    toggled = [toggle_task(content, number) for number in range(1, count + 1)]
     places = [
         next(i for i, (old, new) in enumerate(zip(content, each, strict=True)) if old != new)
         for each in toggled
@@ -32,13 +36,13 @@ def tasks(content):
     ],
 )
 def test_toggle_task(content, number, toggled):
-    assert markup.toggle_task(content, number) == toggled
+    assert toggle_task(content, number) == toggled
 
 
 @pytest.mark.parametrize("number", [-1, 0, 3])
 def test_a_task_that_is_not_there(number):
-    with pytest.raises(markup.NoSuchTask) as caught:
-        markup.toggle_task("- [ ] a\n- [ ] b\n", number)
+    with pytest.raises(NoSuchTask) as caught:
+        toggle_task("- [ ] a\n- [ ] b\n", number)
     assert caught.value.count == 2
 
 
@@ -84,6 +88,12 @@ def test_a_task_that_is_not_there(number):
         "* * *\n    - [ ] a\n",
         "a\n-\n    - [ ] b\n",
         "# a\n    - [ ] b\n",
+        # HTML blocks, and definitions of links, are no items.
+        "<div>\n- [ ] a\n\n- [!] b\n",
+        "<?\n\n- [ ] a\n?> b\n- [!] c\n",
+        "- <pre>\n  - [ ] a\n\n  - [ ] b\n  </pre>\n  - [!] c\n",
+        "a\n<b>\n- [!] c\n",
+        "[a]:\n- [!] b\n",
         # An item may begin with one empty line.
         "-\n  - [!] a\n-\n\n      - [ ] b\n",
     ],
@@ -92,7 +102,7 @@ def test_what_a_task_is(content):
     plain = content.replace("[!]", "[ ]")
     assert tasks(plain) == content
     done = content.replace("[!]", "[x]")
-    assert markup.count_tasks(done) == content.count("!")
+    assert count_of(done) == content.count("!")
 
 
 PIECES = [
@@ -116,12 +126,12 @@ PIECES = [
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 @settings(max_examples=400)
 def test_a_toggle_changes_one_character_and_a_second_brings_it_back(content):
-    assert content.count("[ ]") + content.count("[x]") >= markup.count_tasks(content)
+    assert content.count("[ ]") + content.count("[x]") >= count_of(content)
     tasks(content)
-    for number in range(1, markup.count_tasks(content) + 1):
-        toggled = markup.toggle_task(content, number)
-        assert markup.count_tasks(toggled) == markup.count_tasks(content)
-        assert markup.toggle_task(toggled, number) == content
+    for number in range(1, count_of(content) + 1):
+        toggled = toggle_task(content, number)
+        assert count_of(toggled) == count_of(content)
+        assert toggle_task(toggled, number) == content
 
 
 @pytest.mark.parametrize(
@@ -140,4 +150,4 @@ def test_a_toggle_changes_one_character_and_a_second_brings_it_back(content):
     ids=range(9),
 )
 def test_hostile_texts_end(content, count):
-    assert markup.count_tasks(content) == count
+    assert count_of(content) == count
