@@ -32,11 +32,6 @@ def toggle_task(content: str, number: int) -> str:
     raise NoSuchTask(count)
 
 
-def count_tasks(content: str) -> int:
-    """Return how many tasks :func:`toggle_task` knows in a text."""
-    return sum(1 for _ in _states(content))
-
-
 def _states(content: str) -> Iterator[int]:
     """Yield where the character between the brackets of each task is."""
     last = content.rfind("[")

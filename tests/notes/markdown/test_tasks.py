@@ -2,13 +2,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notes.markdown.tasks import NoSuchTask, count_tasks, toggle_task
+from notes.markdown.tasks import NoSuchTask, toggle_task
 
 SIZE = 2**20
 
 
 def count_of(content):
-    return count_tasks(content)
+    with pytest.raises(NoSuchTask) as caught:
+        toggle_task(content, 0)
+    return caught.value.count
 
 
 def tasks(content):
