@@ -14,7 +14,7 @@ from accounts import access_tokens, jwt
 from accounts.models import PersonalAccessToken, Session, User
 from accounts.models.sessions import SessionQuerySet
 from accounts.models.tokens import PersonalAccessTokenQuerySet
-from cloudnotes.queries import Fetch, InstanceQuery, Parameter, Query
+from cloudnotes.db.compiled_queries import Fetch, InstanceQuery, Parameter, Query
 
 security_log = logging.getLogger("cloudnotes.security")
 

@@ -23,7 +23,7 @@ from django.test import RequestFactory
 
 from accounts.actions import users
 from benchmarks import filling, without_history
-from cloudnotes.queries import Bound, Query, Statement
+from cloudnotes.db.compiled_queries import Bound, Query, Statement
 from cloudnotes.wsgi import application
 from notes.actions import indexing
 from notes.actions.notes import create_note

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cloudnotes.queries import Statement
+from cloudnotes.db.compiled_queries import Statement
 from notes import events
 from notes.actions import at_once
 from notes.models import Revision

@@ -16,7 +16,7 @@ from psycopg.errors import LockNotAvailable, QueryCanceled
 from psycopg.types.numeric import Int8Dumper
 from psycopg.waiting import READY_R, READY_W, WAIT_W
 
-from cloudnotes.queries import Bound, Row
+from cloudnotes.db.compiled_queries import Bound, Row
 
 LATE = "no answer in time"
 # PostgreSQL plans a prepared statement anew each time when it hopes to save by that; planning

@@ -39,7 +39,7 @@ from django.http.request import split_domain_port, validate_host
 from accounts import authentication, permissions
 from accounts.models import User
 from cloudnotes import errors, headers, parsers, request_id, throttling
-from cloudnotes.queries import Fetch
+from cloudnotes.db.compiled_queries import Fetch
 
 Fields = list[tuple[str, str]]
 # Where a request has one of these, the plain road knows what to do.

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cloudnotes import cursors
-from cloudnotes.expressions import OctetLength
+from cloudnotes.db.expressions import OctetLength
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 200

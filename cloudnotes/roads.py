@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 from cloudnotes import bridge, errors, request_id
 from cloudnotes.bridge import Scope
 from cloudnotes.connections import Connections
+from cloudnotes.db.compiled_queries import Bound, Row, Statement
 from cloudnotes.fast import (
     Answer,
     Asked,
@@ -28,7 +29,6 @@ from cloudnotes.fast import (
     render,
     unavailable,
 )
-from cloudnotes.queries import Bound, Row, Statement
 
 # Where the database fails sooner, the plain road may try in what is left of ten seconds.
 RETRY_SECONDS = 2.0

@@ -20,8 +20,8 @@ BEFORE_THE_APPLICATION = (
 )
 BEHIND_IT = (
     "accounts.pictures.PATIENCE_SECONDS",
-    "cloudnotes.queries.Query.patience",
-    "cloudnotes.queries.Statement.patience",
+    "cloudnotes.db.compiled_queries.Query.patience",
+    "cloudnotes.db.compiled_queries.Statement.patience",
     "cloudnotes.roads.ANSWER_SECONDS",
     "cloudnotes.roads.RETRY_SECONDS",
     "notes.actions.objects.PATIENCE_SECONDS",

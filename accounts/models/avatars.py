@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts import pictures
-from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.constraints import ForeignKeyConstraint
 
 
 class Avatar(models.Model):

@@ -14,7 +14,7 @@ from django.db.models.functions import StrIndex
 from django.utils import timezone
 
 from accounts.identifiers import fold
-from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.constraints import ForeignKeyConstraint
 
 if TYPE_CHECKING:
     from accounts.models.users import User

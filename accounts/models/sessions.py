@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.constraints import ForeignKeyConstraint
 
 
 class SessionQuerySet(models.QuerySet["Session"]):

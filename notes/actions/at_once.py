@@ -14,7 +14,7 @@ import datetime as dt
 from typing import Any
 
 from accounts.models import User
-from cloudnotes.queries import Fetch, Statement
+from cloudnotes.db.compiled_queries import Fetch, Statement
 from notes import access, events
 from notes.actions import versions
 from notes.actions.versions import Expected

@@ -15,7 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
 from accounts.models import User
-from cloudnotes.expressions import OctetLength
+from cloudnotes.db.expressions import OctetLength
 from notes.actions import links
 from notes.markdown import wikilinks
 from notes.models import Change, Feed, IndexedNote, Link, Note, SearchIndex, attachments, tags

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from django.db import transaction
 
 from accounts.models import User
-from cloudnotes.expressions import OctetLength
+from cloudnotes.db.expressions import OctetLength
 from notes import events, history, quotas
 from notes.actions.versions import write
 from notes.models import Note, Revision

@@ -18,9 +18,9 @@ from rest_framework.exceptions import ParseError
 
 from accounts.models import User
 from cloudnotes import cursors, fast
-from cloudnotes.expressions import OctetLength
+from cloudnotes.db.compiled_queries import Fetch, InstanceQuery, Parameter, Query
+from cloudnotes.db.expressions import OctetLength
 from cloudnotes.fast import Answer, Asked
-from cloudnotes.queries import Fetch, InstanceQuery, Parameter, Query
 from notes import access
 from notes.actions import at_once, versions
 from notes.actions import notes as note_actions

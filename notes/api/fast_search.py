@@ -14,8 +14,8 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.models import User
 from cloudnotes import fast
+from cloudnotes.db.compiled_queries import Fetch, Parameter, Query
 from cloudnotes.fast import Answer, Asked
-from cloudnotes.queries import Fetch, Parameter, Query
 from notes.actions import indexing, versions
 from notes.api import search
 from notes.api.fast import READER, SELECTED, SMALL_BYTES, NoteRow, visible

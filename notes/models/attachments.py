@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from django.db import models
 
-from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.constraints import ForeignKeyConstraint
 from notes.models.notes import Note
 from notes.models.objects import StoredObject
 

@@ -9,8 +9,8 @@ from django.db.models.functions import Cast, Concat, Now
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from cloudnotes.constraints import ForeignKeyConstraint
-from cloudnotes.queries import Statement
+from cloudnotes.db.compiled_queries import Statement
+from cloudnotes.db.constraints import ForeignKeyConstraint
 from notes.models.notes import Note
 
 if TYPE_CHECKING:

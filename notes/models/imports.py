@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import models
 
-from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.constraints import ForeignKeyConstraint
 from notes.models.notes import Note
 
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from accounts import categories
 from accounts.identifiers import fold
-from cloudnotes.constraints import ForeignKeyConstraint
-from cloudnotes.expressions import Bytewise
+from cloudnotes.db.constraints import ForeignKeyConstraint
+from cloudnotes.db.expressions import Bytewise
 
 if TYPE_CHECKING:
     from accounts.models import User

@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts.models import Avatar
-from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.constraints import ForeignKeyConstraint
 
 ABANDONED_AFTER = dt.timedelta(hours=1)  # and the longest that an upload may take
 SLOWEST_BYTES_PER_SECOND = 32 * 2**10  # as cloudnotes.bodies has it

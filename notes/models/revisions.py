@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection, models
 from django.db.models import Q
 
-from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.constraints import ForeignKeyConstraint
 from cloudnotes.db.triggers import Trigger
 from notes.models.fields import VERSIONED
 from notes.models.notes import MAX_TITLE_LENGTH, Note, filed_within

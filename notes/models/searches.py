@@ -7,9 +7,9 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.lookups import Exact, Lookup
 
-from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.constraints import ForeignKeyConstraint
+from cloudnotes.db.expressions import Unindexed
 from cloudnotes.db.triggers import Trigger
-from cloudnotes.expressions import Unindexed
 from notes.models.notes import Note
 
 if TYPE_CHECKING:

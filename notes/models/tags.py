@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 
 from accounts.identifiers import fold
-from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.constraints import ForeignKeyConstraint
 from notes.models.notes import Note
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
-from cloudnotes.constraints import ForeignKeyConstraint
+from cloudnotes.db.constraints import ForeignKeyConstraint
 from notes import thumbnailing
 from notes.models.objects import StoredObject
 

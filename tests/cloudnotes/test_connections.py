@@ -6,7 +6,7 @@ import pytest
 
 from accounts.models import User
 from cloudnotes.connections import Connections, NotDone
-from cloudnotes.queries import Parameter, Query, Statement
+from cloudnotes.db.compiled_queries import Parameter, Query, Statement
 
 pytestmark = [
     pytest.mark.postgresql,

@@ -1,6 +1,6 @@
 import pytest
 
-from cloudnotes.queries import Parameter, Query
+from cloudnotes.db.compiled_queries import Parameter, Query
 from notes.models import Note
 
 pytestmark = pytest.mark.django_db

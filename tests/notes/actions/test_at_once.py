@@ -17,8 +17,8 @@ from accounts.actions import users
 from accounts.models import User
 from cloudnotes import roads
 from cloudnotes.connections import Connections, NotDone
+from cloudnotes.db.compiled_queries import Statement
 from cloudnotes.fast import Asked, Road
-from cloudnotes.queries import Statement
 from notes.actions import at_once, versions
 from notes.actions import notes as actions
 from notes.api import fast
