@@ -10,8 +10,9 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
-from accounts import keys, links
+from accounts import links
 from accounts.models import Mail
+from cloudnotes.api import key_derivation
 
 LINK_LIFETIME = dt.timedelta(minutes=60)
 SUBJECTS = {
@@ -69,7 +70,7 @@ def _message(mail: Mail) -> EmailMultiAlternatives:
     context = _context(mail)
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
     # The same for every attempt, so that a mail that a server took twice is recognised as one.
-    message_id = keys.derive("mail.id", mail.pk, mail.created_at.isoformat()).hex()[:32]
+    message_id = key_derivation.derive("mail.id", mail.pk, mail.created_at.isoformat()).hex()[:32]
     message = EmailMultiAlternatives(
         subject=f"{SUBJECTS[Mail.Kind(mail.kind)]} · CloudNotes",
         body=render_to_string(f"mail/{mail.kind}.txt", context).strip() + "\n",

@@ -24,11 +24,11 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import keys, limits
+from accounts import limits
 from accounts.authentication import Bearer, BearerAuthentication, caller
 from accounts.models import IdempotencyKey, PersonalAccessToken
-from cloudnotes import errors
-from cloudnotes.errors import DomainError
+from cloudnotes.api import errors, key_derivation
+from cloudnotes.api.errors import DomainError
 
 HEADER = "Idempotency-Key"
 WELL_FORMED = re.compile(r"[ -~]{1,255}")
@@ -181,14 +181,14 @@ class KeptAnswer:
         # The key is part of each: without it nobody can try what a request may have said.
         whose = (self.user.pk, key)
         said = _describe(request, credential, said)
-        self.digests = [each.hex() for each in keys.derive_all("idempotency key", *whose)]
+        self.digests = [each.hex() for each in key_derivation.derive_all("idempotency key", *whose)]
         self.fingerprints = [
-            each.hex() for each in keys.derive_all("idempotency request", *whose, said)
+            each.hex() for each in key_derivation.derive_all("idempotency request", *whose, said)
         ]
         self.cipher = MultiFernet(
             [
                 Fernet(base64.urlsafe_b64encode(each))
-                for each in keys.derive_all("idempotency answer", *whose)
+                for each in key_derivation.derive_all("idempotency answer", *whose)
             ]
         )
 

@@ -2,7 +2,7 @@
 
 Which scopes there are, and how many attempts each allows, stands in the setting ``LIMITS``. The
 count is one atomic statement in the database; a limiter in memory or on Redis let too many through
-when they came in parallel. The limits of the API in general are ``cloudnotes.throttling``.
+when they came in parallel. The limits of the API in general are ``cloudnotes.api.throttling``.
 """
 
 import logging
@@ -15,11 +15,11 @@ from django.db import connection
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from accounts import keys
 from accounts.identifiers import fold
 from accounts.models import Attempts
-from accounts.networks import network
-from cloudnotes.errors import RateLimit, TooManyRequests, note_rate_limit
+from cloudnotes.api import key_derivation
+from cloudnotes.api.client_network import network
+from cloudnotes.api.errors import RateLimit, TooManyRequests, note_rate_limit
 
 # Counts an attempt and returns how many there were, or no row where the limit is used up: what is
 # refused writes nothing. The row lock of ON CONFLICT makes it exact.
@@ -41,8 +41,8 @@ def spend(request: HttpRequest | Request, scope: str, account: object = "") -> N
     """Count one attempt in ``scope``, before it is evaluated.
 
     ``account`` is the identifier as typed, folded here, or a user's id. Raises
-    :class:`cloudnotes.errors.TooManyRequests` when a rule of the scope is used up, and the attempt
-    must not be evaluated then.
+    :class:`cloudnotes.api.errors.TooManyRequests` when a rule of the scope is used up, and the
+    attempt must not be evaluated then.
 
     The count has to stay whatever becomes of the attempt, so this must not be called inside an
     action's transaction. The one around a whole request with an ``Idempotency-Key`` is committed
@@ -110,4 +110,4 @@ def forget_old() -> None:
 
 
 def _key(*parts: str) -> str:
-    return keys.derive("limits", *parts).hex()
+    return key_derivation.derive("limits", *parts).hex()

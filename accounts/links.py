@@ -7,8 +7,8 @@ to be sent again the newest copy counts.
 import hmac
 from base64 import urlsafe_b64encode
 
-from accounts import keys
 from accounts.models import Mail
+from cloudnotes.api import key_derivation
 
 CODE_DIGITS = 8
 BIGGEST_ID = 2**63 - 1
@@ -16,12 +16,12 @@ BIGGEST_ID = 2**63 - 1
 
 def token(mail: Mail) -> str:
     """Return the mail's token: its id and 256 bits that nobody can guess."""
-    return f"{mail.pk}.{_text(keys.derive('mail.token', *_identity(mail)))}"
+    return f"{mail.pk}.{_text(key_derivation.derive('mail.token', *_identity(mail)))}"
 
 
 def code(mail: Mail) -> str:
     """Return the mail's code: eight digits, good for some attempts (``actions.mails``)."""
-    return _digits(keys.derive("mail.code", *_identity(mail)))
+    return _digits(key_derivation.derive("mail.code", *_identity(mail)))
 
 
 def mail_id(given: str) -> int | None:
@@ -34,14 +34,14 @@ def mail_id(given: str) -> int | None:
 
 def is_token(mail: Mail, given: str) -> bool:
     """Return whether ``given`` is the mail's token; takes the same time for every wrong one."""
-    derived = keys.derive_all("mail.token", *_identity(mail))
+    derived = key_derivation.derive_all("mail.token", *_identity(mail))
     return _is_one_of(given, [f"{mail.pk}.{_text(secret)}" for secret in derived])
 
 
 def is_code(mail: Mail, given: str) -> bool:
     """Return whether ``given`` is the mail's code."""
     return _is_one_of(
-        given, [_digits(one) for one in keys.derive_all("mail.code", *_identity(mail))]
+        given, [_digits(one) for one in key_derivation.derive_all("mail.code", *_identity(mail))]
     )
 
 

@@ -6,7 +6,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from accounts.models import PersonalAccessToken
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 
 Scope = PersonalAccessToken.Scope
 INCLUDED = {Scope.NOTES_WRITE: {Scope.NOTES_READ, Scope.NOTES_APPEND}}

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import IO
 
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from cloudnotes.pictures import protocol, renditions
 
 SIZES = (64, 256, 512)

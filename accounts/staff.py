@@ -19,7 +19,7 @@ from accounts.actions import passwords, second_factors
 from accounts.apps import PASSED
 from accounts.authentication import caller
 from accounts.models import User
-from cloudnotes.errors import DomainError, TooManyRequests
+from cloudnotes.api.errors import DomainError, TooManyRequests
 
 
 class StaffLoginForm(AdminAuthenticationForm):

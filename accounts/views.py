@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 from accounts import pictures
 from accounts.actions import avatars
 from accounts.models import Avatar
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 
 AVATAR_ID = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 DEFAULT_SIZE = "256"

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from cloudnotes import headers
+from cloudnotes.api import headers
 from cloudnotes.bodies import Receive
 from cloudnotes.bridge import Bridge, Scope, Send
 from cloudnotes.worker import Worker

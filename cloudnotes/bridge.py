@@ -32,7 +32,7 @@ from urllib.parse import unquote_to_bytes
 
 from django.utils.http import parse_header_parameters
 
-from cloudnotes import errors, request_id
+from cloudnotes.api import errors, request_id
 from cloudnotes.bodies import (
     MEMORY_BYTES,
     ArrivingBody,

@@ -38,7 +38,7 @@ from django.http.request import split_domain_port, validate_host
 
 from accounts import authentication, permissions
 from accounts.models import User
-from cloudnotes import errors, headers, parsers, request_id, throttling
+from cloudnotes.api import errors, headers, parsers, request_id, throttling
 from cloudnotes.db.compiled_queries import Fetch
 
 Fields = list[tuple[str, str]]

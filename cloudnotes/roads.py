@@ -15,7 +15,8 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 from django.utils.module_loading import import_string
 
-from cloudnotes import bridge, errors, request_id
+from cloudnotes import bridge
+from cloudnotes.api import errors, request_id
 from cloudnotes.bridge import Scope
 from cloudnotes.connections import Connections
 from cloudnotes.db.compiled_queries import Bound, Row, Statement

@@ -6,7 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-from cloudnotes import errors, request_id
+from cloudnotes.api import errors, request_id
 
 HEAD_BYTES = 256 * 2**10
 HEAD_SECONDS = 30.0

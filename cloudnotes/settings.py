@@ -291,9 +291,9 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
 ]
 MIDDLEWARE = [
-    "cloudnotes.request_id.RequestIdMiddleware",
-    "cloudnotes.parsers.UTF8Middleware",
-    "cloudnotes.headers.HeadersMiddleware",
+    "cloudnotes.api.request_id.RequestIdMiddleware",
+    "cloudnotes.api.parsers.UTF8Middleware",
+    "cloudnotes.api.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "cloudnotes.health.HealthMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -303,9 +303,9 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "cloudnotes.throttling.RateLimitMiddleware",
+    "cloudnotes.api.throttling.RateLimitMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "cloudnotes.errors.UnavailableMiddleware",
+    "cloudnotes.api.errors.UnavailableMiddleware",
     "accounts.idempotency.IdempotencyMiddleware",
 ]
 ROOT_URLCONF = "cloudnotes.urls"
@@ -338,13 +338,13 @@ REST_FRAMEWORK = {
         "rest_framework.permissions.IsAuthenticated",
         "accounts.permissions.HasScope",
     ],
-    "DEFAULT_THROTTLE_CLASSES": ["cloudnotes.throttling.APIThrottle"],
-    "DEFAULT_PARSER_CLASSES": ["cloudnotes.parsers.JSONParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["cloudnotes.api.throttling.APIThrottle"],
+    "DEFAULT_PARSER_CLASSES": ["cloudnotes.api.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "cloudnotes.parsers.JSONAlways",
-    "DEFAULT_PAGINATION_CLASS": "cloudnotes.pagination.KeysetPagination",
-    "DEFAULT_SCHEMA_CLASS": "cloudnotes.schema.APISchema",
-    "EXCEPTION_HANDLER": "cloudnotes.errors.exception_handler",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "cloudnotes.api.parsers.JSONAlways",
+    "DEFAULT_PAGINATION_CLASS": "cloudnotes.api.pagination.KeysetPagination",
+    "DEFAULT_SCHEMA_CLASS": "cloudnotes.api.schema.APISchema",
+    "EXCEPTION_HANDLER": "cloudnotes.api.errors.exception_handler",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -357,7 +357,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENABLE_DJANGO_DEPLOY_CHECK": True,
-    "PREPROCESSING_HOOKS": ["cloudnotes.schema.canonical_only"],
+    "PREPROCESSING_HOOKS": ["cloudnotes.api.schema.canonical_only"],
     "POSTPROCESSING_HOOKS": [],
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -402,7 +402,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL] if PUBLIC_BASE_URL else []
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = _over_tls
 SECURE_SSL_REDIRECT = _over_tls and TRUSTED_PROXY
 SECURE_REDIRECT_EXEMPT = ["^health(/|$)"]  # probes come without TLS and want a plain 200
-CSRF_FAILURE_VIEW = "cloudnotes.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "cloudnotes.api.errors.csrf_failure"
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _over_tls else 0
 SILENCED_SYSTEM_CHECKS = [
     # HSTS for subdomains and preloading: CloudNotes speaks for its own host alone.
@@ -419,7 +419,7 @@ REQUEST_LOG = env.bool("REQUEST_LOG", default=True)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "cloudnotes.request_id.RequestIdFilter"}},
+    "filters": {"request_id": {"()": "cloudnotes.api.request_id.RequestIdFilter"}},
     "formatters": {
         "json": {
             "()": "pythonjsonlogger.json.JsonFormatter",

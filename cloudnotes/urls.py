@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from cloudnotes import docs
+from cloudnotes.api import docs
 
 api = [
     path("", include("accounts.api.urls")),
@@ -23,7 +23,7 @@ urlpatterns = [
     path("", include("accounts.api.unprefixed")),
 ]
 
-handler400 = "cloudnotes.errors.bad_request"
-handler403 = "cloudnotes.errors.permission_denied"
-handler404 = "cloudnotes.errors.not_found"
-handler500 = "cloudnotes.errors.server_error"
+handler400 = "cloudnotes.api.errors.bad_request"
+handler403 = "cloudnotes.api.errors.permission_denied"
+handler404 = "cloudnotes.api.errors.not_found"
+handler500 = "cloudnotes.api.errors.server_error"

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core import signing
 from django.core.files.storage import default_storage, storages
 
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from notes.listings import Head, Listed, Parts, Unfinished
 
 FILES, ARRIVING = "files/", "arriving/"

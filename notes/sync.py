@@ -9,8 +9,8 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts.models import User
+from cloudnotes.api.errors import DomainError
 from cloudnotes.db.expressions import OctetLength
-from cloudnotes.errors import DomainError
 from notes import access
 from notes.models import Change, Feed, Generation, Note, Revision
 from notes.models.notes import NoteQuerySet, filed_within

@@ -6,8 +6,8 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from cloudnotes import errors
-from cloudnotes.errors import DomainError
+from cloudnotes.api import errors
+from cloudnotes.api.errors import DomainError
 from notes import downloads, storage
 from notes.models import StoredObject
 

@@ -29,8 +29,9 @@ from rest_framework.test import APIClient
 from accounts import jwt, pictures
 from accounts.actions import mails, sessions
 from accounts.models import User
-from cloudnotes import roads, throttling
-from cloudnotes.errors import COUNTED
+from cloudnotes import roads
+from cloudnotes.api import throttling
+from cloudnotes.api.errors import COUNTED
 from tests import databases, environment
 from tests.databases import NewDatabase
 from tests.mailserver import MailServer

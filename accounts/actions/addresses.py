@@ -10,7 +10,7 @@ from django.db import transaction
 from accounts.actions import mails, second_factors, sessions, users
 from accounts.identifiers import fold
 from accounts.models import Mail, Session, User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 
 KINDS = {Mail.Kind.VERIFY_EMAIL, Mail.Kind.CHANGE_EMAIL}
 

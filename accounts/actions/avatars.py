@@ -13,7 +13,7 @@ from django.db import transaction
 from accounts import pictures
 from accounts.actions import users
 from accounts.models import Avatar, User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 
 AVATAR_ID_BYTES = 16
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from accounts import vcards
 from accounts.actions.users import AccountGone
 from accounts.models import Contact, User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 
 MAX_CONTACTS = 10_000
 MAX_CARDS = 2_000

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts import emails, links
 from accounts.identifiers import fold
 from accounts.models import Mail, User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 
 LEASE = dt.timedelta(minutes=2)  # longer than a dialogue with a mail server can last
 GIVEN_UP_AFTER = dt.timedelta(hours=24)

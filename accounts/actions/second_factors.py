@@ -11,10 +11,10 @@ import pyotp
 from django.conf import settings
 from django.db import transaction
 
-from accounts import keys
 from accounts.actions import mails, users
 from accounts.models import Mail, SecondFactor, User
-from cloudnotes.errors import DomainError
+from cloudnotes.api import key_derivation
+from cloudnotes.api.errors import DomainError
 
 STEP_SECONDS = 30
 DRIFT_STEPS = 1  # clocks may differ by this many steps (RFC 6238, 5.2)
@@ -155,7 +155,7 @@ def _log_refused(user: User) -> None:
 
 
 def _secrets(factor: SecondFactor) -> list[str]:
-    derived = keys.derive_all("totp", factor.user_id, factor.nonce)
+    derived = key_derivation.derive_all("totp", factor.user_id, factor.nonce)
     return [base64.b32encode(each[:20]).decode() for each in derived]
 
 

@@ -16,8 +16,8 @@ from accounts import jwt
 from accounts.actions import mails, second_factors
 from accounts.identifiers import fold
 from accounts.models import Mail, Session, User
-from accounts.networks import network
-from cloudnotes.errors import DomainError
+from cloudnotes.api.client_network import network
+from cloudnotes.api.errors import DomainError
 
 DEVICES_REMEMBERED = 200
 REPLAY_WINDOW = dt.timedelta(seconds=10)

@@ -8,7 +8,7 @@ from django.db import transaction
 from accounts import access_tokens
 from accounts.actions import users
 from accounts.models import PersonalAccessToken, User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 
 MOST = 100
 

@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 from accounts.actions import mails, sessions
 from accounts.identifiers import fold
 from accounts.models import Mail, Session, User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 
 security_log = logging.getLogger("cloudnotes.security")
 

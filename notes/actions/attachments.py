@@ -7,7 +7,7 @@ from dataclasses import replace
 from django.db import transaction
 
 from accounts.models import User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from notes import events, filetypes
 from notes.actions import objects
 from notes.actions.versions import Expected, lock, touch, write

@@ -7,7 +7,7 @@ from typing import Literal
 from django.db import transaction
 
 from accounts.models import User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from notes import events
 from notes.actions.versions import Expected, lock, write
 from notes.markdown import edits, tasks

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.identifiers import fold
 from accounts.models import User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from notes import events, history, merging
 from notes.actions import objects, taggings
 from notes.actions.versions import Expected, StaleVersion, lock, write

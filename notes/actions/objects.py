@@ -23,7 +23,7 @@ from django.db import Error, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from notes import filetypes, imaging, quotas, storage
 from notes.models import Attachment, KeptFile, Note, StoredObject, Thumbnail, Upload
 from notes.models.objects import StoredObjectQuerySet

@@ -16,7 +16,7 @@ from django.db.models.functions import Concat, Substr
 from accounts import categories
 from accounts.identifiers import fold
 from accounts.models import User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from notes import events
 from notes.actions.versions import WRITTEN_AT_ONCE, TooManyTags, write_all
 from notes.models import Note, Tagging, tags

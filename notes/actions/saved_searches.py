@@ -8,7 +8,7 @@ from django.db import transaction
 from accounts.actions.users import lock
 from accounts.identifiers import fold
 from accounts.models import User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from notes.models import SavedSearch
 
 MAX_SEARCHES = 200

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from accounts import keys
 from accounts.models import User
-from cloudnotes.errors import DomainError
+from cloudnotes.api import key_derivation
+from cloudnotes.api.errors import DomainError
 from notes import access, history
 from notes.actions import notes as note_actions
 from notes.actions.versions import StaleVersion
@@ -224,7 +224,9 @@ def _create(
     now: dt.datetime,
 ) -> Outcome:
     # Keyed, or a dump of the database would let one try what a deleted note said.
-    digests = [key.hex() for key in keys.derive_all("client_id", *operation.fields.values())]
+    digests = [
+        key.hex() for key in key_derivation.derive_all("client_id", *operation.fields.values())
+    ]
     if note_id is not None:
         if not Change.objects.filter(user=by, note=note_id, client_digest__in=digests).exists():
             raise ClientIdUsed

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from cloudnotes.pictures.protocol import CONTENT_TYPE, PASSING, NotMade
 from notes import storage, thumbnailing
 from notes.actions import objects

@@ -17,7 +17,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from notes import filetypes, quotas, storage
 from notes.actions import attachments, objects
 from notes.actions.versions import NoteGone, lock

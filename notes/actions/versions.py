@@ -13,8 +13,8 @@ from django.db.models import DateTimeField, F, Q, Value
 from django.db.models.functions import Greatest
 
 from accounts.models import User
+from cloudnotes.api.errors import DomainError
 from cloudnotes.db.compiled_queries import InstanceQuery, Parameter
-from cloudnotes.errors import DomainError
 from notes.actions import attached, taggings
 from notes.models import Note, Revision, attachments
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet

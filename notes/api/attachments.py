@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from accounts import idempotency
 from accounts.authentication import caller
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from notes import access, downloads, thumbnailing
 from notes.actions import attachments, objects
 from notes.api import preconditions

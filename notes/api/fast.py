@@ -17,7 +17,8 @@ from django.utils import timezone
 from rest_framework.exceptions import ParseError
 
 from accounts.models import User
-from cloudnotes import cursors, fast
+from cloudnotes import fast
+from cloudnotes.api import cursors
 from cloudnotes.db.compiled_queries import Fetch, InstanceQuery, Parameter, Query
 from cloudnotes.db.expressions import OctetLength
 from cloudnotes.fast import Answer, Asked

@@ -8,11 +8,11 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import keys
 from accounts.authentication import caller
 from accounts.models import User
 from accounts.permissions import has_scope
-from cloudnotes.errors import DomainError
+from cloudnotes.api import key_derivation
+from cloudnotes.api.errors import DomainError
 from notes.actions import versions
 from notes.actions.versions import Expected
 from notes.models import Note
@@ -77,7 +77,7 @@ def list_etag(user: User, mark: str | None, *said: str) -> str:
     consists of. The secret key is in it because the page's cursor is encrypted by it.
     """
     parts = repr((user.pk, user.limited_to_category, mark, *said))
-    return f'"{keys.derive("list etag", parts).hex()[:32]}"'
+    return f'"{key_derivation.derive("list etag", parts).hex()[:32]}"'
 
 
 def wants_merge(request: Request) -> bool:

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from accounts.authentication import caller
 from accounts.models import User
-from cloudnotes import cursors
+from cloudnotes.api import cursors
 from notes.actions import indexing, versions
 from notes.api.fields import TextField
 from notes.api.listing import UnknownParameters

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.authentication import caller
-from cloudnotes.errors import describe
+from cloudnotes.api.errors import describe
 from notes import sync
 from notes.actions import sync as sync_actions
 from notes.actions.versions import give

@@ -13,7 +13,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from notes import quotas, storage
 from notes.actions import objects
 from notes.models import Note, StoredObject

@@ -21,7 +21,7 @@ import re
 from dataclasses import dataclass
 
 from accounts import categories
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from notes.search import words
 
 MAX_QUERY_LENGTH = 200

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from accounts.models import Attempts
-from accounts.networks import network
+from cloudnotes.api.client_network import network
 from tests.conftest import PASSWORD, leg, make_user
 from tests.lengths import length
 from tests.ports import free_port, listens

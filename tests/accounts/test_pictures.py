@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from accounts import pictures
-from cloudnotes.errors import DomainError
+from cloudnotes.api.errors import DomainError
 from cloudnotes.pictures import decoder, protocol, renditions
 from tests.children import IMPORTED, command
 from tests.pictures import BLUE, GREEN, RED, chunk, encoded, png, webp_of_claimed_size

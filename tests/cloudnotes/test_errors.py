@@ -6,7 +6,7 @@ from django.db import IntegrityError
 from rest_framework import serializers
 
 from accounts.models import Session, User
-from cloudnotes import errors
+from cloudnotes.api import errors
 
 pytestmark = pytest.mark.django_db
 

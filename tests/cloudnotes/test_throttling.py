@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from cloudnotes.throttling import SharedCounter, Windows
+from cloudnotes.api.throttling import SharedCounter, Windows
 from tests.conftest import client_of, leg
 from tests.ports import free_port, listens
 from tests.servers import wait_for
@@ -18,7 +18,7 @@ from tests.servers import wait_for
 
 @pytest.fixture
 def small(settings, monkeypatch):
-    monkeypatch.setattr("cloudnotes.throttling.counter", SharedCounter())
+    monkeypatch.setattr("cloudnotes.api.throttling.counter", SharedCounter())
     settings.RATE_LIMITS = True
     settings.REDIS_URL = ""
     settings.LIMITS = {
@@ -73,7 +73,7 @@ def test_windows_of_a_process_are_exact():
 
 
 def test_windows_of_a_process_do_not_grow_without_end(monkeypatch):
-    monkeypatch.setattr("cloudnotes.throttling.MAX_WINDOWS", 10)
+    monkeypatch.setattr("cloudnotes.api.throttling.MAX_WINDOWS", 10)
     windows = Windows()
     for number in range(100):
         windows.hit(str(number), 1, 60)
@@ -133,7 +133,7 @@ def test_a_redis_that_dies_or_hangs_in_the_middle_refuses_nobody_and_lets_few_th
 
 
 def test_one_caller_in_five_seconds_asks_a_redis_that_is_gone(settings, caplog, monkeypatch):
-    monkeypatch.setattr("cloudnotes.throttling.BREAK_SECONDS", 600)
+    monkeypatch.setattr("cloudnotes.api.throttling.BREAK_SECONDS", 600)
     settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
     counter = SharedCounter()
     assert hit_in_parallel(counter, "key") == 20

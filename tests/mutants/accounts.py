@@ -318,7 +318,7 @@ MUTANTS = [
     Mutant(
         "limit-by-single-ipv6-address",
         "Limits count an IPv6 network of /64 as one client.",
-        "accounts/networks.py",
+        "cloudnotes/api/client_network.py",
         "prefix = 24 if ip.version == 4 else 64",
         "prefix = 24 if ip.version == 4 else 128",
         ("tests/accounts/test_limits.py::test_networks",),

@@ -392,7 +392,7 @@ MUTANTS = [
     Mutant(
         "page-skips-equal-keys",
         "Pages hold every row, also where many have the same key.",
-        "cloudnotes/pagination.py",
+        "cloudnotes/api/pagination.py",
         '(Q(**{f"{self.keyset}__{beyond}": value}) | Q(**{f"pk__{beyond}": key}))',
         'Q(**{f"{self.keyset}__{beyond}": value})',
         (f"{LISTS}::test_pages_of_every_order",),
@@ -400,7 +400,7 @@ MUTANTS = [
     Mutant(
         "page-order-without-primary-key",
         "The order of a list is total: rows with equal keys come by their primary keys.",
-        "cloudnotes/pagination.py",
+        "cloudnotes/api/pagination.py",
         'queryset.order_by(f"{sign}{self.keyset}", f"{sign}pk")',
         'queryset.order_by(f"{sign}{self.keyset}")',
         # Lists of notes have indexes that end with the primary key; this one has none.
@@ -417,7 +417,7 @@ MUTANTS = [
     Mutant(
         "cursor-of-another-user",
         "A cursor of a list is good for its user alone.",
-        "cloudnotes/pagination.py",
+        "cloudnotes/api/pagination.py",
         'f"user {request.user.pk}", *getattr',
         "*getattr",
         (f"{LISTS}::test_a_cursor_tells_nobody_a_title", f"{NOTES}::TestList"),
@@ -425,7 +425,7 @@ MUTANTS = [
     Mutant(
         "page-limit-off-by-one",
         "A page holds at most 200 results.",
-        "cloudnotes/pagination.py",
+        "cloudnotes/api/pagination.py",
         "1 <= int(text) <= MAX_LIMIT",
         "1 <= int(text) <= MAX_LIMIT + 1",
         (f"{NOTES}::TestList",),

@@ -15,7 +15,7 @@ MUTANTS = [
     Mutant(
         "responses-without-nosniff",
         "Every response says nosniff.",
-        "cloudnotes/headers.py",
+        "cloudnotes/api/headers.py",
         '    "X-Content-Type-Options": "nosniff",\n',
         "",
         # Elsewhere Django's own middleware says so too.
@@ -24,7 +24,7 @@ MUTANTS = [
     Mutant(
         "responses-may-be-framed",
         "No site may show our pages in a frame.",
-        "cloudnotes/headers.py",
+        "cloudnotes/api/headers.py",
         """"frame-ancestors 'none'; base-uri 'none'; form-action 'self'\"""",
         """"base-uri 'none'; form-action 'self'\"""",
         (f"{HEADERS}::test_every_response_has_the_security_headers",),
@@ -32,7 +32,7 @@ MUTANTS = [
     Mutant(
         "api-may-be-cached",
         "No answer of the API may be cached.",
-        "cloudnotes/headers.py",
+        "cloudnotes/api/headers.py",
         ', "Cache-Control": "no-store"}',
         "}",
         (f"{HEADERS}::test_the_api_is_not_cached",),
@@ -48,7 +48,7 @@ MUTANTS = [
     Mutant(
         "request-id-not-returned",
         "Every response names its request.",
-        "cloudnotes/request_id.py",
+        "cloudnotes/api/request_id.py",
         "            response.headers[HEADER] = request_id\n",
         "",
         (f"{HEADERS}::test_every_response_has_the_security_headers",),
@@ -56,7 +56,7 @@ MUTANTS = [
     Mutant(
         "request-id-of-any-length",
         "An id of a request is taken over only when it is well-formed.",
-        "cloudnotes/request_id.py",
+        "cloudnotes/api/request_id.py",
         "WELL_FORMED.fullmatch(offered)",
         "WELL_FORMED.match(offered)",
         (f"{INPUT}::test_request_ids_are_taken_over_only_when_well_formed",),
@@ -64,7 +64,7 @@ MUTANTS = [
     Mutant(
         "signed-links-in-the-log",
         "The log holds no signed link.",
-        "cloudnotes/request_id.py",
+        "cloudnotes/api/request_id.py",
         '("/files/", "/uploads/", "/avatars/")',
         '("/uploads/", "/avatars/")',
         (f"{INPUT}::test_signed_links_are_not_logged",),
@@ -124,7 +124,7 @@ MUTANTS = [
     Mutant(
         "problem-as-plain-json",
         "Every error is application/problem+json.",
-        "cloudnotes/errors.py",
+        "cloudnotes/api/errors.py",
         'status=described["status"], content_type=CONTENT_TYPE)',
         'status=described["status"])',
         (f"{INPUT}::test_bad_forms",),
@@ -132,7 +132,7 @@ MUTANTS = [
     Mutant(
         "unavailable-without-retry-after",
         "503 says when to try again.",
-        "cloudnotes/errors.py",
+        "cloudnotes/api/errors.py",
         "    return str(RETRY_SECONDS) if status == 503 else None",
         "    return None",
         (f"{HEADERS}::test_a_database_that_is_gone_is_503_with_retry_after",),
@@ -141,7 +141,7 @@ MUTANTS = [
     Mutant(
         "nul-accepted-in-json",
         "A NUL in a string is refused.",
-        "cloudnotes/parsers.py",
+        "cloudnotes/api/parsers.py",
         '_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")',
         '_UNSTORABLE = re.compile("[\\ud800-\\udfff]")',
         (f"{INPUT}::test_bad_json_on_every_write_route",),
@@ -149,7 +149,7 @@ MUTANTS = [
     Mutant(
         "lone-surrogate-accepted-in-json",
         "Half of a surrogate pair in a string is refused.",
-        "cloudnotes/parsers.py",
+        "cloudnotes/api/parsers.py",
         '_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")',
         '_UNSTORABLE = re.compile("[\\x00]")',
         (f"{INPUT}::test_bad_json_on_every_write_route",),
@@ -157,7 +157,7 @@ MUTANTS = [
     Mutant(
         "duplicate-names-accepted-in-json",
         "An object that has a name twice is refused.",
-        "cloudnotes/parsers.py",
+        "cloudnotes/api/parsers.py",
         "if len(members) < len(pairs):",
         "if len(members) > len(pairs):",
         (f"{INPUT}::test_bad_json_on_every_write_route",),
@@ -165,7 +165,7 @@ MUTANTS = [
     Mutant(
         "nul-accepted-in-queries",
         "A NUL in a query is refused on every path.",
-        "cloudnotes/parsers.py",
+        "cloudnotes/api/parsers.py",
         'if "%00" in request.META.get("QUERY_STRING", ""):',
         'if "%00" in request.path:',
         (f"{INPUT}::test_nul_in_a_query_is_400_everywhere",),
@@ -219,7 +219,7 @@ MUTANTS = [
     Mutant(
         "api-limit-off-by-one",
         "A window of a process lets exactly its limit through.",
-        "cloudnotes/throttling.py",
+        "cloudnotes/api/throttling.py",
         "allowed = used < limit",
         "allowed = used <= limit",
         ("tests/cloudnotes/test_throttling.py::test_windows_of_a_process_are_exact",),
@@ -227,7 +227,7 @@ MUTANTS = [
     Mutant(
         "api-limit-without-lock",
         "A window of a process is exact under parallel threads.",
-        "cloudnotes/throttling.py",
+        "cloudnotes/api/throttling.py",
         "        with self.lock:\n            used, end",
         "        if self.lock:\n            used, end",
         ("tests/cloudnotes/test_throttling.py::test_windows_of_a_process_are_exact",),

@@ -17,8 +17,8 @@ from accounts import pictures, views
 from accounts.actions import avatars, users
 from accounts.api.me import UserSerializer
 from accounts.models import Avatar, User
+from cloudnotes.api.request_id import loggable
 from cloudnotes.pictures import renditions
-from cloudnotes.request_id import loggable
 from notes import storage
 from notes.actions import objects
 from notes.models import StoredObject

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from cloudnotes import cursors
+from cloudnotes.api import cursors
 from notes.actions import notes as actions
 from notes.models import Note, attachments
 

@@ -9,7 +9,7 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cloudnotes import cursors
+from cloudnotes.api import cursors
 from cloudnotes.db.expressions import OctetLength
 
 DEFAULT_LIMIT = 20

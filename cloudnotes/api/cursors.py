@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from django.conf import settings
 
-from accounts import keys
+from cloudnotes.api import key_derivation
 
 PURPOSE = "cursor of a page"
 Value = dt.datetime | int | str
@@ -48,7 +48,7 @@ def read(cursor: str, keyset: str, scope: Sequence[str] = ()) -> tuple[Value, in
 @functools.lru_cache(8)
 def _cipher(secret: str) -> AESSIV:
     # Half of the key authenticates and half of it encrypts.
-    return AESSIV(b"".join(keys.derive(PURPOSE, half, key=secret) for half in range(2)))
+    return AESSIV(b"".join(key_derivation.derive(PURPOSE, half, key=secret) for half in range(2)))
 
 
 def _decrypt(cursor: str) -> bytes:

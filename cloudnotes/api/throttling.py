@@ -22,8 +22,8 @@ from redis.retry import Retry
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from accounts.networks import network
-from cloudnotes.errors import COUNTED, RateLimit, TooManyRequests, note_rate_limit
+from cloudnotes.api.client_network import network
+from cloudnotes.api.errors import COUNTED, RateLimit, TooManyRequests, note_rate_limit
 
 BREAK_SECONDS = 5.0
 MAX_WINDOWS = 10_000

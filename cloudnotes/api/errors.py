@@ -36,7 +36,7 @@ from django.views.csrf import csrf_failure as django_csrf_failure
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
-from cloudnotes import headers, request_id
+from cloudnotes.api import headers, request_id
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
