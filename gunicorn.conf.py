@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cloudnotes import settings
 
 bind = f"{settings.HOST}:{settings.PORT}"
-worker_class = "cloudnotes.server.Worker"
+worker_class = "cloudnotes.server.gunicorn_worker.Worker"
 workers = settings.WEB_CONCURRENCY
 # A worker that does not report for this long is killed; the event loop reports, not the threads.
 timeout = 30

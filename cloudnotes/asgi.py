@@ -13,8 +13,8 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from cloudnotes.api import headers
-from cloudnotes.bodies import Receive
-from cloudnotes.bridge import Bridge, Scope, Send
+from cloudnotes.server.request_body import Receive
+from cloudnotes.server.wsgi_adapter import Bridge, Scope, Send
 from cloudnotes.worker import Worker
 from cloudnotes.wsgi import application as wsgi_application
 
@@ -82,7 +82,7 @@ application = Entrance(
         max_body_bytes=settings.MAX_BODY_BYTES,
         trusted_proxy=settings.TRUSTED_PROXY,
         # By name: it knows models, which can be imported only now.
-        fast=import_string("cloudnotes.roads.loop_road")(),
+        fast=import_string("cloudnotes.fastpath.dispatch.loop_road")(),
         stores=re.compile(settings.STORING_REQUESTS),
     ),
     websocket=refuse_socket,

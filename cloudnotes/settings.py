@@ -328,7 +328,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-# Ordinary requests to these views need nothing of the above (cloudnotes.fast).
+# Ordinary requests to these views need nothing of the above (cloudnotes.fastpath.views).
 FAST_ROAD = env.bool("FAST_ROAD", default=True)
 FAST_VIEWS = ["notes.api.fast.VIEWS", "notes.api.fast_search.VIEWS"]
 

@@ -14,4 +14,4 @@ if refusal := first_refusal():
     sys.exit(refusal)
 plain = get_wsgi_application()
 # By name: it knows models, which can be imported from here on.
-application = import_string("cloudnotes.roads.thread_road")(plain)
+application = import_string("cloudnotes.fastpath.dispatch.thread_road")(plain)

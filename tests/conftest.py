@@ -29,9 +29,9 @@ from rest_framework.test import APIClient
 from accounts import jwt, pictures
 from accounts.actions import mails, sessions
 from accounts.models import User
-from cloudnotes import roads
 from cloudnotes.api import throttling
 from cloudnotes.api.errors import COUNTED
+from cloudnotes.fastpath import dispatch
 from tests import databases, environment
 from tests.databases import NewDatabase
 from tests.mailserver import MailServer
@@ -73,7 +73,7 @@ def fast_road(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     Returns the requests that it has answered. ``settings.FAST_ROAD = False`` closes it.
     """
-    road, taken = roads.thread_road(lambda *_: ()), []
+    road, taken = dispatch.thread_road(lambda *_: ()), []
     plain = ClientHandler.get_response
 
     def get_response(handler: ClientHandler, request: WSGIRequest) -> HttpResponseBase:

@@ -13,17 +13,17 @@ from typing import Any
 
 SECONDS = 60
 BEFORE_THE_APPLICATION = (
-    "cloudnotes.bridge.QUEUE_SECONDS",
-    "cloudnotes.bridge.ANSWER_SECONDS",
-    "cloudnotes.bridge.STORING_QUEUE_SECONDS",
-    "cloudnotes.bridge.STORING_ANSWER_SECONDS",
+    "cloudnotes.server.wsgi_adapter.QUEUE_SECONDS",
+    "cloudnotes.server.wsgi_adapter.ANSWER_SECONDS",
+    "cloudnotes.server.wsgi_adapter.STORING_QUEUE_SECONDS",
+    "cloudnotes.server.wsgi_adapter.STORING_ANSWER_SECONDS",
 )
 BEHIND_IT = (
     "accounts.pictures.PATIENCE_SECONDS",
     "cloudnotes.db.compiled_queries.Query.patience",
     "cloudnotes.db.compiled_queries.Statement.patience",
-    "cloudnotes.roads.ANSWER_SECONDS",
-    "cloudnotes.roads.RETRY_SECONDS",
+    "cloudnotes.fastpath.dispatch.ANSWER_SECONDS",
+    "cloudnotes.fastpath.dispatch.RETRY_SECONDS",
     "notes.actions.objects.PATIENCE_SECONDS",
 )
 

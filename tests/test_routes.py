@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.actions import avatars
 from accounts.models import PersonalAccessToken, Session, User
-from cloudnotes import roads
+from cloudnotes.fastpath import dispatch
 from tests.conftest import client_of, make_user
 from tests.routes import (
     ACTORS,
@@ -117,7 +117,7 @@ def actors(db, handler):
 
 
 ROWS = [key for key in TABLE if TABLE[key] != PUBLIC]
-ROAD = roads.thread_road(lambda *_: ()).road
+ROAD = dispatch.thread_road(lambda *_: ()).road
 # The fast road answers some prefixed requests. Unprefixed, Django's views answer them.
 ANSWERED_BY_BOTH_ROADS = [
     (route, verb)

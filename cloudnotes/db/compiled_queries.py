@@ -44,8 +44,9 @@ class Fetch(Protocol):
 class Statement:
     """A statement of our own for PostgreSQL, with ``%(names)s`` for its values."""
 
-    # Longer than all of the server's own (cloudnotes.roads.WRITE_OPTIONS): what is given up here
-    # is not to be carried out after all. A disk that hangs at the commit is beyond that.
+    # Longer than all of the server's own (cloudnotes.fastpath.dispatch.WRITE_OPTIONS): what is
+    # given up here is not to be carried out after all. A disk that hangs at the commit is beyond
+    # that.
     patience = 3.5
 
     def __init__(self, sql: str) -> None:

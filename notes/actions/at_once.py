@@ -7,7 +7,7 @@ be decided is decided before, from the note as it was read, by what decides it f
 statement holds only if the note is still as it was read, and does nothing otherwise.
 
 ``fetch`` sends a statement over whatever connection the caller has. Its exceptions leave open
-whether the write was made, but for ``cloudnotes.connections.NotDone``: it was not.
+whether the write was made, but for ``cloudnotes.fastpath.async_pool.NotDone``: it was not.
 """
 
 import datetime as dt

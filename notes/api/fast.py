@@ -1,7 +1,7 @@
 """The hot requests about notes: list, read, create and change, on the fast road.
 
-What they do and how they refuse is in ``notes.api.notes``; see ``cloudnotes.fast`` for why they are
-here once more.
+What they do and how they refuse is in ``notes.api.notes``; see ``cloudnotes.fastpath.views`` for
+why they are here once more.
 """
 
 import collections
@@ -17,11 +17,11 @@ from django.utils import timezone
 from rest_framework.exceptions import ParseError
 
 from accounts.models import User
-from cloudnotes import fast
 from cloudnotes.api import cursors
 from cloudnotes.db.compiled_queries import Fetch, InstanceQuery, Parameter, Query
 from cloudnotes.db.expressions import OctetLength
-from cloudnotes.fast import Answer, Asked
+from cloudnotes.fastpath import views
+from cloudnotes.fastpath.views import Answer, Asked
 from notes import access
 from notes.actions import at_once, versions
 from notes.actions import notes as note_actions
@@ -93,7 +93,7 @@ def page(limit: int, *, is_first: bool) -> Query:
     return Query(make)
 
 
-class NoteList(fast.View):
+class NoteList(views.View):
     """``GET notes``: a page of live notes, the last edited first."""
 
     path = NOTES
@@ -130,7 +130,7 @@ class NoteList(fast.View):
             following = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id, scope)
         body = {"results": [note_json(note, asked.root) for note in notes], "next": following}
         tag = self.etag(asked, user, notes[0].mark)
-        return Answer(fast.render(body), headers={"ETag": tag})
+        return Answer(views.render(body), headers={"ETag": tag})
 
     def etag(self, asked: Asked, user: User, mark: str | None = None) -> str:
         """Return the entity tag of the page when the feed is at a mark, if it has one yet."""
@@ -138,7 +138,7 @@ class NoteList(fast.View):
         return preconditions.list_etag(user, mark, *said)
 
 
-class NoteRead(fast.View):
+class NoteRead(views.View):
     """``GET notes/{id}``."""
 
     path = NOTES
@@ -162,14 +162,14 @@ class NoteRead(fast.View):
         return None
 
 
-class NoteCreate(fast.View):
+class NoteCreate(views.View):
     """``POST notes``."""
 
     method = "POST"
     path = NOTES
     allow = NoteList.allow
     scope = SCOPES["POST"]
-    max_body_bytes = fast.MAX_BODY_BYTES
+    max_body_bytes = views.MAX_BODY_BYTES
 
     async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
         given = read_note(asked)
@@ -183,13 +183,13 @@ class NoteCreate(fast.View):
                 )
             else:
                 note = note_actions.create_note(title=title, content=content, by=user, now=now)
-        except fast.UNKNOWN as error:
-            return fast.unavailable(error)
+        except views.UNKNOWN as error:
+            return views.unavailable(error)
         location = {"Location": f"{asked.root}{NOTES}/{note.pk}"}
         return note_answer(note, asked, status=201, headers=location)
 
 
-class NoteReplace(fast.View):
+class NoteReplace(views.View):
     """``PUT notes/{id}``."""
 
     method = "PUT"
@@ -197,7 +197,7 @@ class NoteReplace(fast.View):
     has_number = True
     allow = NoteRead.allow
     scope = SCOPES["PUT"]
-    max_body_bytes = fast.MAX_BODY_BYTES
+    max_body_bytes = views.MAX_BODY_BYTES
     is_partial: ClassVar = False
 
     async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
@@ -226,8 +226,8 @@ class NoteReplace(fast.View):
                     note = await at_once.update_note(**write, now=timezone.now(), fetch=fetch)
                 else:
                     note = note_actions.update_note(**write, now=timezone.now())
-            except fast.UNKNOWN as error:
-                return fast.unavailable(error)
+            except views.UNKNOWN as error:
+                return views.unavailable(error)
             if note:
                 return note_answer(note, asked)
         return None
@@ -268,4 +268,4 @@ def note_answer(
 ) -> Answer:
     """Return a note as the answer to a request, with its entity tag."""
     tag = {"ETag": preconditions.etag(note.version, note.is_favorite, note.is_archived)}
-    return Answer(fast.render(note_json(note, asked.root)), status, {**tag, **(headers or {})})
+    return Answer(views.render(note_json(note, asked.root)), status, {**tag, **(headers or {})})

@@ -1,6 +1,7 @@
 """A search on the fast road: one that the terms of the index answer, and that is not too broad.
 
-What it does is in ``notes.api.search``; see ``cloudnotes.fast`` for why it is here once more.
+What it does is in ``notes.api.search``; see ``cloudnotes.fastpath.views`` for why it is here once
+more.
 """
 
 import functools
@@ -13,9 +14,9 @@ from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
 from accounts.models import User
-from cloudnotes import fast
 from cloudnotes.db.compiled_queries import Fetch, Parameter, Query
-from cloudnotes.fast import Answer, Asked
+from cloudnotes.fastpath import views
+from cloudnotes.fastpath.views import Answer, Asked
 from notes.actions import indexing, versions
 from notes.api import search
 from notes.api.fast import READER, SELECTED, SMALL_BYTES, NoteRow, visible
@@ -50,7 +51,7 @@ def found(number: int) -> Query:
     return Query(lambda: visible().filter(pk__in=keys).values_list(*SELECTED))
 
 
-class Search(fast.View):
+class Search(views.View):
     """``GET search``."""
 
     path = "/api/v1/search"
@@ -99,7 +100,7 @@ class Search(fast.View):
             "next": search.write_cursor(page.end, q, user) if page.end else None,
             "pending": 0,
         }
-        return Answer(fast.render(body))
+        return Answer(views.render(body))
 
     @staticmethod
     def _found(note: Any, root: str, looked_for: excerpts.Wanted, language: str) -> dict[str, Any]:

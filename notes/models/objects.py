@@ -11,7 +11,7 @@ from accounts.models import Avatar
 from cloudnotes.db.constraints import ForeignKeyConstraint
 
 ABANDONED_AFTER = dt.timedelta(hours=1)  # and the longest that an upload may take
-SLOWEST_BYTES_PER_SECOND = 32 * 2**10  # as cloudnotes.bodies has it
+SLOWEST_BYTES_PER_SECOND = 32 * 2**10  # as cloudnotes.server.request_body has it
 
 
 class StoredObjectQuerySet(models.QuerySet["StoredObject"]):

@@ -11,7 +11,7 @@ import pytest
 import requests
 from django.conf import settings
 
-from cloudnotes import bodies, bridge
+from cloudnotes.server import request_body, wsgi_adapter
 from tests.cloudnotes.toy import connect, read_response, serving
 from tests.waiting import PATIENCE_SECONDS
 
@@ -51,9 +51,9 @@ def test_a_slow_small_body_holds_no_thread(port):
 
 
 def test_slow_large_bodies_hold_up_no_small_request(toy, monkeypatch):
-    monkeypatch.setattr(bridge, "STORING_QUEUE_SECONDS", 60.0)
+    monkeypatch.setattr(wsgi_adapter, "STORING_QUEUE_SECONDS", 60.0)
     with serving(toy) as port:
-        size = bridge.COLLECTED_BYTES + 10
+        size = wsgi_adapter.COLLECTED_BYTES + 10
         slow = [connect(port) for _ in range(4)]  # twice the arriving lane
         for connection in slow:
             head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
@@ -69,7 +69,7 @@ def test_slow_large_bodies_hold_up_no_small_request(toy, monkeypatch):
 
 def test_a_large_body_is_read_while_it_arrives(port, toy):
     """The application runs, and fails, before the body is there: nothing is collected first."""
-    size = bridge.COLLECTED_BYTES * 4
+    size = wsgi_adapter.COLLECTED_BYTES * 4
     connection = connect(port)
     head = f"POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
     connection.sendall(head.encode() + b"x" * 10)
@@ -78,22 +78,22 @@ def test_a_large_body_is_read_while_it_arrives(port, toy):
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_body_frees_its_thread(port, toy):
-    size = bridge.COLLECTED_BYTES * 2
+    size = wsgi_adapter.COLLECTED_BYTES * 2
     for _ in range(6):
         connection = connect(port)
         head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
         connection.sendall(head.encode() + b"x" * 1000)
         connection.close()
     assert toy.read_failed.wait(PATIENCE_SECONDS)
-    assert isinstance(toy.read_error, bodies.Disconnected)
+    assert isinstance(toy.read_error, request_body.Disconnected)
     body = b"y" * size
     response = requests.post(f"http://127.0.0.1:{port}/digest", body, timeout=60)
     assert response.content == described(body)
 
 
-@pytest.mark.parametrize("size", [10, bridge.COLLECTED_BYTES * 2])
+@pytest.mark.parametrize("size", [10, wsgi_adapter.COLLECTED_BYTES * 2])
 def test_a_client_that_falls_silent_is_answered_or_dropped(toy, monkeypatch, size):
-    monkeypatch.setattr(bodies, "BODY_IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(request_body, "BODY_IDLE_SECONDS", 0.3)
     with serving(toy) as port:
         connection = connect(port)
         head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
@@ -128,7 +128,7 @@ def test_expect_100_continue_is_not_answered_when_a_large_body_is_refused_anyway
 
 def test_a_refused_expectation_closes_the_connection(toy, monkeypatch):
     """The client may keep its body: what came next would be taken for it."""
-    monkeypatch.setattr(bridge, "STORING_QUEUE_SECONDS", 0.0)
+    monkeypatch.setattr(wsgi_adapter, "STORING_QUEUE_SECONDS", 0.0)
     with serving(toy, threads=1) as port:
         head = "POST /hold HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 20000000"
         holding = connect(port)
@@ -200,7 +200,7 @@ def test_an_early_answer_to_a_large_body_can_be_read(port):
 
 
 def test_an_answer_that_takes_too_long_is_503_and_the_thread_comes_back(toy, monkeypatch):
-    monkeypatch.setattr(bridge, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(wsgi_adapter, "ANSWER_SECONDS", 2.0)
     with serving(toy) as port:
         for _ in range(2):
             response = requests.get(f"http://127.0.0.1:{port}/hold", timeout=60)
@@ -241,7 +241,7 @@ def test_what_may_wait_for_the_storage_has_threads_of_its_own(toy, method, path,
 
 
 def test_who_waits_for_the_storage_is_answered_within_ten_seconds():
-    assert bridge.STORING_QUEUE_SECONDS + bridge.STORING_ANSWER_SECONDS < 10
+    assert wsgi_adapter.STORING_QUEUE_SECONDS + wsgi_adapter.STORING_ANSWER_SECONDS < 10
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_an_exception_in_the_middle_breaks_the_response_off(port):
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_above_the_limit_is_413_and_the_client_can_read_it(toy, chunked):
     with serving(toy, max_body_bytes=3 * 2**20) as port:
-        body = b"x" * (bridge.COLLECTED_BYTES + 2**20)  # so large that it would be streamed
+        body = b"x" * (wsgi_adapter.COLLECTED_BYTES + 2**20)  # so large that it would be streamed
         sent = (body[start : start + 65536] for start in range(0, len(body), 65536))
         response = requests.post(
             f"http://127.0.0.1:{port}/digest", sent if chunked else body, timeout=60
@@ -394,7 +394,7 @@ def test_a_body_above_the_limit_is_413_and_the_client_can_read_it(toy, chunked):
 
 
 def test_no_free_thread_in_time_is_503_with_retry_after(toy, monkeypatch):
-    monkeypatch.setattr(bridge, "QUEUE_SECONDS", 0.3)
+    monkeypatch.setattr(wsgi_adapter, "QUEUE_SECONDS", 0.3)
     with serving(toy) as port:
         holding = [
             threading.Thread(target=requests.get, args=[f"http://127.0.0.1:{port}/hold"])
@@ -463,7 +463,7 @@ def test_a_trusted_proxy_says_the_address(toy):
 def test_keep_alive_survives_every_kind_of_request(port):
     with requests.Session() as session:
         for _ in range(3):
-            for size in (0, 10, bridge.COLLECTED_BYTES + 1):
+            for size in (0, 10, wsgi_adapter.COLLECTED_BYTES + 1):
                 body = b"z" * size
                 sent = session.post(f"http://127.0.0.1:{port}/digest", body, timeout=60)
                 assert sent.content == described(body)

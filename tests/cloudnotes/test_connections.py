@@ -5,8 +5,8 @@ import psycopg
 import pytest
 
 from accounts.models import User
-from cloudnotes.connections import Connections, NotDone
 from cloudnotes.db.compiled_queries import Parameter, Query, Statement
+from cloudnotes.fastpath.async_pool import Connections, NotDone
 
 pytestmark = [
     pytest.mark.postgresql,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cloudnotes import server
+from cloudnotes.server import gunicorn_worker
 from tests.cloudnotes.toy import connect, read_response, serving
 
 pytestmark = pytest.mark.service
@@ -43,7 +43,7 @@ def test_many_requests_on_one_connection_are_no_large_head(port):
 
 
 def test_half_a_head_does_not_stay_open(toy, monkeypatch):
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(gunicorn_worker, "HEAD_SECONDS", 0.3)
     with serving(toy) as port:
         connection = connect(port)
         connection.sendall(b"GET /environ HTTP/1.1\r\nHos")

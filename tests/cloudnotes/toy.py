@@ -14,8 +14,8 @@ from typing import Any
 import uvicorn
 
 from cloudnotes.asgi import Entrance
-from cloudnotes.bridge import Bridge
-from cloudnotes.server import Worker
+from cloudnotes.server.gunicorn_worker import Worker
+from cloudnotes.server.wsgi_adapter import Bridge
 from tests.ports import free_port
 from tests.waiting import PATIENCE_SECONDS
 

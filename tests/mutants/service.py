@@ -40,7 +40,7 @@ MUTANTS = [
     Mutant(
         "fast-path-without-content-policy",
         "An answer of the fast path has the headers that middleware adds elsewhere.",
-        "cloudnotes/fast.py",
+        "cloudnotes/fastpath/views.py",
         "{**headers.DATA, ",
         "{**headers.ALWAYS, ",
         (f"{FAST}::test_what_takes_the_fast_road",),
@@ -97,7 +97,7 @@ MUTANTS = [
     Mutant(
         "fast-path-cors-for-every-site",
         "On the fast path too only the sites on the list may read the API.",
-        "cloudnotes/fast.py",
+        "cloudnotes/fastpath/views.py",
         '        and fields.get("origin", "") in ("", *settings.CORS_ALLOWED_ORIGINS)\n',
         "",
         (f"{FAST}::test_what_leaves_it",),
@@ -106,7 +106,7 @@ MUTANTS = [
     Mutant(
         "fast-path-without-scopes",
         "On the fast path too a token does what its scopes allow.",
-        "cloudnotes/fast.py",
+        "cloudnotes/fastpath/views.py",
         "        if scopes is not None and not permissions.grants(scopes, view.scope):\n"
         "            return None\n",
         "",
@@ -173,7 +173,7 @@ MUTANTS = [
     Mutant(
         "declared-body-unlimited",
         "A body above the limit is refused before it is read.",
-        "cloudnotes/bridge.py",
+        "cloudnotes/server/wsgi_adapter.py",
         "        if length > self.max_body_bytes:\n"
         "            raise too_large(self.max_body_bytes)\n",
         "",
@@ -182,7 +182,7 @@ MUTANTS = [
     Mutant(
         "chunked-body-unlimited",
         "A body of undeclared length is refused above the limit.",
-        "cloudnotes/bodies.py",
+        "cloudnotes/server/request_body.py",
         "                if size > self.max_bytes:\n"
         "                    raise too_large(self.max_bytes)\n",
         "",
@@ -192,7 +192,7 @@ MUTANTS = [
     Mutant(
         "forwarded-for-trusted",
         "X-Forwarded-For is never read.",
-        "cloudnotes/bridge.py",
+        "cloudnotes/server/wsgi_adapter.py",
         'environ.get("HTTP_X_REAL_IP", "")',
         'environ.get("HTTP_X_FORWARDED_FOR", "")',
         (f"{BRIDGE}::test_a_trusted_proxy_says_the_address",),
@@ -200,7 +200,7 @@ MUTANTS = [
     Mutant(
         "proxy-trusted-unasked",
         "X-Real-IP is read only where the proxy is trusted.",
-        "cloudnotes/bridge.py",
+        "cloudnotes/server/wsgi_adapter.py",
         "        if self.trusted_proxy:\n",
         '        if "HTTP_X_REAL_IP" in environ:\n',
         (f"{BRIDGE}::test_forged_addresses_are_not_believed",),
@@ -208,7 +208,7 @@ MUTANTS = [
     Mutant(
         "header-with-underscore-accepted",
         "A header with an underscore cannot stand for another one.",
-        "cloudnotes/bridge.py",
+        "cloudnotes/server/wsgi_adapter.py",
         'if b"_" in raw_name:',
         'if b"__" in raw_name:',
         (

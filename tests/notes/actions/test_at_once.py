@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from accounts.actions import users
 from accounts.models import User
-from cloudnotes import roads
-from cloudnotes.connections import Connections, NotDone
 from cloudnotes.db.compiled_queries import Statement
-from cloudnotes.fast import Asked, Road
+from cloudnotes.fastpath import dispatch
+from cloudnotes.fastpath.async_pool import Connections, NotDone
+from cloudnotes.fastpath.views import Asked, Road
 from notes.actions import at_once, versions
 from notes.actions import notes as actions
 from notes.api import fast
@@ -105,17 +105,17 @@ def test_a_write_that_was_given_up_is_not_made_later(writer, note, others, held)
         holder.commit()
         return await pool.fetch(VERSION, {"note": note.pk}), await pool.fetch(WAITING, {})
 
-    found, waiting = run(main, options=roads.WRITE_OPTIONS)
+    found, waiting = run(main, options=dispatch.WRITE_OPTIONS)
     assert (found, waiting) == ([(1, "t")], [(0,)])
     assert (Revision.objects.count(), Feed.objects.get().seq) == (0, 1)
 
 
 def test_the_server_gives_up_before_we_do():
-    longest = roads.STATEMENT_MILLISECONDS + roads.LOCK_MILLISECONDS
+    longest = dispatch.STATEMENT_MILLISECONDS + dispatch.LOCK_MILLISECONDS
     assert longest < 1000 * Statement.patience
-    road = roads.loop_road()
-    assert str(roads.STATEMENT_MILLISECONDS) in road.writes.options
-    assert str(roads.LOCK_MILLISECONDS) in road.writes.options
+    road = dispatch.loop_road()
+    assert str(dispatch.STATEMENT_MILLISECONDS) in road.writes.options
+    assert str(dispatch.LOCK_MILLISECONDS) in road.writes.options
 
 
 def test_what_was_never_sent_is_for_the_plain_road(writer, note):
@@ -232,9 +232,9 @@ def test_two_states_of_one_number_of_a_feed_are_told_apart(writer, note):
             ahead = Note.objects.get()
             write = at_once.update_note(
                 note=ahead, changes={"title": title}, by=writer, now=timezone.now(),
-                fetch=roads._fetch,
+                fetch=dispatch._fetch,
             )  # fmt: skip
-            assert roads.drive(write).title == title
+            assert dispatch.drive(write).title == title
             marks.append(Feed.objects.mark(writer))
             transaction.set_rollback(True)  # stands for the backup
     assert marks[0][0] == marks[1][0]
@@ -248,7 +248,7 @@ def test_one_users_writes_do_not_hold_up_anothers(writer, bob, note, others):
     holder.execute("SELECT FROM notes_feed WHERE user_id = %s FOR UPDATE", [writer.pk])
 
     async def main(pool, fetch):
-        road = roads.LoopRoad(Road(fast.VIEWS), reads=Connections(2), writes=Connections(2))
+        road = dispatch.LoopRoad(Road(fast.VIEWS), reads=Connections(2), writes=Connections(2))
         mine = [asyncio.ensure_future(post(road, tokens[0])) for _ in range(6)]
         await until_somebody_waits(pool)
         theirs = await post(road, tokens[1])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from accounts import jwt
 from accounts.models import Session
-from cloudnotes import fast, roads
+from cloudnotes.fastpath import dispatch, views
 from notes.models import Note
 from tests.conftest import PASSWORD, client_of, make_user
 from tests.notes.texts import ODD
@@ -393,14 +393,14 @@ def test_the_plain_road_tries_again_where_there_is_time(
         raise OperationalError("the database has gone")
 
     monkeypatch.setattr("accounts.authentication.recognize", fail)
-    monkeypatch.setattr(roads, "RETRY_SECONDS", patience)
+    monkeypatch.setattr(dispatch, "RETRY_SECONDS", patience)
     assert as_alice.get(NOTES).status_code == status
 
 
 def test_no_stranger_fills_the_memory_with_hosts(as_alice, notes):
-    known = fast._is_ours.cache_info().currsize
+    known = views._is_ours.cache_info().currsize
     assert as_alice.get(NOTES, HTTP_HOST="a" * 256).status_code == 400
-    assert fast._is_ours.cache_info().currsize == known
+    assert views._is_ours.cache_info().currsize == known
 
 
 def test_a_tag_is_of_the_key_that_signs_the_cursor(as_alice, notes, settings):

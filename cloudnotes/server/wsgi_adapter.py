@@ -10,7 +10,8 @@ helped:
   clients nor a slow storage can hold up notes.
 - A response that streams is pulled chunk by chunk as the client takes it; between two chunks no
   thread belongs to it.
-- The fast road (``cloudnotes.fast``) is asked first, once the body is there. What it answers on the
+- The fast road (``cloudnotes.fastpath.views``) is asked first, once the body is there. What it
+answers on the
   event loop needs no thread at all.
 
 A request that finds no free thread, or to which its lane has no answer, within the lane's seconds
@@ -33,7 +34,7 @@ from urllib.parse import unquote_to_bytes
 from django.utils.http import parse_header_parameters
 
 from cloudnotes.api import errors, request_id
-from cloudnotes.bodies import (
+from cloudnotes.server.request_body import (
     MEMORY_BYTES,
     ArrivingBody,
     Collector,

@@ -13,9 +13,11 @@ same answers.
 
 There are two ways to travel it, and a view does not know which:
 
-- ``cloudnotes.roads.LoopRoad``, on the event loop, on PostgreSQL. No thread is needed, which cost
+- ``cloudnotes.fastpath.dispatch.LoopRoad``, on the event loop, on PostgreSQL. No thread is needed,
+which cost
   more than the rest of a request.
-- ``cloudnotes.roads.ThreadRoad``, in a thread, on SQLite, and for what the loop cannot read (a
+- ``cloudnotes.fastpath.dispatch.ThreadRoad``, in a thread, on SQLite, and for what the loop cannot
+read (a
   header that comes twice). Django's connection stays with its thread in between. Tests of views
   take this one on both databases.
 

@@ -1,4 +1,4 @@
-"""The two ways to travel the fast road (``cloudnotes.fast``): on an event loop and in a thread."""
+"""The two ways to travel the fast road, on an event loop and in a thread (see ``views``)."""
 
 import asyncio
 import functools
@@ -15,12 +15,10 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 from django.utils.module_loading import import_string
 
-from cloudnotes import bridge
 from cloudnotes.api import errors, request_id
-from cloudnotes.bridge import Scope
-from cloudnotes.connections import Connections
 from cloudnotes.db.compiled_queries import Bound, Row, Statement
-from cloudnotes.fast import (
+from cloudnotes.fastpath.async_pool import Connections
+from cloudnotes.fastpath.views import (
     Answer,
     Asked,
     Fields,
@@ -30,6 +28,8 @@ from cloudnotes.fast import (
     render,
     unavailable,
 )
+from cloudnotes.server import wsgi_adapter
+from cloudnotes.server.wsgi_adapter import Scope
 
 # Where the database fails sooner, the plain road may try in what is left of ten seconds.
 RETRY_SECONDS = 2.0
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 class LoopRoad:
-    """The road on an event loop; see ``cloudnotes.bridge.Bridge``, which asks it first.
+    """The road on an event loop; ``cloudnotes.server.wsgi_adapter.Bridge`` asks it first.
 
     Writes have connections of their own: they may wait for a lock, and reads never do.
     """
@@ -51,7 +51,9 @@ class LoopRoad:
         self.road, self.reads, self.writes = road, reads, writes
         self.turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
-    async def __call__(self, scope: Scope, body: IO[bytes], size: int) -> bridge.Answer | None:
+    async def __call__(
+        self, scope: Scope, body: IO[bytes], size: int
+    ) -> wsgi_adapter.Answer | None:
         """Return the answer to an HTTP scope, None to leave it, with its body, to a thread."""
         found = self.road.find(scope["method"], scope["raw_path"].decode("latin-1"))
         if found is None or scope.get("root_path"):
@@ -82,7 +84,7 @@ class LoopRoad:
             for name, value in all_headers(asked, answer, view)
         ]
         request_id.log(asked.method, asked.path, answer.status, started)
-        return bridge.Answer(answer.status, raw, answer.body)
+        return wsgi_adapter.Answer(answer.status, raw, answer.body)
 
     async def _answer(self, asked: Asked, view: View, numbers: tuple[int, ...]) -> Answer | None:
         started = time.perf_counter()

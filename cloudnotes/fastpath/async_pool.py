@@ -1,7 +1,7 @@
 """Connections to PostgreSQL for an event loop.
 
-Django's own belong to threads. These are for ``cloudnotes.fast`` alone: every statement is a
-transaction of its own, and each is prepared at its first use.
+Django's own belong to threads. These are for ``cloudnotes.fastpath.views`` alone: every statement
+is a transaction of its own, and each is prepared at its first use.
 """
 
 import asyncio
