@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from accounts import access_tokens, jwt
 from accounts.models import PersonalAccessToken, Session, User
 from accounts.models.sessions import SessionQuerySet
-from accounts.models.tokens import PersonalAccessTokenQuerySet
+from accounts.models.tokens import PersonalAccessTokenQuerySet, grants
 from cloudnotes.db.compiled_queries import Fetch, InstanceQuery, Parameter, Query
 
 security_log = logging.getLogger("cloudnotes.security")
@@ -122,18 +122,16 @@ class BearerAuthentication(BaseAuthentication):
         return 'Bearer realm="CloudNotes"'
 
 
-async def recognize(authorization: str, fetch: Fetch) -> tuple[User, str | None] | None:
-    """Return the user behind an ``Authorization`` header and the scopes of their token.
+async def recognize(authorization: str, scope: str, fetch: Fetch) -> User | None:
+    """Return the user behind an ``Authorization`` header, for the fast path.
 
-    The scopes are None for whoever has logged in, who may do everything. Returns None where
-    :class:`BearerAuthentication` has something to write down or to refuse. Raises what ``fetch``
-    raises.
+    None where the token lacks the scope, and where :class:`BearerAuthentication` has something to
+    write down or to refuse. Raises what ``fetch`` raises.
     """
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         return None
     token, now = token.strip(), timezone.now()
-    scopes: str | None = None
     if access_tokens.is_one(token):
         digest = access_tokens.digest(token)
         rows = await fetch(TOKEN, digest=digest, now=now) if digest else []
@@ -142,7 +140,8 @@ async def recognize(authorization: str, fetch: Fetch) -> tuple[User, str | None]
         pk, used_at, scopes, category, *of_user = rows[0]
         user = User.from_db("default", USER, of_user)
         user.limited_to_category, user.credential = category, f"token {pk}"
-        return (user, scopes) if used_at and now - used_at <= USED_EVERY else None
+        is_used_now = used_at and now - used_at <= USED_EVERY
+        return user if is_used_now and grants(scopes, scope) else None
     try:
         claims = jwt.read_access_token(token)
     except jwt.InvalidToken:
@@ -153,7 +152,7 @@ async def recognize(authorization: str, fetch: Fetch) -> tuple[User, str | None]
     seen_at, *of_user = rows[0]
     user = User.from_db("default", USER, of_user)
     user.credential = f"session {claims.session_id}"
-    return (user, None) if now - seen_at <= SEEN_EVERY else None
+    return user if now - seen_at <= SEEN_EVERY else None
 
 
 def _refused() -> AuthenticationFailed:

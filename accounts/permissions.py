@@ -6,10 +6,8 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from accounts.models import PersonalAccessToken
+from accounts.models.tokens import grants
 from cloudnotes.api.errors import DomainError
-
-Scope = PersonalAccessToken.Scope
-INCLUDED = {Scope.NOTES_WRITE: {Scope.NOTES_READ, Scope.NOTES_APPEND}}
 
 
 class InsufficientScope(DomainError):
@@ -33,14 +31,6 @@ def has_scope(request: Request, needed: str | None) -> bool:
     """Return whether a request's token may do this. Whoever logged in may do everything."""
     token = request.auth
     return not isinstance(token, PersonalAccessToken) or grants(token.scopes, needed)
-
-
-def grants(scopes: str, needed: str | None) -> bool:
-    """Return whether a personal access token with these scopes may do this."""
-    granted: set[str] = set(scopes.split())
-    for scope in tuple(granted):
-        granted |= INCLUDED.get(Scope(scope), set())
-    return needed in granted
 
 
 def require_scope(request: Request, needed: str | None) -> None:

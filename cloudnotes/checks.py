@@ -6,9 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.migrations.executor import MigrationExecutor
 
+from cloudnotes.db.tables import is_migrated
 from cloudnotes.db.triggers import get_missing
 
 MINIMUM_KEY_LENGTH = 32
@@ -117,12 +116,6 @@ def check_triggers(
             id="cloudnotes.E014",
         )
     ]
-
-
-def is_migrated(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether every migration of this release has been applied to a database."""
-    executor = MigrationExecutor(connection)
-    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
 
 
 def first_refusal() -> str | None:

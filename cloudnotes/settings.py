@@ -81,6 +81,7 @@ WORKER_JOBS = {
     "old limits": ("accounts.limits.forget_old", 600),
     "old keys": ("accounts.idempotency.forget_old", 3600),
 }
+HEALTH_CHECKS = {"mail": "accounts.actions.mails.get_health"}  # at /health: a word each
 
 # Processes. One worker process has WEB_THREADS threads for requests whose body has arrived, as many
 # for bodies that are still arriving and as many for what may wait for the file storage; the
@@ -330,6 +331,7 @@ USE_TZ = True
 
 # Ordinary requests to these views need nothing of the above (cloudnotes.fastpath.views).
 FAST_ROAD = env.bool("FAST_ROAD", default=True)
+FAST_PATH_AUTHENTICATOR = "accounts.authentication.recognize"
 FAST_VIEWS = ["notes.api.fast.VIEWS", "notes.api.fast_search.VIEWS"]
 
 REST_FRAMEWORK = {

@@ -23,6 +23,7 @@ LONGEST_WAIT_SECONDS = 60
 PATIENCE_SECONDS = 60  # with a database that goes away between sending and noting it
 MAILS_AN_HOUR = 5  # of a kind that strangers can cause, to one account
 ASKED_FOR = {*emails.PAGES, Mail.Kind.ALREADY_REGISTERED}
+LATE_AFTER = dt.timedelta(minutes=2)
 CODE_ATTEMPTS = 50  # of 10**8 codes; one network has ten in a quarter of an hour
 
 logger = logging.getLogger(__name__)
@@ -210,3 +211,11 @@ def _wait(attempts: int) -> dt.timedelta:
     """Return how long to wait after so many attempts: 5 s at first, a minute at most, scattered."""
     seconds = min(5 * 2 ** (attempts - 1), LONGEST_WAIT_SECONDS) if attempts < 9 else 60
     return dt.timedelta(seconds=seconds * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+
+
+def get_health() -> str:
+    """Return whether mail leaves: late means that no worker runs or that no server takes it."""
+    if not settings.EMAIL_IS_ON:
+        return "not used"
+    late = Mail.objects.waiting().filter(created_at__lt=timezone.now() - LATE_AFTER)
+    return "late" if late.exists() else "ok"

@@ -59,3 +59,15 @@ class PersonalAccessToken(models.Model):
 
     def __str__(self) -> str:
         return f"personal access token {self.pk} of user {self.user_id}"
+
+
+Scope = PersonalAccessToken.Scope
+INCLUDED = {Scope.NOTES_WRITE: {Scope.NOTES_READ, Scope.NOTES_APPEND}}
+
+
+def grants(scopes: str, needed: str | None) -> bool:
+    """Return whether a personal access token with these scopes may do this."""
+    granted: set[str] = set(scopes.split())
+    for scope in tuple(granted):
+        granted |= INCLUDED.get(Scope(scope), set())
+    return needed in granted

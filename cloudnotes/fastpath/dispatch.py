@@ -229,7 +229,8 @@ def _read(environ: dict[str, Any], length: int) -> Asked:
 @functools.cache
 def _road() -> Road:
     paths = settings.FAST_VIEWS if settings.FAST_ROAD else ()
-    return Road([view for path in paths for view in import_string(path)])
+    views = [view for path in paths for view in import_string(path)]
+    return Road(views, authenticate=import_string(settings.FAST_PATH_AUTHENTICATOR))
 
 
 def thread_road(plain: Callable[..., Iterable[bytes]]) -> ThreadRoad:

@@ -10,9 +10,8 @@ helped:
   clients nor a slow storage can hold up notes.
 - A response that streams is pulled chunk by chunk as the client takes it; between two chunks no
   thread belongs to it.
-- The fast road (``cloudnotes.fastpath.views``) is asked first, once the body is there. What it
-answers on the
-  event loop needs no thread at all.
+- The fast road (``cloudnotes.fastpath``) is asked first, once the body is there. What it answers
+  on the event loop needs no thread at all.
 
 A request that finds no free thread, or to which its lane has no answer, within the lane's seconds
 is answered 503: whatever hangs behind us, the client hears of it. For an upload that works, however

@@ -167,7 +167,7 @@ MUTANTS = [
     Mutant(
         "append-scope-grants-writing",
         "A token has the scopes that it names and no others.",
-        "accounts/permissions.py",
+        "accounts/models/tokens.py",
         "INCLUDED = {",
         "INCLUDED = {Scope.NOTES_APPEND: {Scope.NOTES_WRITE}, ",
         (f"{TOKENS}::test_scopes",),

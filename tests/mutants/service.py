@@ -106,10 +106,9 @@ MUTANTS = [
     Mutant(
         "fast-path-without-scopes",
         "On the fast path too a token does what its scopes allow.",
-        "cloudnotes/fastpath/views.py",
-        "        if scopes is not None and not permissions.grants(scopes, view.scope):\n"
-        "            return None\n",
-        "",
+        "accounts/authentication.py",
+        "return user if is_used_now and grants(scopes, scope) else None",
+        "return user if is_used_now else None",
         (f"{FAST}::test_personal_access_tokens",),
     ),
     Mutant(

@@ -392,7 +392,7 @@ def test_the_plain_road_tries_again_where_there_is_time(
     def fail(*_):
         raise OperationalError("the database has gone")
 
-    monkeypatch.setattr("accounts.authentication.recognize", fail)
+    monkeypatch.setattr("cloudnotes.fastpath.views.Road.admit", fail)
     monkeypatch.setattr(dispatch, "RETRY_SECONDS", patience)
     assert as_alice.get(NOTES).status_code == status
 
