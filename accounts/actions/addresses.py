@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
-from accounts.actions import mails, second_factors, sessions, users
+from accounts.actions import credentials, mails, second_factors, sessions
 from accounts.identifiers import fold
 from accounts.models import Mail, Session, User
 from cloudnotes.api.errors import DomainError
@@ -107,9 +107,9 @@ def request_change(*, user: User, password: str, email: str, now: dt.datetime) -
     """Send a mail to the address that a user wants to have; reading it makes the change.
 
     An address that has an account is told so instead, and whoever asked learns nothing. Raises
-    :class:`accounts.actions.users.WrongPassword`.
+    :class:`accounts.actions.credentials.WrongPassword`.
     """
-    users.check_password(user=user, password=password)
+    credentials.check_password(user=user, password=password)
     owner = User.objects.filter(email_folded=fold(email)).exclude(pk=user.pk).first()
     if owner:
         mails.enqueue(kind=Mail.Kind.ALREADY_REGISTERED, user=owner, now=now)

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts import pictures
-from accounts.actions import users
+from accounts.actions import credentials
 from accounts.models import Avatar, User
 from cloudnotes.api.errors import DomainError
 
@@ -38,7 +38,7 @@ def set_avatar(*, user: User, images: Mapping[int, bytes]) -> User:
     Until the commit the user has the picture from before. ``avatar_id`` stays what it was, or is
     made when there was no picture. Of parallel calls the last to commit wins.
 
-    Raises :class:`accounts.actions.users.AccountGone` and the store's own errors (503).
+    Raises :class:`accounts.actions.credentials.AccountGone` and the store's own errors (503).
     """
     stored = [
         Avatar(
@@ -57,7 +57,7 @@ def set_avatar(*, user: User, images: Mapping[int, bytes]) -> User:
 
 def _replace(user: User, stored: list[Avatar]) -> User:
     with transaction.atomic():
-        user = users.lock(user)
+        user = credentials.lock(user)
         for avatar in stored:
             _objects().make_ready(key=avatar.key)
             avatar.user = user
@@ -73,10 +73,10 @@ def remove_avatar(*, user: User) -> User:
     """Take the user's picture away, if there is one, and return the user.
 
     The address of the picture is never used again. Raises
-    :class:`accounts.actions.users.AccountGone`.
+    :class:`accounts.actions.credentials.AccountGone`.
     """
     with transaction.atomic():
-        user = users.lock(user)
+        user = credentials.lock(user)
         _let_go(user)
         user.avatar_id = None
         user.save(update_fields=["avatar_id"])

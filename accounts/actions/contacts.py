@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts import vcards
-from accounts.actions.users import AccountGone
+from accounts.actions.credentials import AccountGone
 from accounts.models import Contact, User
 from cloudnotes.api.errors import DomainError
 

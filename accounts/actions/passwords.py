@@ -6,7 +6,7 @@ import logging
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
-from accounts.actions import mails, second_factors, sessions, users
+from accounts.actions import credentials, mails, second_factors, sessions
 from accounts.identifiers import fold
 from accounts.models import Mail, Session, User
 
@@ -18,14 +18,14 @@ def change_password(
 ) -> Session:
     """Set a new password, end all that the old one let in, and return a session to go on with.
 
-    Raises :class:`accounts.actions.users.WrongPassword`.
+    Raises :class:`accounts.actions.credentials.WrongPassword`.
     """
-    users.check_password(user=user, password=password)
+    credentials.check_password(user=user, password=password)
     hashed = make_password(new_password)
     with transaction.atomic():
-        locked = users.lock(user)
+        locked = credentials.lock(user)
         if locked.password != user.password:
-            raise users.WrongPassword  # somebody else has changed it meanwhile
+            raise credentials.WrongPassword  # somebody else has changed it meanwhile
         _set(locked, hashed, now)
         return sessions.open_session(user=locked, user_agent=user_agent, address=address, now=now)
 

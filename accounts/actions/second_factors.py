@@ -11,7 +11,7 @@ import pyotp
 from django.conf import settings
 from django.db import transaction
 
-from accounts.actions import mails, users
+from accounts.actions import credentials, mails
 from accounts.models import Mail, SecondFactor, User
 from cloudnotes.api import key_derivation
 from cloudnotes.api.errors import DomainError
@@ -68,11 +68,11 @@ def get_enabled(user: User) -> SecondFactor | None:
 def begin(*, user: User, password: str, now: dt.datetime) -> SecondFactor:
     """Return a second factor to be confirmed, in place of one that never was.
 
-    Raises :class:`accounts.actions.users.WrongPassword` and :class:`AlreadyEnabled`.
+    Raises :class:`accounts.actions.credentials.WrongPassword` and :class:`AlreadyEnabled`.
     """
-    users.check_password(user=user, password=password)
+    credentials.check_password(user=user, password=password)
     with transaction.atomic():
-        users.lock(user)
+        credentials.lock(user)
         if get_enabled(user):
             raise AlreadyEnabled
         SecondFactor.objects.filter(user=user).delete()
@@ -86,7 +86,7 @@ def confirm(*, user: User, code: str, now: dt.datetime) -> list[str]:
     :func:`begin`.
     """
     with transaction.atomic():
-        users.lock(user)
+        credentials.lock(user)
         factor = SecondFactor.objects.select_for_update().filter(user=user).first()
         if factor is None:
             raise NotEnabled
@@ -104,21 +104,21 @@ def confirm(*, user: User, code: str, now: dt.datetime) -> list[str]:
 
 def renew_recovery_codes(*, user: User, password: str, code: str, now: dt.datetime) -> list[str]:
     """Return new recovery codes; the old ones are good for nothing. Raises as :func:`disable`."""
-    users.check_password(user=user, password=password)
+    credentials.check_password(user=user, password=password)
     with transaction.atomic():
-        users.lock(user)
+        credentials.lock(user)
         return _renew_recovery_codes(use(user=user, code=code, now=now))
 
 
 def disable(*, user: User, password: str, code: str, now: dt.datetime) -> None:
     """Switch two-factor log-in off.
 
-    Raises :class:`accounts.actions.users.WrongPassword`, :class:`WrongCode` and
+    Raises :class:`accounts.actions.credentials.WrongPassword`, :class:`WrongCode` and
     :class:`NotEnabled`.
     """
-    users.check_password(user=user, password=password)
+    credentials.check_password(user=user, password=password)
     with transaction.atomic():
-        users.lock(user)
+        credentials.lock(user)
         use(user=user, code=code, now=now).delete()
         _tell(user, "off", now)
 
@@ -126,7 +126,7 @@ def disable(*, user: User, password: str, code: str, now: dt.datetime) -> None:
 def reset(*, user: User, by: User, now: dt.datetime) -> None:
     """Take away the second factor of somebody who has lost it: staff may, and it is told."""
     with transaction.atomic():
-        users.lock(user)
+        credentials.lock(user)
         if SecondFactor.objects.filter(user=user).delete()[0]:
             _tell(user, "off", now, by=by)
 

@@ -6,7 +6,7 @@ import logging
 from django.db import transaction
 
 from accounts import access_tokens
-from accounts.actions import users
+from accounts.actions import credentials
 from accounts.models import PersonalAccessToken, User
 from cloudnotes.api.errors import DomainError
 
@@ -35,14 +35,14 @@ def create_token(
 ) -> tuple[PersonalAccessToken, str]:
     """Return a new token's row and the token itself, which cannot be told again.
 
-    Raises :class:`accounts.actions.users.WrongPassword` and :class:`TooManyTokens`.
+    Raises :class:`accounts.actions.credentials.WrongPassword` and :class:`TooManyTokens`.
     """
-    users.check_password(user=user, password=password)
+    credentials.check_password(user=user, password=password)
     secret = access_tokens.new_token()
     with transaction.atomic():
-        locked = users.lock(user)
+        locked = credentials.lock(user)
         if locked.password != user.password or not locked.is_active:
-            raise users.WrongPassword
+            raise credentials.WrongPassword
         if locked.personal_access_tokens.count() >= MOST:
             raise TooManyTokens
         token = PersonalAccessToken.objects.create(

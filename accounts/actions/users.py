@@ -11,20 +11,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, transaction
 from django.utils.module_loading import import_string
 
-from accounts.actions import mails, sessions
+from accounts.actions import credentials, mails, sessions
 from accounts.identifiers import fold
 from accounts.models import Mail, Session, User
 from cloudnotes.api.errors import DomainError
 
 security_log = logging.getLogger("cloudnotes.security")
-
-
-class AccountGone(DomainError):
-    """The account was deleted between the look and the lock."""
-
-    status = 401
-    code = "invalid_token"
-    detail = "The account of this access token is gone."
 
 
 class RegistrationContended(DomainError):
@@ -33,15 +25,6 @@ class RegistrationContended(DomainError):
     status = 503
     code = "unavailable"
     detail = "The service is briefly unavailable. Please try again."
-
-
-class WrongPassword(DomainError):
-    """A change that asks for the current password came with another one."""
-
-    status = 403
-    code = "wrong_password"
-    detail = "The password is not the one of this account. Nothing was changed."
-    field = "password"
 
 
 def register_unseen(
@@ -142,7 +125,7 @@ def update_profile(*, user: User, changes: dict[str, Any]) -> User:
     """
     fields = set(changes)
     with transaction.atomic():
-        user = lock(user)
+        user = credentials.lock(user)
         for name in fields - {"username"}:
             setattr(user, name, changes[name])
         if "username" in changes:
@@ -164,18 +147,9 @@ def set_active(*, user: User, is_active: bool, by: User, now: dt.datetime) -> No
     security_log.info(event, extra={"event": event, "user": user.pk, "by": by.pk})
 
 
-def check_password(*, user: User, password: str) -> None:
-    """Make sure that a user knows their own password. Raises :class:`WrongPassword`."""
-    if not user.check_password(password):
-        security_log.warning(
-            "password refused", extra={"event": "password_refused", "user": user.pk}
-        )
-        raise WrongPassword
-
-
 def delete_own_account(*, user: User, password: str) -> None:
     """Delete the account of somebody who knows its password. Raises :class:`WrongPassword`."""
-    check_password(user=user, password=password)
+    credentials.check_password(user=user, password=password)
     delete(user=user, by=user)
 
 
@@ -190,7 +164,7 @@ def delete(*, user: User, by: User) -> None:
     user_id, actor_id = user.pk, by.pk
     with transaction.atomic():
         release(owner=user)
-        lock(user)
+        credentials.lock(user)
         _forget_in_admin(user)
         user.delete()
     security_log.info(
@@ -205,11 +179,3 @@ def _forget_in_admin(user: User) -> None:
         object_repr=f"user {user.pk}"
     )
     sessions.end_admin_sessions(user=user)
-
-
-def lock(user: User) -> User:
-    """Return the user as they are now, the row locked. Raises :class:`AccountGone`."""
-    locked = User.objects.select_for_update().filter(pk=user.pk).first()
-    if locked is None:
-        raise AccountGone
-    return locked

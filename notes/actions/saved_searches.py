@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from accounts.actions.users import lock
+from accounts.actions.credentials import lock
 from accounts.identifiers import fold
 from accounts.models import User
 from cloudnotes.api.errors import DomainError

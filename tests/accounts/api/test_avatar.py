@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from PIL import Image
 
 from accounts import pictures, views
-from accounts.actions import avatars, users
+from accounts.actions import avatars, credentials
 from accounts.api.me import UserSerializer
 from accounts.models import Avatar, User
 from cloudnotes.api.request_id import loggable
@@ -331,7 +331,7 @@ def test_replaced_between_the_look_and_the_read(as_alice, anonymous, stored_keys
 def test_the_account_gone_while_its_picture_was_on_its_way(as_alice, alice, stored_keys):
     stale = User.objects.get(pk=alice.pk)
     User.objects.filter(pk=alice.pk).delete()
-    with pytest.raises(users.AccountGone):
+    with pytest.raises(credentials.AccountGone):
         avatars.set_avatar(user=stale, images=pictures.cut(io.BytesIO(picture())))
     assert stored_keys() == set()
     assert not StoredObject.objects.exists()

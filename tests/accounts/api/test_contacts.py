@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import vcards
 from accounts.actions import contacts as actions
-from accounts.actions.users import AccountGone
+from accounts.actions.credentials import AccountGone
 from accounts.models import Contact, User
 from tests.conftest import PASSWORD, client_of
 

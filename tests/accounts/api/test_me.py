@@ -1,6 +1,6 @@
 import pytest
 
-from accounts.actions import users
+from accounts.actions import credentials, users
 from accounts.models import Session, User
 from notes.models import Note
 from tests.conftest import PASSWORD, client_of
@@ -59,5 +59,5 @@ def test_delete_takes_everything_of_the_account_and_nothing_else(as_alice, alice
 def test_changing_an_account_that_has_just_gone_is_401(alice):
     stale = User.objects.get(pk=alice.pk)
     User.objects.filter(pk=alice.pk).delete()
-    with pytest.raises(users.AccountGone):
+    with pytest.raises(credentials.AccountGone):
         users.update_profile(user=stale, changes={"full_name": "x"})

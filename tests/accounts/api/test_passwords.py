@@ -10,7 +10,7 @@ import pytest
 import requests
 from django.utils import timezone
 
-from accounts.actions import passwords, second_factors
+from accounts.actions import credentials, passwords, second_factors
 from accounts.models import SecondFactor, Session, User
 from tests.conftest import PASSWORD, client_of
 from tests.mailserver import token
@@ -62,7 +62,7 @@ class TestChange:
         stale = User.objects.get(pk=alice.pk)
         options = {"user_agent": "", "address": "", "now": timezone.now()}
         passwords.change_password(user=alice, password=PASSWORD, new_password=NEW, **options)
-        with pytest.raises(passwords.users.WrongPassword):
+        with pytest.raises(credentials.WrongPassword):
             passwords.change_password(
                 user=stale, password=PASSWORD, new_password="an attacker's", **options
             )
