@@ -119,10 +119,10 @@ def owners(size: int) -> list[int]:
 
     Each of them gets 1,000 notes for every time that he is named.
     """
-    places = [READER]
+    slots = [READER]
     if size >= 2 * MANY:
-        places += [COLLECTOR] * (MANY // FEW)
-    return places + list(range(OTHERS_FROM, OTHERS_FROM + size // FEW - len(places)))
+        slots += [COLLECTOR] * (MANY // FEW)
+    return slots + list(range(OTHERS_FROM, OTHERS_FROM + size // FEW - len(slots)))
 
 
 def fill(server: CloudNotes, size: int) -> None:
@@ -137,10 +137,10 @@ def fill(server: CloudNotes, size: int) -> None:
         about = {"password": server.inside("hashed_password"), "users": max(*turns, FEWEST_USERS)}
         connection.execute(USERS, about)
         ids = dict(connection.execute("SELECT email, id FROM accounts_user").fetchall())
-        places = [ids[email(user)] for user in turns]
+        slots = [ids[email(user)] for user in turns]
         for first in range(0, size, MANY):
             about = {"first": first, "last": min(first + MANY, size) - 1}
-            connection.execute(NOTES, {**about, "owners": places, "bytes": CONTENT_BYTES})
+            connection.execute(NOTES, {**about, "owners": slots, "bytes": CONTENT_BYTES})
         connection.execute(CHANGES)
         connection.execute(FEEDS)
         connection.execute(SESSION_ROWS, {"sessions": SESSIONS})

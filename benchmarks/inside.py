@@ -177,11 +177,11 @@ def _plan_for_any(sql: str, parameters: Any) -> str:
     else:
         count = itertools.count(1)
         text = re.sub("%s", lambda _: f"${next(count)}", sql)
-    places = f"({', '.join(['%s'] * len(parameters))})" if parameters else ""
+    slots = f"({', '.join(['%s'] * len(parameters))})" if parameters else ""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         cursor.execute(f"PREPARE explained AS {text}")
-        execute = f"EXPLAIN (ANALYZE, BUFFERS) EXECUTE explained {places}"
+        execute = f"EXPLAIN (ANALYZE, BUFFERS) EXECUTE explained {slots}"
         cursor.execute(connection.ops.compose_sql(execute, parameters))  # it takes no parameters
         plan = "\n".join(line for (line,) in cursor.fetchall())
         cursor.execute("DEALLOCATE explained")

@@ -59,17 +59,17 @@ def fill(server: CloudNotes, size: int, told: Sequence[Text]) -> None:
         about = {"password": server.inside("hashed_password"), "users": max(turns)}
         connection.execute(growth.USERS, about)
         ids = dict(connection.execute("SELECT email, id FROM accounts_user").fetchall())
-        places = [ids[email(user)] for user in turns]
+        slots = [ids[email(user)] for user in turns]
         (made,) = connection.execute(
             "SELECT indexdef FROM pg_indexes WHERE indexname = 'notes_by_terms'"
         ).fetchone() or ("",)
         connection.execute("DROP INDEX notes_by_terms")
         with connection.cursor() as cursor, cursor.copy(f"COPY {NOTES} FROM STDIN") as copy:
-            for pk, owner, number, at in _rows(size, places):
+            for pk, owner, number, at in _rows(size, slots):
                 text = told[number % len(told)]
                 copy.write_row((pk, owner, text.title, text.content, at, at, at, owner))
         with connection.cursor() as cursor, cursor.copy(f"COPY {INDEXED} FROM STDIN") as copy:
-            for pk, owner, number, at in _rows(size, places):
+            for pk, owner, number, at in _rows(size, slots):
                 about_text = prepared[number % len(told)]
                 own = about_text.terms.replace("z/", terms.prefix(owner))
                 copy.write_row((pk, owner, at, own, about_text.words, ""))
@@ -84,14 +84,14 @@ def fill(server: CloudNotes, size: int, told: Sequence[Text]) -> None:
         connection.execute("CHECKPOINT")
 
 
-def _rows(size: int, places: Sequence[int]) -> Iterator[tuple[int, int, int, dt.datetime]]:
+def _rows(size: int, slots: Sequence[int]) -> Iterator[tuple[int, int, int, dt.datetime]]:
     """Yield id, owner, number among the owner's and time of every note.
 
     A user's notes do not lie together: everybody writes all the time.
     """
     had: dict[int, int] = {}
     for number in range(size):
-        owner = places[number % len(places)]
+        owner = slots[number % len(slots)]
         had[owner] = had.get(owner, -1) + 1
         yield number + 1, owner, had[owner], BEGAN_AT + dt.timedelta(seconds=number)
 

@@ -1,7 +1,7 @@
-"""The ASGI entrance: HTTP goes to the fast road or over the bridge, WebSockets to their consumer.
+"""The ASGI entrance: HTTP goes to the fast path or the WSGI adapter, WebSockets to a consumer.
 
 Django's own ASGI handler runs synchronous views one thread hop at a time and measured a tenth of
-this bridge's throughput. Realtime brings the first consumer; until then every socket is refused.
+the adapter's throughput. Realtime brings the first consumer; until then every socket is refused.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from django.utils.module_loading import import_string
 
 from cloudnotes.api import headers
 from cloudnotes.server.request_body import Receive
-from cloudnotes.server.wsgi_adapter import Bridge, Scope, Send
+from cloudnotes.server.wsgi_adapter import Scope, Send, WSGIAdapter
 from cloudnotes.worker import Worker
 from cloudnotes.wsgi import application as wsgi_application
 
 WORKER_SECONDS = 4.0  # of the 25 that gunicorn gives, requests in flight may take 20
-ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGICallable = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,13 +37,13 @@ async def live(send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-class Entrance:
-    """Routes a scope by its type; starts and ends the bridge and the worker with the server."""
+class ASGIApplication:
+    """Routes a scope by its type; starts and ends the adapter and the worker with the server."""
 
     def __init__(
         self,
-        http: Bridge,
-        websocket: ASGIApplication,
+        http: WSGIAdapter,
+        websocket: ASGICallable,
         worker: Worker | None = None,
     ) -> None:
         self.http, self.websocket, self.worker = http, websocket, worker
@@ -75,14 +75,14 @@ class Entrance:
 if not settings.RATE_LIMITS:
     logging.getLogger("cloudnotes.security").warning("Rate limits are off (RATE_LIMITS=off).")
 
-application = Entrance(
-    http=Bridge(
+application = ASGIApplication(
+    http=WSGIAdapter(
         wsgi_application,
         threads=settings.WEB_THREADS,
         max_body_bytes=settings.MAX_BODY_BYTES,
         trusted_proxy=settings.TRUSTED_PROXY,
         # By name: it knows models, which can be imported only now.
-        fast=import_string("cloudnotes.fastpath.dispatch.loop_road")(),
+        fast=import_string("cloudnotes.fastpath.dispatch.async_transport")(),
         stores=re.compile(settings.STORING_REQUESTS),
     ),
     websocket=refuse_socket,

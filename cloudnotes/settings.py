@@ -86,7 +86,7 @@ HEALTH_CHECKS = {"mail": "accounts.actions.mails.get_health"}  # at /health: a w
 # Processes. One worker process has WEB_THREADS threads for requests whose body has arrived, as many
 # for bodies that are still arriving and as many for what may wait for the file storage; the
 # database pool is exactly as large. On PostgreSQL the event loop opens up to twice WEB_THREADS
-# connections more for what takes the fast road.
+# connections more for what takes the fast path.
 
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=2)
 WEB_THREADS = env.int("WEB_THREADS", default=4)
@@ -330,9 +330,9 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 # Ordinary requests to these views need nothing of the above (cloudnotes.fastpath.views).
-FAST_ROAD = env.bool("FAST_ROAD", default=True)
+FAST_PATH = env.bool("FAST_PATH", default=env.bool("FAST_ROAD", default=True))
 FAST_PATH_AUTHENTICATOR = "accounts.authentication.recognize"
-FAST_VIEWS = ["notes.api.fast.VIEWS", "notes.api.fast_search.VIEWS"]
+FAST_PATH_VIEWS = ["notes.api.fast.VIEWS", "notes.api.fast_search.VIEWS"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],

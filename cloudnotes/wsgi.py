@@ -1,4 +1,4 @@
-"""The WSGI application: the fast road, and Django's own for what is not for that."""
+"""The WSGI application: the fast path, and Django's own for what is not for that."""
 
 import os
 import sys
@@ -14,4 +14,4 @@ if refusal := first_refusal():
     sys.exit(refusal)
 plain = get_wsgi_application()
 # By name: it knows models, which can be imported from here on.
-application = import_string("cloudnotes.fastpath.dispatch.thread_road")(plain)
+application = import_string("cloudnotes.fastpath.dispatch.sync_transport")(plain)

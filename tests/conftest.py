@@ -68,23 +68,23 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def fast_road(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Send Django's test clients where a worker's thread sends a request: the fast road first.
+def fast_path(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Send Django's test clients where a worker's thread sends a request: the fast path first.
 
-    Returns the requests that it has answered. ``settings.FAST_ROAD = False`` closes it.
+    Returns the requests that it has answered. ``settings.FAST_PATH = False`` closes it.
     """
-    road, taken = dispatch.thread_road(lambda *_: ()), []
+    transport, taken = dispatch.sync_transport(lambda *_: ()), []
     plain = ClientHandler.get_response
 
     def get_response(handler: ClientHandler, request: WSGIRequest) -> HttpResponseBase:
-        found = road.road.find(request.method or "", request.path)
+        found = transport.dispatcher.find(request.method or "", request.path)
         length = int(request.META.get("CONTENT_LENGTH") or 0)
-        if settings.FAST_ROAD and found and length <= found[0].max_body_bytes:
+        if settings.FAST_PATH and found and length <= found[0].max_body_bytes:
             body = {"wsgi.input": io.BytesIO(request.body)}
             environ = {"HTTP_HOST": "testserver", **request.META, **body}
             if not environ.get("HTTP_COOKIE"):
                 environ.pop("HTTP_COOKIE", None)  # a browser without cookies sends no header
-            told = road.take(environ)
+            told = transport.take(environ)
             if told is not None:
                 taken.append(f"{request.method} {request.path}")
                 status, headers, content = told

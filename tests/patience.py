@@ -49,8 +49,8 @@ def post_worker_init(worker: Any) -> None:
     """Be patient with whatever needs Django to be imported."""
     for name in BEHIND_IT:
         be_patient(name)
-    if road := pkgutil.resolve_name("cloudnotes.asgi:application.http.fast"):
-        road.writes.options += f" -c statement_timeout={1000 * SECONDS} -c lock_timeout=0"
+    if transport := pkgutil.resolve_name("cloudnotes.asgi:application.http.fast"):
+        transport.writes.options += f" -c statement_timeout={1000 * SECONDS} -c lock_timeout=0"
 
 
 def be_patient(name: str) -> None:

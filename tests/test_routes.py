@@ -117,12 +117,12 @@ def actors(db, handler):
 
 
 ROWS = [key for key in TABLE if TABLE[key] != PUBLIC]
-ROAD = dispatch.thread_road(lambda *_: ()).road
-# The fast road answers some prefixed requests. Unprefixed, Django's views answer them.
+DISPATCHER = dispatch.sync_transport(lambda *_: ()).dispatcher
+# The fast path answers some prefixed requests. Unprefixed, Django's views answer them.
 ANSWERED_BY_BOTH_ROADS = [
     (route, verb)
     for route, verb in ROWS
-    if ROAD.find(verb.upper(), "/api/v1/" + route.replace("<int:pk>", "1"))
+    if DISPATCHER.find(verb.upper(), "/api/v1/" + route.replace("<int:pk>", "1"))
 ]
 # Of each kind of route one: collections and single rows, class views and view sets, names and
 # several numbers in the path, files in and out.

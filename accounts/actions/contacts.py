@@ -1,4 +1,4 @@
-"""Writing contacts. The one road by which a contact changes."""
+"""Writing contacts: every change of a contact is made here."""
 
 import datetime as dt
 from dataclasses import asdict, dataclass, field

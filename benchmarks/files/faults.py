@@ -37,7 +37,7 @@ KINDS = [*UPLOADS, DIRECT]
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class Request:
     """A request and what came of it; ``at`` is when it was sent, in seconds of a clock."""
 
     kind: str
@@ -48,19 +48,19 @@ class Asked:
 
 def timed(
     kind: str, ask: Callable[[], requests.Response], due: float | None = None
-) -> tuple[Asked, requests.Response]:
+) -> tuple[Request, requests.Response]:
     """Return what came of a request, timed from when it was due, and the answer."""
     began = time.perf_counter() if due is None else due
     answer = ask()
-    return Asked(kind, began, 1000 * (time.perf_counter() - began), answer.status_code), answer
+    return Request(kind, began, 1000 * (time.perf_counter() - began), answer.status_code), answer
 
 
-def use_notes(account: Account, seconds: float) -> list[Asked]:
+def use_notes(account: Account, seconds: float) -> list[Request]:
     """Create, read, list and update notes on one connection, at a pace that waits for nothing.
 
     Each is timed from when it was due, so whoever is held up is counted with all that he missed.
     """
-    found, chosen, note = list[Asked](), random.Random(), account.note
+    found, chosen, note = list[Request](), random.Random(), account.note
     due = time.perf_counter()
     deadline = due + seconds
     requests_of = {
@@ -85,7 +85,7 @@ def use_notes(account: Account, seconds: float) -> list[Asked]:
     raise AssertionError  # a cycle does not end
 
 
-def use_notes_at_once(accounts: Sequence[Account], seconds: float) -> list[Asked]:
+def use_notes_at_once(accounts: Sequence[Account], seconds: float) -> list[Request]:
     """Let a client of each account use its notes; all of it in a process of its own."""
     with ThreadPoolExecutor(len(accounts)) as pool:
         tasks = [pool.submit(use_notes, account, seconds) for account in accounts]
@@ -97,9 +97,9 @@ class Uploader:
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
-        self.changed, self.done = threading.Condition(), list[Asked]()
+        self.changed, self.done = threading.Condition(), list[Request]()
 
-    def take(self, since: float) -> list[Asked]:
+    def take(self, since: float) -> list[Request]:
         """Return what came of the uploads begun since then, of each kind at least one."""
         with self.changed:
             self.changed.wait_for(
@@ -109,13 +109,13 @@ class Uploader:
             done, self.done = self.done, []
         return [asked for asked in done if asked.at > since]
 
-    def keep(self, asked: Asked) -> None:
+    def keep(self, asked: Request) -> None:
         """Remember what came of an upload."""
         with self.changed:
             self.done.append(asked)
             self.changed.notify_all()
 
-    def upload(self, kind: str, account: Account) -> Asked:
+    def upload(self, kind: str, account: Account) -> Request:
         """Upload a file once; it is removed again."""
         size, _ = UPLOADS[kind]
         path = f"notes/{account.note}/attachments"
@@ -163,9 +163,9 @@ class Period:
     """Some seconds with S3 in one state; ``recovery`` is of the first uploads after a fault."""
 
     state: str
-    notes: list[Asked]
-    uploads: list[Asked]
-    recovery: list[Asked] = dataclasses.field(default_factory=list)
+    notes: list[Request]
+    uploads: list[Request]
+    recovery: list[Request] = dataclasses.field(default_factory=list)
     recovery_seconds: float = 0.0
 
 
@@ -274,6 +274,6 @@ def faults_told(periods: Sequence[Period]) -> tuple[list[str], list[Target]]:
     return table(columns, rows), targets
 
 
-def p95(asked: Sequence[Asked]) -> float:
+def p95(asked: Sequence[Request]) -> float:
     """Return the 95th percentile in milliseconds."""
     return statistics.quantiles([each.milliseconds for each in asked], n=100)[94]

@@ -40,7 +40,7 @@ from cloudnotes.api import headers, request_id
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
-# In the META of a request that the fast road has left: what it was counted as, None if it was not.
+# In the META of a request that the fast path has left: what it was counted as, None if it was not.
 COUNTED = "cloudnotes.rate_limit"
 INTERNAL_ERROR = ("internal_error", "Something went wrong on our side. It has been logged.")
 

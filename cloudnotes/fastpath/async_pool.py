@@ -151,7 +151,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
     """A connection whose socket the event loop watches from its beginning to its end.
 
     psycopg's own begins and ends to watch it at every statement, which costs two system calls.
-    So it hears of the server's end while nothing is asked.
+    So it hears of the server's end while nothing is request.
     """
 
     pool: Connections | None = None

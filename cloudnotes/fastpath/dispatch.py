@@ -1,4 +1,4 @@
-"""The two ways to travel the fast road, on an event loop and in a thread (see ``views``)."""
+"""The two transports of the fast path: on an event loop and in a thread (see ``views``)."""
 
 import asyncio
 import functools
@@ -19,10 +19,10 @@ from cloudnotes.api import errors, request_id
 from cloudnotes.db.compiled_queries import Bound, Row, Statement
 from cloudnotes.fastpath.async_pool import Connections
 from cloudnotes.fastpath.views import (
-    Answer,
-    Asked,
+    Dispatcher,
     Fields,
-    Road,
+    Request,
+    Response,
     View,
     all_headers,
     render,
@@ -31,7 +31,7 @@ from cloudnotes.fastpath.views import (
 from cloudnotes.server import wsgi_adapter
 from cloudnotes.server.wsgi_adapter import Scope
 
-# Where the database fails sooner, the plain road may try in what is left of ten seconds.
+# Where the database fails sooner, the Django path may try in what is left of ten seconds.
 RETRY_SECONDS = 2.0
 ANSWER_SECONDS = 9.0
 # A statement ends before its commit does, which may wait for a lock once more: the account's, which
@@ -41,21 +41,21 @@ WRITE_OPTIONS = f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout=
 logger = logging.getLogger(__name__)
 
 
-class LoopRoad:
-    """The road on an event loop; ``cloudnotes.server.wsgi_adapter.Bridge`` asks it first.
+class AsyncTransport:
+    """The fast path on an event loop; ``cloudnotes.server.wsgi_adapter.WSGIAdapter`` asks it first.
 
     Writes have connections of their own: they may wait for a lock, and reads never do.
     """
 
-    def __init__(self, road: Road, *, reads: Connections, writes: Connections) -> None:
-        self.road, self.reads, self.writes = road, reads, writes
+    def __init__(self, dispatcher: Dispatcher, *, reads: Connections, writes: Connections) -> None:
+        self.dispatcher, self.reads, self.writes = dispatcher, reads, writes
         self.turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(
         self, scope: Scope, body: IO[bytes], size: int
-    ) -> wsgi_adapter.Answer | None:
+    ) -> wsgi_adapter.Response | None:
         """Return the answer to an HTTP scope, None to leave it, with its body, to a thread."""
-        found = self.road.find(scope["method"], scope["raw_path"].decode("latin-1"))
+        found = self.dispatcher.find(scope["method"], scope["raw_path"].decode("latin-1"))
         if found is None or scope.get("root_path"):
             return None
         started = time.perf_counter()
@@ -65,7 +65,7 @@ class LoopRoad:
         }
         if len(fields) < len(scope["headers"]) or size > view.max_body_bytes:
             return None
-        asked = Asked(
+        request = Request(
             scope["method"],
             scope["path"],
             scope["query_string"].decode("latin-1"),
@@ -74,53 +74,57 @@ class LoopRoad:
             body.read(),
         )
         body.seek(0)
-        answer = await self._answer(asked, view, numbers)
+        answer = await self._answer(request, view, numbers)
         if answer is None:
-            scope[errors.COUNTED] = asked.counted
+            scope[errors.COUNTED] = request.counted
             return None
         body.close()
         raw = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in all_headers(asked, answer, view)
+            for name, value in all_headers(request, answer, view)
         ]
-        request_id.log(asked.method, asked.path, answer.status, started)
-        return wsgi_adapter.Answer(answer.status, raw, answer.body)
+        request_id.log(request.method, request.path, answer.status, started)
+        return wsgi_adapter.Response(answer.status, raw, answer.body)
 
-    async def _answer(self, asked: Asked, view: View, numbers: tuple[int, ...]) -> Answer | None:
+    async def _answer(
+        self, request: Request, view: View, numbers: tuple[int, ...]
+    ) -> Response | None:
         started = time.perf_counter()
         answer, error = None, None
         try:
-            answer = await self._take(asked, view, numbers)
+            answer = await self._take(request, view, numbers)
         except errors.DomainError:
             pass
         except (psycopg.Error, OSError) as met:
             error = met  # a connection that broke, the database has gone, or all is busy
         except Exception:
-            logger.exception("The fast road failed on %s %s", asked.method, asked.path)
+            logger.exception("The fast path failed on %s %s", request.method, request.path)
             return failed(view)
         if error and time.perf_counter() - started >= RETRY_SECONDS:
             return unavailable(error)
         return answer
 
-    async def _take(self, asked: Asked, view: View, numbers: tuple[int, ...]) -> Answer | None:
+    async def _take(
+        self, request: Request, view: View, numbers: tuple[int, ...]
+    ) -> Response | None:
         deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
 
         async def fetch(query: Bound, **values: Any) -> list[Row]:
             connections = self.writes if isinstance(query, Statement) else self.reads
             return await connections.fetch(query, values, deadline)
 
-        user = await self.road.admit(asked, view, fetch)
+        user = await self.dispatcher.admit(request, view, fetch)
         if user is None:
             return None
         if not view.max_body_bytes:
-            return await view.answer(asked, user, fetch, *numbers)
+            return await view.answer(request, user, fetch, *numbers)
         # A user's writes follow each other in any case, by the lock of the feed: here they wait
         # without a connection, of which nobody then takes all.
         turn = self.turns.setdefault(user.pk, asyncio.Lock())
         async with asyncio.timeout_at(deadline - Statement.patience):
             await turn.acquire()
         try:
-            return await view.answer(asked, user, fetch, *numbers)
+            return await view.answer(request, user, fetch, *numbers)
         finally:
             turn.release()
 
@@ -130,11 +134,11 @@ class LoopRoad:
         self.writes.close()
 
 
-class ThreadRoad:
-    """The road in a thread: a WSGI application in front of another one, the ``plain`` road."""
+class SyncTransport:
+    """The fast path in a thread: a WSGI application in front of another one, the Django path."""
 
-    def __init__(self, road: Road, plain: Callable[..., Iterable[bytes]]) -> None:
-        self.road, self.plain = road, plain
+    def __init__(self, dispatcher: Dispatcher, plain: Callable[..., Iterable[bytes]]) -> None:
+        self.dispatcher, self.plain = dispatcher, plain
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         told = self.take(environ)
@@ -145,11 +149,11 @@ class ThreadRoad:
         return [body]
 
     def take(self, environ: dict[str, Any]) -> tuple[int, Fields, bytes] | None:
-        """Return status, headers and body, None for the plain road to take the request.
+        """Return status, headers and body, None for the Django path to take the request.
 
         What was read of ``wsgi.input`` can be read again then.
         """
-        found = self.road.find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        found = self.dispatcher.find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         if found is None or environ["SCRIPT_NAME"] or errors.COUNTED in environ:
             return None
         view, numbers = found
@@ -157,45 +161,45 @@ class ThreadRoad:
         if length > view.max_body_bytes:
             return None
         started = time.perf_counter()
-        asked = _read(environ, length)
-        token = request_id.current.set(request_id.choose(asked.headers.get("x-request-id")))
+        request = _read(environ, length)
+        token = request_id.current.set(request_id.choose(request.headers.get("x-request-id")))
         try:
-            answer = self._answer(asked, view, numbers)
+            answer = self._answer(request, view, numbers)
             if answer is None:
-                environ[errors.COUNTED] = asked.counted
+                environ[errors.COUNTED] = request.counted
                 return None
-            request_id.log(asked.method, asked.path, answer.status, started)
-            return answer.status, all_headers(asked, answer, view), answer.body
+            request_id.log(request.method, request.path, answer.status, started)
+            return answer.status, all_headers(request, answer, view), answer.body
         finally:
             request_id.current.reset(token)
 
-    def _answer(self, asked: Asked, view: View, numbers: tuple[int, ...]) -> Answer | None:
+    def _answer(self, request: Request, view: View, numbers: tuple[int, ...]) -> Response | None:
         started = time.perf_counter()
         try:
-            return drive(self.road.take(asked, view, numbers, _fetch))
+            return drive(self.dispatcher.take(request, view, numbers, _fetch))
         except (OperationalError, InterfaceError) as error:
             return None if time.perf_counter() - started < RETRY_SECONDS else unavailable(error)
         except (DatabaseError, errors.DomainError):
             return None
         except Exception:
-            logger.exception("The fast road failed on %s %s", asked.method, asked.path)
+            logger.exception("The fast path failed on %s %s", request.method, request.path)
             return failed(view)
 
 
-def failed(view: View) -> Answer | None:
+def failed(view: View) -> Response | None:
     """Return what comes of a bug of ours: 500 for a write, which nobody may try again."""
     if not view.max_body_bytes:
         return None
     told = errors.problem(500, *errors.INTERNAL_ERROR)
-    return Answer(render(told), 500, {}, errors.CONTENT_TYPE)
+    return Response(render(told), 500, {}, errors.CONTENT_TYPE)
 
 
-def drive(coroutine: Coroutine[Any, Any, Answer | None]) -> Answer | None:
+def drive(coroutine: Coroutine[Any, Any, Response | None]) -> Response | None:
     """Return what a coroutine returns that never waits for anything."""
     try:
         coroutine.send(None)
     except StopIteration as done:
-        answer: Answer | None = done.value
+        answer: Response | None = done.value
         return answer
     raise RuntimeError("In a thread nothing may wait on an event loop.")
 
@@ -204,7 +208,7 @@ async def _fetch(query: Bound, **values: Any) -> list[Row]:
     return query.fetch(**values)
 
 
-def _read(environ: dict[str, Any], length: int) -> Asked:
+def _read(environ: dict[str, Any], length: int) -> Request:
     """Return the request of a WSGI environment."""
     fields = {
         name[5:].replace("_", "-").lower(): value
@@ -216,7 +220,7 @@ def _read(environ: dict[str, Any], length: int) -> Asked:
     if length:
         body = environ["wsgi.input"].read(length)
         environ["wsgi.input"].seek(0)
-    return Asked(
+    return Request(
         environ["REQUEST_METHOD"],
         environ["PATH_INFO"],
         environ.get("QUERY_STRING", ""),
@@ -227,21 +231,21 @@ def _read(environ: dict[str, Any], length: int) -> Asked:
 
 
 @functools.cache
-def _road() -> Road:
-    paths = settings.FAST_VIEWS if settings.FAST_ROAD else ()
+def _road() -> Dispatcher:
+    paths = settings.FAST_PATH_VIEWS if settings.FAST_PATH else ()
     views = [view for path in paths for view in import_string(path)]
-    return Road(views, authenticate=import_string(settings.FAST_PATH_AUTHENTICATOR))
+    return Dispatcher(views, authenticate=import_string(settings.FAST_PATH_AUTHENTICATOR))
 
 
-def thread_road(plain: Callable[..., Iterable[bytes]]) -> ThreadRoad:
-    """Return the road that runs in threads, before a WSGI application."""
-    return ThreadRoad(_road(), plain)
+def sync_transport(plain: Callable[..., Iterable[bytes]]) -> SyncTransport:
+    """Return the transport that runs in threads, before a WSGI application."""
+    return SyncTransport(_road(), plain)
 
 
-def loop_road() -> LoopRoad | None:
-    """Return the road of this process's event loop, None where the database needs threads."""
+def async_transport() -> AsyncTransport | None:
+    """Return the transport of this process's event loop, None where the database needs threads."""
     if connection.vendor != "postgresql":
         return None
     reads = Connections(settings.WEB_THREADS)
     writes = Connections(settings.WEB_THREADS, WRITE_OPTIONS)
-    return LoopRoad(_road(), reads=reads, writes=writes)
+    return AsyncTransport(_road(), reads=reads, writes=writes)

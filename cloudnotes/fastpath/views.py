@@ -1,26 +1,26 @@
-"""The fast road: what most requests are, answered without what most requests do not need.
+"""The fast path: what most requests are, answered without what most requests do not need.
 
 A few addresses take nearly all the requests, and nearly all of those are ordinary: a good token, a
-note that is there, a body that is right. Such a request takes this road. Its :class:`View` is
-found, its token is read, the view asks its compiled queries and returns an :class:`Answer`, and
+note that is there, a body that is right. Such a request takes this path. Its :class:`View` is
+found, its token is read, the view asks its compiled queries and returns an :class:`Response`, and
 the headers that every answer has are added. No middleware, no DRF, no serializer.
 
 Whatever is not ordinary (a refusal, an error, a header that asks for something rare) takes the
-plain road: the view returns None, and Django, DRF and the viewset answer the request from its
+Django path: the view returns None, and Django, DRF and the viewset answer the request from its
 beginning as if this module did not exist. So every rare case has one implementation, and here is
-only the happy end of the common ones. ``tests/cloudnotes/test_fast.py`` holds both roads to the
+only the happy end of the common ones. ``tests/cloudnotes/test_fast.py`` holds both paths to the
 same answers.
 
-There are two ways to travel it, and a view does not know which:
+It has two transports, and a view does not know which:
 
-- ``dispatch.LoopRoad``, on the event loop, on PostgreSQL. No thread is needed, which cost more than
-  the rest of a request.
-- ``dispatch.ThreadRoad``, in a thread, on SQLite, and for what the loop cannot read (a header that
-  comes twice). Django's connection stays with its thread in between. Tests of views take this one
-  on both databases.
+- ``dispatch.AsyncTransport``, on the event loop, on PostgreSQL. No thread is needed, which costs
+  more than the rest of a request.
+- ``dispatch.SyncTransport``, in a thread, on SQLite, and for what the loop cannot read (a header
+  that comes twice). Django's connection stays with its thread in between. Tests of views take this
+  one on both databases.
 
 What a request may do is decided where it always is: queries begin with ``visible_to``, the token's
-scopes are asked for, and a session that was revoked is refused by the very next request.
+scopes are request for, and a session that was revoked is refused by the very next request.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ from cloudnotes.api import errors, headers, parsers, request_id, throttling
 from cloudnotes.db.compiled_queries import Fetch
 
 Fields = list[tuple[str, str]]
-# Where a request has one of these, the plain road knows what to do.
+# Where a request has one of these, the Django path knows what to do.
 RARE = ("cookie", "expect", "idempotency-key", "prefer", "transfer-encoding", "upgrade")
 # After these nobody knows whether a write was made.
 UNKNOWN = (
@@ -57,7 +57,7 @@ ANY_TYPE = re.compile(r"[\w/+.; =-]*", re.ASCII)  # of a body that is not there
 
 
 @dataclass(slots=True)
-class Asked:
+class Request:
     """A request for a view, with ``headers`` by lower-case name.
 
     ``root`` is such as ``https://notes.example.org``; ``counted`` is what is left of the user's
@@ -84,7 +84,7 @@ class Asked:
 
 
 @dataclass(slots=True)
-class Answer:
+class Response:
     """What a view says; ``headers`` are its own."""
 
     body: bytes
@@ -103,7 +103,7 @@ class Known(Protocol):
 class Authenticator(Protocol):
     """Returns who sent an ``Authorization`` header, if their token has a scope.
 
-    None leaves the request to the plain road. Raises what ``fetch`` raises. Named in the setting
+    None leaves the request to the Django path. Raises what ``fetch`` raises. Named in the setting
     ``FAST_PATH_AUTHENTICATOR``, as DRF's are in its settings.
     """
 
@@ -127,17 +127,19 @@ class View:
         """Return whether a request with this query, without its ``?``, can be an ordinary one."""
         return not query
 
-    async def answer(self, asked: Asked, user: Any, fetch: Fetch, *numbers: int) -> Answer | None:
-        """Return the answer, or None, with nothing changed, for the plain road to give it.
+    async def answer(
+        self, request: Request, user: Any, fetch: Fetch, *numbers: int
+    ) -> Response | None:
+        """Return the answer, or None, with nothing changed, for the Django path to give it.
 
-        Exceptions of the database, and refusals by an action, are for the plain road too, which
+        Exceptions of the database, and refusals by an action, are for the Django path too, which
         asks again. So a view that writes answers :func:`unavailable` to ``UNKNOWN``, which leaves
         open whether it has written, and asks nothing after that.
         """
         raise NotImplementedError  # each view has its own
 
 
-class Road:
+class Dispatcher:
     """The views, and what is the same for all of them."""
 
     def __init__(self, views: Collection[View], authenticate: Authenticator) -> None:
@@ -155,17 +157,17 @@ class Road:
         return (view, (int(end),)) if view and is_number else None
 
     async def take(
-        self, asked: Asked, view: View, numbers: tuple[int, ...], fetch: Fetch
-    ) -> Answer | None:
-        """Return the answer to a request, None if it is for the plain road."""
-        user = await self.admit(asked, view, fetch)
-        return None if user is None else await view.answer(asked, user, fetch, *numbers)
+        self, request: Request, view: View, numbers: tuple[int, ...], fetch: Fetch
+    ) -> Response | None:
+        """Return the answer to a request, None if it is for the Django path."""
+        user = await self.admit(request, view, fetch)
+        return None if user is None else await view.answer(request, user, fetch, *numbers)
 
-    async def admit(self, asked: Asked, view: View, fetch: Fetch) -> Known | None:
-        """Return who asks, if they may and nothing about the request is for the plain road."""
-        if not _is_ordinary(asked, view):
+    async def admit(self, request: Request, view: View, fetch: Fetch) -> Known | None:
+        """Return who asks, if they may and nothing about the request is for the Django path."""
+        if not _is_ordinary(request, view):
             return None
-        authorization = asked.headers.get("authorization", "")
+        authorization = request.headers.get("authorization", "")
         user = await self.authenticate(authorization, view.scope, fetch)
         if user is None:
             return None
@@ -173,31 +175,31 @@ class Road:
             is_allowed, status = await _count(user)
             if not is_allowed:
                 return None
-            asked.counted = status
+            request.counted = status
         return user
 
 
-def unavailable(error: Exception | None = None) -> Answer:
+def unavailable(error: Exception | None = None) -> Response:
     """Return the problem of a database that cannot be used: 503."""
     if not isinstance(error, OperationalError | InterfaceError):
         error = OperationalError(str(error or "no answer in time"))
     told = errors.describe(error)
     more = {"Retry-After": str(errors.RETRY_SECONDS)}
-    return Answer(render(told), 503, more, errors.CONTENT_TYPE)
+    return Response(render(told), 503, more, errors.CONTENT_TYPE)
 
 
-def _is_ordinary(asked: Asked, view: View) -> bool:
+def _is_ordinary(request: Request, view: View) -> bool:
     """Return whether nothing about a request needs Django; sets its ``root``."""
-    fields = asked.headers
-    is_secure = asked.scheme == "https"
+    fields = request.headers
+    is_secure = request.scheme == "https"
     if settings.SECURE_PROXY_SSL_HEADER:
-        forwarded = fields.get("x-forwarded-proto", asked.scheme)
+        forwarded = fields.get("x-forwarded-proto", request.scheme)
         is_secure = forwarded.partition(",")[0].strip() == "https"
     host = fields.get("host", "")
-    asked.root = f"{'https' if is_secure else 'http'}://{host}"
+    request.root = f"{'https' if is_secure else 'http'}://{host}"
     content_type = JSON if view.max_body_bytes else ANY_TYPE
     return (
-        view.takes(asked.query)
+        view.takes(request.query)
         and not any(name in fields for name in RARE)
         and content_type.fullmatch(fields.get("content-type", "")) is not None
         and fields.get("origin", "") in ("", *settings.CORS_ALLOWED_ORIGINS)
@@ -215,7 +217,7 @@ def _is_ours(host: str, *allowed: str) -> bool:
 
 
 async def _count(user: Known) -> tuple[bool, errors.RateLimit]:
-    """Count a request of a user. On an event loop, not on the loop itself where Redis is asked."""
+    """Count a request of a user; on an event loop in a thread, where Redis is asked."""
     try:
         loop = asyncio.get_running_loop() if settings.REDIS_URL else None
     except RuntimeError:
@@ -225,18 +227,18 @@ async def _count(user: Known) -> tuple[bool, errors.RateLimit]:
     return await loop.run_in_executor(None, throttling.count, "api", str(user.pk))
 
 
-def all_headers(asked: Asked, answer: Answer, view: View) -> Fields:
+def all_headers(request: Request, answer: Response, view: View) -> Fields:
     """Return all headers of an answer: its own, and those that middleware adds elsewhere."""
     fields = {**headers.DATA, "Allow": view.allow, "Vary": "origin", **answer.headers}
     if answer.status != 304:
         fields["Content-Type"] = answer.content_type
         fields["Content-Length"] = str(len(answer.body))
-    if asked.counted:
-        fields |= throttling.describe(asked.counted)
-    if origin := asked.headers.get("origin"):
+    if request.counted:
+        fields |= throttling.describe(request.counted)
+    if origin := request.headers.get("origin"):
         fields["Access-Control-Allow-Origin"] = origin
         fields["Access-Control-Expose-Headers"] = ", ".join(settings.CORS_EXPOSE_HEADERS)
-    if settings.SECURE_HSTS_SECONDS and asked.root.startswith("https:"):
+    if settings.SECURE_HSTS_SECONDS and request.root.startswith("https:"):
         fields["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
     fields[request_id.HEADER] = request_id.current.get()
     return list(fields.items())

@@ -61,7 +61,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.head_deadline = None
 
     def send_400_response(self, msg: str) -> None:
-        """Answer with a problem and close; ``msg`` is uvicorn's own, which tells too much."""
+        """Response with a problem and close; ``msg`` is uvicorn's own, which tells too much."""
         request_id.current.set(request_id.choose(None))
         headers, body = errors.problem_bytes(400, "bad_request", "The request is malformed.")
         lines = [b"HTTP/1.1 400 Bad Request", *(b": ".join(field) for field in headers)]
@@ -73,7 +73,7 @@ class Worker(UvicornWorker):
     """Serves one worker process; named in ``gunicorn.conf.py``.
 
     ``proxy_headers`` is off because uvicorn would believe ``X-Forwarded-For``; the client's
-    address is the bridge's business. In-flight requests get 20 s after SIGTERM.
+    address is for the WSGI adapter. In-flight requests get 20 s after SIGTERM.
     """
 
     CONFIG_KWARGS = {

@@ -25,7 +25,7 @@ class Disconnected(OSError):
 
 
 class Refused(Exception):
-    """The request is answered by the bridge itself, with this status, code and sentence."""
+    """The request is answered by the WSGI adapter itself, with this status, code and sentence."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(detail)

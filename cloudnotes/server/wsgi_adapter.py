@@ -1,21 +1,21 @@
 """HTTP from an ASGI server to a WSGI application, on a few threads.
 
-A thread is dear and a client may be slow, so a thread never waits for a client where that can be
-helped:
+Threads are scarce and clients may be slow, so no thread waits for a client where that can be
+avoided:
 
 - A body of up to ``COLLECTED_BYTES``, and one of undeclared length, is collected on the event loop
   first, in memory up to ``MEMORY_BYTES`` and on disk beyond. A larger one is streamed.
-- Uploads (streamed bodies and multipart forms) run in the *arriving* lane, what else may wait for
-  the file storage in the *storing* lane, all other requests in the *ready* lane: neither slow
-  clients nor a slow storage can hold up notes.
+- Requests are divided over three thread pools (bulkheads): *upload* for streamed bodies and
+  multipart forms, *storage* for what else may wait for the file storage, *default* for all others.
+  Neither slow clients nor a slow storage can hold up notes.
 - A response that streams is pulled chunk by chunk as the client takes it; between two chunks no
   thread belongs to it.
-- The fast road (``cloudnotes.fastpath``) is asked first, once the body is there. What it answers
+- The fast path (``cloudnotes.fastpath``) is asked first, once the body has arrived. What it answers
   on the event loop needs no thread at all.
 
-A request that finds no free thread, or to which its lane has no answer, within the lane's seconds
-is answered 503: whatever hangs behind us, the client hears of it. For an upload that works, however
-slowly, the arriving lane waits; a storage that hangs gives up by itself.
+A request that gets no thread, or whose pool gives no answer, within the pool's seconds is answered
+503, so that no client waits without end. The upload pool waits for an upload for as long as it
+makes progress; a storage that hangs gives up by itself.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ STORING_QUEUE_SECONDS, STORING_ANSWER_SECONDS = 2.5, 7.0
 logger = logging.getLogger(__name__)
 
 
-class Lane:
+class ThreadPool:
     """A bounded set of threads, with a bounded wait for one of them and for its answer."""
 
     def __init__(
@@ -70,10 +70,10 @@ class Lane:
         answer_seconds: float | None = None,
     ) -> None:
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self.places = asyncio.Semaphore(threads)
+        self.slots = asyncio.Semaphore(threads)
         self.queue_seconds, self.answer_seconds = queue_seconds, answer_seconds
 
-    async def run(self, call: Callable[[], "Answer"]) -> "Answer":
+    async def run(self, call: Callable[[], "Response"]) -> "Response":
         """Run ``call`` in a thread. Raises :class:`Refused` (503) if that takes too long.
 
         A thread cannot be stopped: its place stays taken until it ends by itself, and what it
@@ -81,11 +81,11 @@ class Lane:
         """
         try:
             async with asyncio.timeout(self.queue_seconds):
-                await self.places.acquire()
+                await self.slots.acquire()
         except TimeoutError:
             raise Refused(503, "overloaded", "The server is busy. Please try again.") from None
         work = asyncio.get_running_loop().run_in_executor(self.pool, call)
-        work.add_done_callback(lambda _: self.places.release())
+        work.add_done_callback(lambda _: self.slots.release())
         try:
             # Unlike a timeout around it, this leaves the work alone, and needs no shield.
             done, _ = await asyncio.wait((work,), timeout=self.answer_seconds)
@@ -99,13 +99,13 @@ class Lane:
         answer.threads = self.pool
         return answer
 
-    def _drop(self, work: "asyncio.Future[Answer]") -> None:
+    def _drop(self, work: "asyncio.Future[Response]") -> None:
         if not work.cancelled() and work.exception() is None and work.result().rest is not None:
             self.pool.submit(work.result().close)
 
 
 @dataclass
-class Answer:
+class Response:
     """What the application said; ``rest`` is what is still to be pulled from it, by ``threads``."""
 
     status: int = 500
@@ -118,13 +118,13 @@ class Answer:
 
 
 # Takes a scope, the body and its size in bytes.
-FastRoad = Callable[[Scope, IO[bytes], int], Awaitable["Answer | None"]]
+FastPath = Callable[[Scope, IO[bytes], int], Awaitable["Response | None"]]
 
 
-class Bridge:
+class WSGIAdapter:
     """An ASGI application for HTTP scopes that answers with a WSGI application.
 
-    ``threads`` is the size of each of the three lanes. ``stores`` is found in the
+    ``threads`` is the size of each of the three pools. ``stores`` is found in the
     ``METHOD /path?query`` of what may wait for the file storage, beside multipart forms. A body
     above ``max_body_bytes`` is refused with 413. With ``trusted_proxy`` the client's address
     is the ``X-Real-IP`` of the proxy in front; ``X-Forwarded-For`` is never read. ``fast`` is asked
@@ -138,19 +138,19 @@ class Bridge:
         threads: int,
         max_body_bytes: int,
         trusted_proxy: bool = False,
-        fast: FastRoad | None = None,
+        fast: FastPath | None = None,
         stores: re.Pattern[str] | None = None,
     ) -> None:
         self.application = application
         self.max_body_bytes = max_body_bytes
         self.trusted_proxy = trusted_proxy
         self.fast, self.stores = fast, stores
-        self.ready = Lane(
-            "ready", threads, queue_seconds=QUEUE_SECONDS, answer_seconds=ANSWER_SECONDS
+        self.default = ThreadPool(
+            "default", threads, queue_seconds=QUEUE_SECONDS, answer_seconds=ANSWER_SECONDS
         )
-        self.arriving = Lane("arriving", threads, queue_seconds=STORING_QUEUE_SECONDS)
-        self.storing = Lane(
-            "storing",
+        self.upload = ThreadPool("upload", threads, queue_seconds=STORING_QUEUE_SECONDS)
+        self.storage = ThreadPool(
+            "storage",
             threads,
             queue_seconds=STORING_QUEUE_SECONDS,
             answer_seconds=STORING_ANSWER_SECONDS,
@@ -161,8 +161,8 @@ class Bridge:
         """Take no more work; threads end with the request that they are in."""
         if self.fast and (close := getattr(self.fast, "close", None)):
             close()
-        for lane in (self.ready, self.arriving, self.storing):
-            lane.pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self.default, self.upload, self.storage):
+            pool.pool.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
@@ -185,14 +185,16 @@ class Bridge:
                 answer.headers.append((b"connection", b"close"))
             await self._send(answer, scope["method"], receive, send)
 
-    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Answer:
+    async def _answer(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive
+    ) -> Response:
         length = self._declared_length(headers)
         _check_content_type(headers)
         if length is not None and length > COLLECTED_BYTES:
             arriving = ArrivingBody(receive, asyncio.get_running_loop(), length)
             body: IO[bytes] = io.BufferedReader(arriving, MEMORY_BYTES)
             environ = self._environ(scope, body, length)
-            answer = await self.arriving.run(lambda: self._ask(environ))
+            answer = await self.upload.run(lambda: self._ask(environ))
             if arriving.more and b"expect" in headers:
                 # Nobody asked for the body, so nobody knows whether it comes.
                 answer.headers.append((b"connection", b"close"))
@@ -202,14 +204,14 @@ class Bridge:
         if self.fast and (answered := await self.fast(scope, body, size)):
             return answered
         environ = self._environ(scope, body, size)
-        return await self._lane(scope, headers).run(lambda: self._ask(environ))
+        return await self._pool(scope, headers).run(lambda: self._ask(environ))
 
-    def _lane(self, scope: Scope, headers: dict[bytes, bytes]) -> Lane:
+    def _pool(self, scope: Scope, headers: dict[bytes, bytes]) -> ThreadPool:
         """Return where a request runs whose body has been collected."""
         if headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
-            return self.arriving
+            return self.upload
         asked = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}"
-        return self.storing if self.stores and self.stores.search(asked) else self.ready
+        return self.storage if self.stores and self.stores.search(asked) else self.default
 
     def _declared_length(self, headers: dict[bytes, bytes]) -> int | None:
         """Return the Content-Length, 0 without a body, None for a chunked one.
@@ -269,7 +271,7 @@ class Bridge:
             address = _plain_address(environ.get("HTTP_X_REAL_IP", "")) or address
         return _plain_address(address)
 
-    def _ask(self, environ: dict[str, Any]) -> Answer:
+    def _ask(self, environ: dict[str, Any]) -> Response:
         """Call the application (in a thread) and take its answer, whole unless it streams."""
         try:
             return self._call(environ)
@@ -280,8 +282,8 @@ class Bridge:
         finally:
             environ["wsgi.input"].close()
 
-    def _call(self, environ: dict[str, Any]) -> Answer:
-        answer = Answer()
+    def _call(self, environ: dict[str, Any]) -> Response:
+        answer = Response()
         written: list[bytes] = []
 
         def start_response(
@@ -308,7 +310,7 @@ class Bridge:
             answer.headers.append((b"content-length", b"%d" % len(answer.body)))
         return answer
 
-    async def _send(self, answer: Answer, method: str, receive: Receive, send: Send) -> None:
+    async def _send(self, answer: Response, method: str, receive: Receive, send: Send) -> None:
         await send(
             {
                 "type": "http.response.start",
@@ -338,7 +340,7 @@ class Bridge:
             await loop.run_in_executor(answer.threads, answer.close)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Refused) -> None:
-        """Answer with a problem; after a 413, read on for a while before closing.
+        """Response with a problem; after a 413, read on for a while before closing.
 
         A connection closed on unread bytes is reset, and most clients then report the reset
         instead of what was answered (the "lingering close" of web servers).

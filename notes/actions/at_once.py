@@ -1,4 +1,4 @@
-"""Writes that are a single statement: the same road, taken in one step.
+"""Writes that are a single statement of PostgreSQL.
 
 What ``notes.actions.notes`` does in a transaction of some statements (lock, keep what is replaced,
 write, record) PostgreSQL can do in one that is a transaction by itself. Nobody has to wait on a

@@ -1,4 +1,4 @@
-"""Writing notes. The one road by which a note changes.
+"""Writing notes: every change of a single note is made here.
 
 What PostgreSQL can do of it in one statement ``notes.actions.at_once`` does, by the same plan.
 """

@@ -1,4 +1,4 @@
-"""The hot requests about notes: list, read, create and change, on the fast road.
+"""The hot requests about notes: list, read, create and change, on the fast path.
 
 What they do and how they refuse is in ``notes.api.notes``; see ``cloudnotes.fastpath.views`` for
 why they are here once more.
@@ -21,7 +21,7 @@ from cloudnotes.api import cursors
 from cloudnotes.db.compiled_queries import Fetch, InstanceQuery, Parameter, Query
 from cloudnotes.db.expressions import OctetLength
 from cloudnotes.fastpath import views
-from cloudnotes.fastpath.views import Answer, Asked
+from cloudnotes.fastpath.views import Request, Response
 from notes import access
 from notes.actions import at_once, versions
 from notes.actions import notes as note_actions
@@ -37,7 +37,8 @@ NOTES = "/api/v1/notes"
 PAGE = 20
 TRIES = 3  # with a note that others write to at the same time
 PAGE_QUERY = re.compile(r"(?:limit=([1-9]|1\d|20))?(?:(?:^|(?<=.)&)cursor=([\w.-]+))?", re.ASCII)
-# Whoever asks, with all of their notes: a token that is limited to a category takes the plain road.
+# Whoever asks, with all of their notes: a token that is limited to a category takes the Django
+# path.
 READER: Any = SimpleNamespace(pk=Parameter("user"), limited_to_category="")
 
 
@@ -51,7 +52,7 @@ def _row_type() -> Any:
 
 
 # A live note, with the mark of the feed that it was read in where that was selected too. One
-# without `content` is for the plain road.
+# without `content` is for the Django path.
 NoteRow = _row_type()
 # A page of larger notes would hold up the event loop.
 SMALL_BYTES = 64 * 2**10
@@ -103,8 +104,10 @@ class NoteList(views.View):
     def takes(self, query: str) -> bool:
         return PAGE_QUERY.fullmatch(query) is not None
 
-    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
-        query = PAGE_QUERY.fullmatch(asked.query)
+    async def answer(
+        self, request: Request, user: User, fetch: Fetch, *numbers: int
+    ) -> Response | None:
+        query = PAGE_QUERY.fullmatch(request.query)
         if query is None or user.limited_to_category:
             return None
         limit, cursor = int(query[1] or PAGE), query[2]
@@ -115,11 +118,11 @@ class NoteList(views.View):
                 place["at"], place["key"] = cursors.read(cursor, "updated_at", scope)
             except cursors.NotACursor:
                 return None
-        if known := asked.headers.get("if-none-match"):
+        if known := request.headers.get("if-none-match"):
             marks = await fetch(FEED, user=user.pk)
-            tag = self.etag(asked, user, *(mark for (mark,) in marks))
+            tag = self.etag(request, user, *(mark for (mark,) in marks))
             if preconditions.names(known, tag):
-                return Answer(b"", 304, {"ETag": tag})
+                return Response(b"", 304, {"ETag": tag})
         since = timezone.now() - versions.GIVEN_WITHIN
         rows = await fetch(page(limit, is_first=not cursor), user=user.pk, since=since, **place)
         notes = [NoteRow(*row) for row in rows[:limit]]
@@ -128,13 +131,13 @@ class NoteList(views.View):
         following = None
         if len(rows) > limit:
             following = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id, scope)
-        body = {"results": [note_json(note, asked.root) for note in notes], "next": following}
-        tag = self.etag(asked, user, notes[0].mark)
-        return Answer(views.render(body), headers={"ETag": tag})
+        body = {"results": [note_json(note, request.root) for note in notes], "next": following}
+        tag = self.etag(request, user, notes[0].mark)
+        return Response(views.render(body), headers={"ETag": tag})
 
-    def etag(self, asked: Asked, user: User, mark: str | None = None) -> str:
+    def etag(self, request: Request, user: User, mark: str | None = None) -> str:
         """Return the entity tag of the page when the feed is at a mark, if it has one yet."""
-        said = (f"{asked.root}/", asked.address, *NAMES)
+        said = (f"{request.root}/", request.address, *NAMES)
         return preconditions.list_etag(user, mark, *said)
 
 
@@ -146,19 +149,21 @@ class NoteRead(views.View):
     allow = "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"
     scope = SCOPES["GET"]
 
-    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
+    async def answer(
+        self, request: Request, user: User, fetch: Fetch, *numbers: int
+    ) -> Response | None:
         if user.limited_to_category:
             return None
         asked_for = {"user": user.pk, "note": numbers[0]}
-        if known := asked.headers.get("if-none-match"):
+        if known := request.headers.get("if-none-match"):
             for row in await fetch(VERSION, **asked_for):
                 tag = preconditions.etag(*row)
                 if preconditions.names(known, tag):
-                    return Answer(b"", 304, {"ETag": tag})
+                    return Response(b"", 304, {"ETag": tag})
         since = timezone.now() - versions.GIVEN_WITHIN
         for row in await fetch(NOTE, since=since, **asked_for):
             note = NoteRow(*row)
-            return None if note.content is None else note_answer(note, asked)
+            return None if note.content is None else note_answer(note, request)
         return None
 
 
@@ -171,8 +176,10 @@ class NoteCreate(views.View):
     scope = SCOPES["POST"]
     max_body_bytes = views.MAX_BODY_BYTES
 
-    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
-        given = read_note(asked)
+    async def answer(
+        self, request: Request, user: User, fetch: Fetch, *numbers: int
+    ) -> Response | None:
+        given = read_note(request)
         if user.limited_to_category or given is None or "title" not in given:
             return None
         title, content, now = given["title"], given.get("content", ""), timezone.now()
@@ -185,8 +192,8 @@ class NoteCreate(views.View):
                 note = note_actions.create_note(title=title, content=content, by=user, now=now)
         except views.UNKNOWN as error:
             return views.unavailable(error)
-        location = {"Location": f"{asked.root}{NOTES}/{note.pk}"}
-        return note_answer(note, asked, status=201, headers=location)
+        location = {"Location": f"{request.root}{NOTES}/{note.pk}"}
+        return note_answer(note, request, status=201, headers=location)
 
 
 class NoteReplace(views.View):
@@ -200,15 +207,17 @@ class NoteReplace(views.View):
     max_body_bytes = views.MAX_BODY_BYTES
     is_partial: ClassVar = False
 
-    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
-        given, if_match = read_note(asked), asked.headers.get("if-match")
+    async def answer(
+        self, request: Request, user: User, fetch: Fetch, *numbers: int
+    ) -> Response | None:
+        given, if_match = read_note(request), request.headers.get("if-match")
         if user.limited_to_category or given is None:
             return None
         if "title" not in given and not self.is_partial:
             return None
         if not self.is_partial:
             given.setdefault("content", "")
-        if "if-none-match" in asked.headers or (user.require_if_match and if_match is None):
+        if "if-none-match" in request.headers or (user.require_if_match and if_match is None):
             return None
         expected = None
         if if_match is not None and if_match.strip() != "*":
@@ -229,7 +238,7 @@ class NoteReplace(views.View):
             except views.UNKNOWN as error:
                 return views.unavailable(error)
             if note:
-                return note_answer(note, asked)
+                return note_answer(note, request)
         return None
 
 
@@ -244,10 +253,10 @@ class NoteChange(NoteReplace):
 VIEWS = (NoteList(), NoteRead(), NoteCreate(), NoteReplace(), NoteChange())
 
 
-def read_note(asked: Asked) -> dict[str, str] | None:
+def read_note(request: Request) -> dict[str, str] | None:
     """Return the title and content that are sent; None if anything about them needs a look."""
     try:
-        given = asked.json()
+        given = request.json()
     except ParseError:
         return None
     if not isinstance(given, dict) or not given.keys() <= {"title", "content"}:
@@ -264,8 +273,8 @@ def read_note(asked: Asked) -> dict[str, str] | None:
 
 
 def note_answer(
-    note: Any, asked: Asked, *, status: int = 200, headers: dict[str, str] | None = None
-) -> Answer:
+    note: Any, request: Request, *, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     """Return a note as the answer to a request, with its entity tag."""
     tag = {"ETag": preconditions.etag(note.version, note.is_favorite, note.is_archived)}
-    return Answer(views.render(note_json(note, asked.root)), status, {**tag, **(headers or {})})
+    return Response(views.render(note_json(note, request.root)), status, {**tag, **(headers or {})})

@@ -1,4 +1,4 @@
-"""A search on the fast road: one that the terms of the index answer, and that is not too broad.
+"""A search on the fast path: one that the terms of the index answer, and that is not too broad.
 
 What it does is in ``notes.api.search``; see ``cloudnotes.fastpath.views`` for why it is here once
 more.
@@ -16,7 +16,7 @@ from rest_framework.exceptions import ValidationError
 from accounts.models import User
 from cloudnotes.db.compiled_queries import Fetch, Parameter, Query
 from cloudnotes.fastpath import views
-from cloudnotes.fastpath.views import Answer, Asked
+from cloudnotes.fastpath.views import Request, Response
 from notes.actions import indexing, versions
 from notes.api import search
 from notes.api.fast import READER, SELECTED, SMALL_BYTES, NoteRow, visible
@@ -61,8 +61,10 @@ class Search(views.View):
     def takes(self, query: str) -> bool:
         return QUERY.fullmatch(query) is not None
 
-    async def answer(self, asked: Asked, user: User, fetch: Fetch, *numbers: int) -> Answer | None:
-        parameters = QUERY.fullmatch(asked.query)
+    async def answer(
+        self, request: Request, user: User, fetch: Fetch, *numbers: int
+    ) -> Response | None:
+        parameters = QUERY.fullmatch(request.query)
         if parameters is None or user.limited_to_category:
             return None
         limit, cursor = int(parameters[2] or search.PAGE), parameters[3]
@@ -93,14 +95,14 @@ class Search(views.View):
         looked_for = excerpts.wanted(finding.wanted_words(wanted), user.language)
         body = {
             "results": [
-                self._found(notes[pk], asked.root, looked_for, user.language)
+                self._found(notes[pk], request.root, looked_for, user.language)
                 for pk in page.ids
                 if pk in notes
             ],
             "next": search.write_cursor(page.end, q, user) if page.end else None,
             "pending": 0,
         }
-        return Answer(views.render(body))
+        return Response(views.render(body))
 
     @staticmethod
     def _found(note: Any, root: str, looked_for: excerpts.Wanted, language: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The bridge under a real server: bodies both ways, slow and broken clients, exceptions, limits."""
+"""The WSGI adapter under a real server: bodies, slow and broken clients, exceptions, limits."""
 
 import hashlib
 import http.client
@@ -54,7 +54,7 @@ def test_slow_large_bodies_hold_up_no_small_request(toy, monkeypatch):
     monkeypatch.setattr(wsgi_adapter, "STORING_QUEUE_SECONDS", 60.0)
     with serving(toy) as port:
         size = wsgi_adapter.COLLECTED_BYTES + 10
-        slow = [connect(port) for _ in range(4)]  # twice the arriving lane
+        slow = [connect(port) for _ in range(4)]  # twice the upload pool
         for connection in slow:
             head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
             connection.sendall(head.encode() + b"x" * 100)
@@ -99,7 +99,7 @@ def test_a_client_that_falls_silent_is_answered_or_dropped(toy, monkeypatch, siz
         head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
         connection.sendall(head.encode() + b"x")
         status, headers, body = read_response(connection)
-        # Collected: the bridge answers. Streamed: the toy lets the error out (Django answers 400).
+        # Collected: the adapter answers. Streamed: the toy lets the error out (Django answers 400).
         assert status == (408 if size == 10 else 500)
         assert headers["content-type"] == "application/problem+json"
         assert json.loads(body)["code"] == ("body_timeout" if size == 10 else "internal_error")

@@ -1,4 +1,4 @@
-"""A WSGI application that does what the bridge must survive, and a server in a thread."""
+"""A WSGI application that does what the adapter must survive, and a server in a thread."""
 
 import contextlib
 import hashlib
@@ -13,9 +13,9 @@ from typing import Any
 
 import uvicorn
 
-from cloudnotes.asgi import Entrance
+from cloudnotes.asgi import ASGIApplication
 from cloudnotes.server.gunicorn_worker import Worker
-from cloudnotes.server.wsgi_adapter import Bridge
+from cloudnotes.server.wsgi_adapter import WSGIAdapter
 from tests.ports import free_port
 from tests.waiting import PATIENCE_SECONDS
 
@@ -121,11 +121,11 @@ async def echo_socket(scope: Any, receive: Any, send: Any) -> None:
 
 @contextlib.contextmanager
 def serving(application: Any, **options: Any) -> Iterator[int]:
-    """Serve a WSGI application through the bridge and yield the port."""
-    bridge = Bridge(application, **{"threads": 2, "max_body_bytes": 64 * 2**20, **options})
+    """Serve a WSGI application through the adapter and yield the port."""
+    adapter = WSGIAdapter(application, **{"threads": 2, "max_body_bytes": 64 * 2**20, **options})
     port = free_port()
     config = uvicorn.Config(
-        Entrance(http=bridge, websocket=echo_socket),
+        ASGIApplication(http=adapter, websocket=echo_socket),
         host="127.0.0.1",
         port=port,
         log_config=None,

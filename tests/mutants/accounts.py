@@ -209,7 +209,8 @@ MUTANTS = [
         "account-deleted-without-password",
         "Deleting an account asks for the current password.",
         "accounts/actions/users.py",
-        "    credentials.check_password(user=user, password=password)\n    delete(user=user, by=user)",
+        "    credentials.check_password(user=user, password=password)\n"
+        "    delete(user=user, by=user)",
         "    delete(user=user, by=user)",
         ("tests/accounts/api/test_me.py::test_delete_asks_for_the_password",),
     ),

@@ -28,14 +28,14 @@ def faults(server: Server, *, with_gaps: bool) -> list[str]:
             if start <= end or (start > end + 1 and not with_gaps):
                 found.append(f"note {note} has no one state in version {end + 1}: {chain}")
     feeds = dict(server.rows("SELECT user_id, seq FROM notes_feed"))
-    places: dict[int, list[int]] = {}
+    slots: dict[int, list[int]] = {}
     for user, note, seq in server.rows("SELECT user_id, note_id, seq FROM notes_change"):
-        places.setdefault(note, []).append(user)
+        slots.setdefault(note, []).append(user)
         if not 0 < seq <= feeds.get(user, 0):
             found.append(f"note {note} is at {seq} of user {user}'s feed, past {feeds.get(user)}")
     found += [
-        f"note {note} of user {owner} is in the feeds of {places.get(note)}"
+        f"note {note} of user {owner} is in the feeds of {slots.get(note)}"
         for note, owner, *_ in notes
-        if places.get(note) != [owner]
+        if slots.get(note) != [owner]
     ]
     return found

@@ -39,7 +39,7 @@ def sample(name, number):
 @pytest.fixture(params=[True, False], ids=["fast", "django"])
 def path(request, settings):
     """Both paths to a note."""
-    settings.FAST_ROAD = request.param
+    settings.FAST_PATH = request.param
 
 
 @pytest.fixture

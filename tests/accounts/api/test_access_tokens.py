@@ -105,11 +105,11 @@ class TestTokens:
 
     def test_last_used_is_noted_once_a_minute(self, as_alice, django_assert_num_queries):
         client = made(as_alice)
-        # token JOIN user on the fast road; again; last used; the feed's mark; the notes
+        # token JOIN user on the fast path; again; last used; the feed's mark; the notes
         with django_assert_num_queries(5):
             client.get(NOTES)
         assert PersonalAccessToken.objects.get().last_used_at is not None
-        # the same without a use to note; and an empty list is looked at on both roads
+        # the same without a use to note; and an empty list is looked at on both paths
         with django_assert_num_queries(5):
             client.get(NOTES)
 

@@ -18,7 +18,7 @@ from accounts.models import User
 from cloudnotes.db.compiled_queries import Statement
 from cloudnotes.fastpath import dispatch
 from cloudnotes.fastpath.async_pool import Connections, NotDone
-from cloudnotes.fastpath.views import Asked, Road
+from cloudnotes.fastpath.views import Dispatcher, Request
 from notes.actions import at_once, versions
 from notes.actions import notes as actions
 from notes.api import fast
@@ -62,7 +62,7 @@ def others():
 
 def change(note, title):
     body = json.dumps({"title": title}).encode()
-    return Asked("PATCH", f"{NOTES}/{note.pk}", "", {}, "http", body)
+    return Request("PATCH", f"{NOTES}/{note.pk}", "", {}, "http", body)
 
 
 def run(main, *, size=4, options=""):
@@ -113,9 +113,9 @@ def test_a_write_that_was_given_up_is_not_made_later(writer, note, others, held)
 def test_the_server_gives_up_before_we_do():
     longest = dispatch.STATEMENT_MILLISECONDS + dispatch.LOCK_MILLISECONDS
     assert longest < 1000 * Statement.patience
-    road = dispatch.loop_road()
-    assert str(dispatch.STATEMENT_MILLISECONDS) in road.writes.options
-    assert str(dispatch.LOCK_MILLISECONDS) in road.writes.options
+    transport = dispatch.async_transport()
+    assert str(dispatch.STATEMENT_MILLISECONDS) in transport.writes.options
+    assert str(dispatch.LOCK_MILLISECONDS) in transport.writes.options
 
 
 def test_what_was_never_sent_is_for_the_plain_road(writer, note):
@@ -150,7 +150,7 @@ def test_who_comes_between_the_look_and_the_write(writer, note, others, times, e
 
     answer = run(main)
     if expected is None:
-        assert answer is None  # for the plain road, which locks
+        assert answer is None  # for the Django path, which locks
         assert (Note.objects.get().title, Revision.objects.count()) == ("t", 0)
     else:
         assert json.loads(answer.body)["version"] == Note.objects.get().version == expected
@@ -248,20 +248,22 @@ def test_one_users_writes_do_not_hold_up_anothers(writer, bob, note, others):
     holder.execute("SELECT FROM notes_feed WHERE user_id = %s FOR UPDATE", [writer.pk])
 
     async def main(pool, fetch):
-        road = dispatch.LoopRoad(Road(fast.VIEWS), reads=Connections(2), writes=Connections(2))
-        mine = [asyncio.ensure_future(post(road, tokens[0])) for _ in range(6)]
+        transport = dispatch.AsyncTransport(
+            Dispatcher(fast.VIEWS), reads=Connections(2), writes=Connections(2)
+        )
+        mine = [asyncio.ensure_future(post(transport, tokens[0])) for _ in range(6)]
         await until_somebody_waits(pool)
-        theirs = await post(road, tokens[1])
+        theirs = await post(transport, tokens[1])
         assert not any(each.done() for each in mine)
         holder.commit()
         answers = [theirs, *await asyncio.gather(*mine)]
-        road.close()
+        transport.close()
         return [answer.status for answer in answers]
 
     assert run(main) == [201] * 7
 
 
-async def post(road, token):
+async def post(transport, token):
     body = b'{"title": "x"}'
     headers = {"host": "testserver", "authorization": token, "content-type": "application/json"}
     scope = {
@@ -272,7 +274,7 @@ async def post(road, token):
         "scheme": "http",
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
     }
-    return await road(scope, io.BytesIO(body), len(body))
+    return await transport(scope, io.BytesIO(body), len(body))
 
 
 def test_at_once_and_step_by_step_make_one_chain(writer, note):
@@ -319,12 +321,12 @@ def test_at_once_and_step_by_step_make_one_chain(writer, note):
         assert after[2] >= before[3]
 
 
-def test_the_revision_holds_all_that_the_note_said(writer, fast_road):
+def test_the_revision_holds_all_that_the_note_said(writer, fast_path):
     now = timezone.now() - LONG_AGO
     filed = {"category": "Work", "tags": "a\nb"}
     before = actions.create_note(title="t", content="c", **filed, by=writer, now=now)
     client_of(writer).patch(f"{NOTES}/{before.pk}", {"title": "new"}, format="json")
-    assert fast_road == [f"PATCH {NOTES}/{before.pk}"]
+    assert fast_path == [f"PATCH {NOTES}/{before.pk}"]
     revision = Revision.objects.get()
     for name in VERSIONED:
         assert getattr(revision, name) == getattr(before, name), name

@@ -74,7 +74,7 @@ def test_lists_feed_and_search_tell_of_files(as_alice, url, settings):
     file = add(as_alice, url, name="quarterly.txt").json()
     (note,) = as_alice.get(NOTES).json()["results"]
     assert note["attachments"] == [file]
-    settings.FAST_ROAD = False
+    settings.FAST_PATH = False
     assert as_alice.get(NOTES).json()["results"] == [note]
     assert as_alice.get("/api/v1/sync").json()["changes"][0]["note"] == note
     for query in ("quarterly", "has:file"):

@@ -48,16 +48,16 @@ def test_links_work_without_a_token_and_are_kept_stable(as_alice, url, stored_ke
     assert "/files/" not in as_alice.get(url).json()["content"]
 
 
-@pytest.mark.parametrize("road", ["put", "sync", "edits"])
-def test_every_entrance_keeps_links_stable(as_alice, url, road):
+@pytest.mark.parametrize("entrance", ["put", "sync", "edits"])
+def test_every_entrance_keeps_links_stable(as_alice, url, entrance):
     file = add(as_alice, url).json()
     as_alice.patch(url, {"content": f"[f]({path_of(file['url'])})\n"}, format="json")
     content, number = display(as_alice, url), int(url.rpartition("/")[2])
     assert "/files/" in content
     version = as_alice.get(url).json()["version"]
-    if road == "put":
+    if entrance == "put":
         as_alice.put(url, {"title": "t", "content": content + "1"}, format="json")
-    elif road == "sync":
+    elif entrance == "sync":
         change = {"op": "update", "id": number, "base_version": version, "content": content + "1"}
         as_alice.post("/api/v1/sync", {"changes": [change]}, format="json")
     else:

@@ -1,4 +1,4 @@
-"""Both roads give the same answers, the fast one to what it should."""
+"""Both paths give the same answers, the fast one to what it should."""
 
 import io
 import itertools
@@ -59,13 +59,13 @@ def notes(as_alice, alice, settings):
 
 
 class Both:
-    """Asks on both roads, undoing what the first one did, and compares."""
+    """Asks on both paths, undoing what the first one did, and compares."""
 
     def __init__(self, settings, taken):
         self.settings, self.taken = settings, taken
 
     def ask(self, client, method, url, body=None, **headers):
-        """Return the answer, and whether the fast road gave it."""
+        """Return the answer, and whether the fast path gave it."""
         content_type = headers.pop("content_type", "application/json")
         if isinstance(body, dict):
             body = json.dumps(body).encode()
@@ -74,7 +74,7 @@ class Both:
             sent |= {"data": body, "content_type": content_type}
         answers, made = [], Note.objects.order_by("-pk").values_list("pk", flat=True)[0] + 1
         self.taken.clear()
-        for self.settings.FAST_ROAD in (True, False):
+        for self.settings.FAST_PATH in (True, False):
             with transaction.atomic():
                 answer = client.generic(method, url, **sent)
                 rows = list(Note.objects.order_by("pk").values())
@@ -97,8 +97,8 @@ class Both:
 
 
 @pytest.fixture
-def both(settings, fast_road):
-    return Both(settings, fast_road)
+def both(settings, fast_path):
+    return Both(settings, fast_path)
 
 
 def test_what_takes_the_fast_road(both, as_alice, notes):
@@ -251,7 +251,7 @@ def test_personal_access_tokens(both, as_alice, notes, scopes, category):
     ).json()
     client = client_of(None)
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {made['token']}")
-    client.get(NOTES)  # the first use is written down, on the plain road
+    client.get(NOTES)  # the first use is written down, on the Django path
     plain = f"{NOTES}/{notes['plain']}"
     for method, url, sent, needs in [
         ("GET", NOTES, None, {"notes:read", "notes:write"}),
@@ -285,10 +285,10 @@ def test_bad_credentials(both, alice, notes):
 
 
 def test_a_revoked_session_and_a_disabled_user_are_refused_at_once(
-    as_alice, alice, notes, fast_road
+    as_alice, alice, notes, fast_path
 ):
     assert as_alice.get(NOTES).status_code == 200
-    assert fast_road
+    assert fast_path
     alice.is_active = False
     alice.save(update_fields=["is_active"])
     assert as_alice.get(NOTES).status_code == 401
@@ -311,14 +311,14 @@ def test_a_remembered_token_expires(alice, monkeypatch):
 
 
 def test_a_body_that_lies_on_disk_is_for_the_plain_road_and_counts_once(
-    as_alice, notes, settings, fast_road
+    as_alice, notes, settings, fast_path
 ):
     settings.RATE_LIMITS = True
     settings.LIMITS = {**settings.LIMITS, "api": [("account", 10_000, 60)]}
     before = int(as_alice.get(NOTES).headers["RateLimit-Remaining"])
-    fast_road.clear()
+    fast_path.clear()
     answer = as_alice.post(NOTES, {"title": "x", "content": "y" * 2**20}, format="json")
-    assert (answer.status_code, fast_road) == (201, [])
+    assert (answer.status_code, fast_path) == (201, [])
     assert int(answer.headers["RateLimit-Remaining"]) == before - 1
 
 
@@ -347,7 +347,7 @@ def test_fresh_states_are_marked_before_they_are_given(both, as_alice, alice, no
 
 
 def test_a_write_that_the_database_refuses_is_not_tried_again(
-    both, as_alice, notes, monkeypatch, fast_road
+    both, as_alice, notes, monkeypatch, fast_path
 ):
     tried = []
 
@@ -357,10 +357,10 @@ def test_a_write_that_the_database_refuses_is_not_tried_again(
 
     for module in ("notes", "at_once"):
         monkeypatch.setattr(f"notes.actions.{module}.create_note", fail)
-    fast_road.clear()
+    fast_path.clear()
     answer, was_fast = both.ask(as_alice, "POST", NOTES, {"title": "x"})
     assert (answer.status_code, was_fast) == (503, True)
-    assert len(tried) == 2  # once on each road
+    assert len(tried) == 2  # once on each path
     assert answer.headers["Retry-After"] == "5"
     assert answer.json()["code"] == "unavailable"
 
@@ -376,13 +376,13 @@ def test_a_bug_in_a_write_is_not_tried_again(as_alice, notes, monkeypatch, caplo
         monkeypatch.setattr(f"notes.actions.{module}.create_note", fail)
     answer = as_alice.post(NOTES, {"title": "x"}, format="json")
     assert (answer.status_code, answer.json()["code"], len(tried)) == (500, "internal_error", 1)
-    assert "The fast road failed on POST /api/v1/notes" in caplog.text
+    assert "The fast path failed on POST /api/v1/notes" in caplog.text
 
 
 def test_a_bug_in_a_read_leaves_it_to_the_plain_road(as_alice, notes, monkeypatch, caplog):
     monkeypatch.setattr("notes.api.fast.note_json", lambda *_: 1 / 0)
     assert as_alice.get(NOTES).status_code == 200
-    assert "The fast road failed on GET /api/v1/notes" in caplog.text
+    assert "The fast path failed on GET /api/v1/notes" in caplog.text
 
 
 @pytest.mark.parametrize(("patience", "status"), [(2.0, 200), (0.0, 503)])
@@ -392,7 +392,7 @@ def test_the_plain_road_tries_again_where_there_is_time(
     def fail(*_):
         raise OperationalError("the database has gone")
 
-    monkeypatch.setattr("cloudnotes.fastpath.views.Road.admit", fail)
+    monkeypatch.setattr("cloudnotes.fastpath.views.Dispatcher.admit", fail)
     monkeypatch.setattr(dispatch, "RETRY_SECONDS", patience)
     assert as_alice.get(NOTES).status_code == status
 

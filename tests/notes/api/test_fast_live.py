@@ -1,4 +1,4 @@
-"""Both roads on a running service: on PostgreSQL its event loop answers."""
+"""Both paths on a running service: on PostgreSQL its event loop answers."""
 
 import socket
 import time

@@ -45,7 +45,7 @@ def notes(alice, bob):
 
 
 def listed(client, query=""):
-    """Return the places in ``notes`` of what a list holds."""
+    """Return the slots in ``notes`` of what a list holds."""
     answer = client.get(f"{NOTES}?{query}")
     assert answer.status_code == 200, answer.content
     first = Note.objects.order_by("pk").first().pk

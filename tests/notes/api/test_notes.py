@@ -191,7 +191,7 @@ class TestList:
             connection,
         ) as queries:
             as_alice.get(NOTES)
-        # The fast road: session JOIN user; notes LEFT JOIN attachment LEFT JOIN object. Then once
+        # The fast path: session JOIN user; notes LEFT JOIN attachment LEFT JOIN object. Then once
         # for states of the last minutes the plain one: both again; the feed's mark; savepoint of
         # the test; lock; mark as given; notes as they are; release.
         assert len(queries) == 10
@@ -293,7 +293,7 @@ def test_queries_of_one_note_and_of_writes(as_alice, django_assert_num_queries):
 
 
 def test_queries_of_writes_on_the_plain_road(as_alice, django_assert_num_queries, settings):
-    settings.FAST_ROAD = False
+    settings.FAST_PATH = False
     note = create(as_alice)
     feed = 1 if connection.vendor == "postgresql" else 2
     # session; savepoint of the test; insert; feed; release

@@ -23,7 +23,7 @@ def run():
 
 
 @pytest.fixture
-def places(s3, tmp_path):
+def slots(s3, tmp_path):
     """Two storages as STORAGES says them."""
 
     def bucket():
@@ -41,12 +41,12 @@ def places(s3, tmp_path):
 @pytest.mark.parametrize(
     ("source", "target"), [("disk", "bucket"), ("bucket", "disk"), ("bucket", "other bucket")]
 )
-def test_every_file_is_to_be_had_all_the_time(as_alice, settings, places, source, target):
+def test_every_file_is_to_be_had_all_the_time(as_alice, settings, slots, source, target):
     others = {name: value for name, value in settings.STORAGES.items() if name != "default"}
 
     def use(default, other=None):
-        more = {"other": places[other]} if other else {}
-        settings.STORAGES = {**others, "default": places[default], **more}
+        more = {"other": slots[other]} if other else {}
+        settings.STORAGES = {**others, "default": slots[default], **more}
 
     def all_there():
         for content, file in files.items():
@@ -76,13 +76,13 @@ def test_every_file_is_to_be_had_all_the_time(as_alice, settings, places, source
     assert as_alice.get(path_of(files[b"new"]["url"])).status_code in (302, 404)
 
 
-def test_stopped_and_started_again(as_alice, settings, places):
+def test_stopped_and_started_again(as_alice, settings, slots):
     others = {name: value for name, value in settings.STORAGES.items() if name != "default"}
-    settings.STORAGES = {**others, "default": places["disk"]}
+    settings.STORAGES = {**others, "default": slots["disk"]}
     url = new_note(as_alice)
     for number in range(5):
         add(as_alice, url, b"%d" % number)
-    settings.STORAGES = {**others, "default": places["bucket"], "other": places["disk"]}
+    settings.STORAGES = {**others, "default": slots["bucket"], "other": slots["disk"]}
 
     class Stopped(BaseException):
         pass
@@ -96,16 +96,16 @@ def test_stopped_and_started_again(as_alice, settings, places):
     assert run()[0].splitlines()[-1] == "2 brought (0.0 MiB), 3 there already, 0 missing."
 
 
-def test_other_bytes_are_never_taken(as_alice, settings, places, tmp_path):
+def test_other_bytes_are_never_taken(as_alice, settings, slots, tmp_path):
     others = {name: value for name, value in settings.STORAGES.items() if name != "default"}
-    settings.STORAGES = {**others, "default": places["disk"]}
+    settings.STORAGES = {**others, "default": slots["disk"]}
     url = new_note(as_alice)
     files = [add(as_alice, url, content).json() for content in (b"right", b"wrong", b"lost")]
     rows = {row.sha256: row.key for row in StoredObject.objects.all()}
     keys = [rows[file["sha256"]] for file in files]
     (tmp_path / "one" / keys[1]).write_bytes(b"gnorw")
     (tmp_path / "one" / keys[2]).unlink()
-    settings.STORAGES = {**others, "default": places["bucket"], "other": places["disk"]}
+    settings.STORAGES = {**others, "default": slots["bucket"], "other": slots["disk"]}
     told, code = run()
     assert code == 1
     for key in keys[1:]:

@@ -17,12 +17,12 @@ def tasks(content):
     """Return the content with every task that is known marked by a ! instead of its state."""
     count = count_of(content)
     toggled = [toggle_task(content, number) for number in range(1, count + 1)]
-    places = [
+    slots = [
         next(i for i, (old, new) in enumerate(zip(content, each, strict=True)) if old != new)
         for each in toggled
     ]
-    assert places == sorted(set(places))
-    for place in places:
+    assert slots == sorted(set(slots))
+    for place in slots:
         content = content[:place] + "!" + content[place + 1 :]
     return content
 

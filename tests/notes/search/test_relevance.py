@@ -127,14 +127,14 @@ def test_known_notes_are_found(alice, as_alice, corpus, language):
     assert indexing.catch_up(user=alice, seconds=600) == 0
     wanted = [[part.strip() for part in line.split("|")] for line in QUERIES.strip().splitlines()]
     assert len(wanted) >= 50
-    places = {}
+    slots = {}
     for query, name in wanted:
         results = as_alice.get(SEARCH, {"q": query, "limit": 20}).json()["results"]
         found = [corpus[note["id"]] for note in results]
-        places[query] = found.index(name) if name in found else None
-    missed = {query: place for query, place in places.items() if place != 0}
-    first = [place for place in places.values() if place == 0]
-    among_five = [place for place in places.values() if place is not None and place < 5]
+        slots[query] = found.index(name) if name in found else None
+    missed = {query: place for query, place in slots.items() if place != 0}
+    first = [place for place in slots.values() if place == 0]
+    among_five = [place for place in slots.values() if place is not None and place < 5]
     enough_first, enough_among_five = ENOUGH[language]
     assert len(first) >= enough_first * len(wanted), missed
     assert len(among_five) >= enough_among_five * len(wanted), missed

@@ -434,6 +434,6 @@ def test_queries(as_alice, settings, django_assert_num_queries):
     found(as_alice, "word")
     with django_assert_num_queries(3):  # who asks; what matches and is all indexed; the page
         found(as_alice, "word")
-    settings.FAST_ROAD = False
+    settings.FAST_PATH = False
     with django_assert_num_queries(5):  # whether all is indexed is asked first, and if it is broad
         found(as_alice, "word")
