@@ -14,7 +14,7 @@ from accounts import access_tokens, jwt
 from accounts.models import PersonalAccessToken, Session, User
 from accounts.models.sessions import SessionQuerySet
 from accounts.models.tokens import PersonalAccessTokenQuerySet, grants
-from cloudnotes.db.compiled_queries import Fetch, InstanceQuery, Parameter, Query
+from cloudnotes.db.compiled_queries import Executor, InstanceQuery, Parameter, Query
 
 security_log = logging.getLogger("cloudnotes.security")
 
@@ -122,7 +122,7 @@ class BearerAuthentication(BaseAuthentication):
         return 'Bearer realm="CloudNotes"'
 
 
-async def recognize(authorization: str, scope: str, fetch: Fetch) -> User | None:
+async def recognize(authorization: str, scope: str, fetch: Executor) -> User | None:
     """Return the user behind an ``Authorization`` header, for the fast path.
 
     None where the token lacks the scope, and where :class:`BearerAuthentication` has something to

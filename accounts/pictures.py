@@ -19,7 +19,7 @@ MAX_BYTES = 5 * 2**20
 MAX_PIXELS = 25_000_000
 MAX_CPU_SECONDS = 5
 # Together for what waits for a child and for the child.
-PATIENCE_SECONDS = 7.0
+TIMEOUT_SECONDS = 7.0
 # At a time in one web process: a picture of MAX_PIXELS takes a core for 1 s and 400 MiB.
 MAX_CHILDREN = 1
 
@@ -82,16 +82,16 @@ def cut(content: IO[bytes]) -> dict[int, bytes]:
     The picture is a PNG, JPEG, GIF (the first frame) or WebP. It is turned upright by its Exif
     orientation; transparency stays, all metadata goes. A smaller picture is made larger.
 
-    Takes at most ``PATIENCE_SECONDS`` and one child process; at most ``MAX_CHILDREN`` run at a
+    Takes at most ``TIMEOUT_SECONDS`` and one child process; at most ``MAX_CHILDREN`` run at a
     time, and further calls wait. Raises :class:`PictureTooLarge`, :class:`TooManyPixels`,
     :class:`NotAnImage`, :class:`TooCostly` and :class:`TooBusy`.
     """
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + TIMEOUT_SECONDS
     content.seek(0)
     data = content.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise PictureTooLarge
-    if not _children.acquire(timeout=PATIENCE_SECONDS):
+    if not _children.acquire(timeout=TIMEOUT_SECONDS):
         raise TooBusy
     try:
         with tempfile.NamedTemporaryFile() as file:

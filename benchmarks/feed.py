@@ -37,7 +37,7 @@ ROLLBACKS = 0.01
 MARK = f"rolled back {secrets.token_hex(8)}"  # what no one may ever find
 BEGIN_ANEW = 1 / 400  # of the pages, so that clients begin in the middle too
 LONGEST_PAUSE_SECONDS = 0.15
-PATIENCE_SECONDS = 300  # with a server that starts among so many writers
+TIMEOUT_SECONDS = 300  # with a server that starts among so many writers
 # On SQLite who lingers keeps everybody waiting: it has one lock for all that is written.
 DELAYS = {
     "postgresql": {"delay": 0.003, "how_often": 1.0},
@@ -253,7 +253,7 @@ def service(folder: Path, kind: str) -> Iterator[tuple[Server, Callable[[], None
                 database.start()
             else:
                 server.kill()
-                server.start(PATIENCE_SECONDS)
+                server.start(TIMEOUT_SECONDS)
 
         server.start()
         stack.callback(server.stop)

@@ -23,7 +23,7 @@ from django.test import RequestFactory
 
 from accounts.actions import users
 from benchmarks import filling, without_history
-from cloudnotes.db.compiled_queries import Bound, Query, Statement
+from cloudnotes.db.compiled_queries import Bindable, Query, Statement
 from cloudnotes.wsgi import application
 from notes.actions import indexing
 from notes.actions.notes import create_note
@@ -113,7 +113,7 @@ def _note_prepared() -> set[str]:
     prepared = set()
 
     def noting(bind: Callable[..., tuple[str, Any]]) -> Callable[..., tuple[str, Any]]:
-        def note(query: Bound, values: dict[str, Any]) -> tuple[str, Any]:
+        def note(query: Bindable, values: dict[str, Any]) -> tuple[str, Any]:
             sql, parameters = bind(query, values)
             prepared.add(sql)
             return sql, parameters

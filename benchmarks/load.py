@@ -14,7 +14,7 @@ from tests.servers import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "wrk" / "replay.lua"
 ANSWER_SECONDS = 30  # after which wrk counts a request as an error
-PATIENCE_SECONDS = 90  # beyond the run's own time, until its process is killed
+TIMEOUT_SECONDS = 90  # beyond the run's own time, until its process is killed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,5 +109,5 @@ def _output(command: list[str], seconds: int, environment: dict[str, str]) -> st
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=seconds + PATIENCE_SECONDS,
+        timeout=seconds + TIMEOUT_SECONDS,
     ).stdout

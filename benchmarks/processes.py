@@ -11,7 +11,7 @@ import psycopg
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 IDLE_SHARE = 0.05  # of one core
 LOOKED_EVERY_SECONDS = 0.2
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 def children(pid: int) -> list[int]:
@@ -59,7 +59,7 @@ def settle(*used: Callable[[], float]) -> None:
 
     ``used`` tell the processor seconds of each so far.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         before = [each() for each in used]
         time.sleep(LOOKED_EVERY_SECONDS)

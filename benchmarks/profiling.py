@@ -21,7 +21,7 @@ from benchmarks.throughput import RESULTS, tell
 
 PY_SPY = BASELINE_PYTHON.parent / "py-spy"
 WARM_UP_SECONDS = 1
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 TOLD = 60  # functions
 
 
@@ -76,7 +76,7 @@ def main() -> int:
             record(told, Path(raw.name), "raw", asked.seconds),
         ]
         made = load.run(server.port, requests, seconds=asked.seconds, **how)
-        failed = [each.wait(timeout=PATIENCE_SECONDS) for each in looking]
+        failed = [each.wait(timeout=TIMEOUT_SECONDS) for each in looking]
         stacks = Path(raw.name).read_text()
     if any(failed) or made.errors:
         print(f"py-spy ended with {failed}, {made.errors} requests failed")

@@ -24,7 +24,7 @@ from cloudnotes.db.tables import is_migrated
 from cloudnotes.db.triggers import get_missing
 
 REPORT_SECONDS = 10
-PATIENCE_SECONDS = 1.0
+TIMEOUT_SECONDS = 1.0
 
 
 class HealthMiddleware:
@@ -86,7 +86,7 @@ def _outside(_period: int) -> dict[str, str]:
     found = {}
     for name, answer in asked.items():
         try:
-            found[name] = answer.result(timeout=PATIENCE_SECONDS)
+            found[name] = answer.result(timeout=TIMEOUT_SECONDS)
         except TimeoutError:
             found[name] = "slow"
     return found

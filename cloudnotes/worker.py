@@ -38,10 +38,10 @@ class Worker:
             self.threads.append(thread)
         logger.info("worker started: %s", ", ".join(settings.WORKER_JOBS))
 
-    def stop(self, patience: float) -> None:
-        """Begin nothing else and let what is under way end, for at most ``patience`` seconds."""
+    def stop(self, seconds: float) -> None:
+        """Begin nothing else and let what is under way end, for at most ``seconds`` seconds."""
         self.stopping.set()
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + seconds
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 

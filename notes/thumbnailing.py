@@ -8,7 +8,7 @@ from cloudnotes.pictures.protocol import Spec
 SIZES = (96, 320, 1024)
 MAX_PIXELS = 50_000_000
 MAX_CPU_SECONDS = 10
-PATIENCE_SECONDS = 15.0
+TIMEOUT_SECONDS = 15.0
 
 THUMBNAILS = Spec(
     sizes=SIZES,
@@ -22,8 +22,8 @@ THUMBNAILS = Spec(
 def make(path: str | os.PathLike[str]) -> dict[int, bytes]:
     """Return the thumbnails of the picture in a file, as WebP, by each of ``SIZES``.
 
-    Takes at most ``PATIENCE_SECONDS`` and one process, and raises
+    Takes at most ``TIMEOUT_SECONDS`` and one process, and raises
     :class:`~cloudnotes.pictures.protocol.NotMade` and :class:`OSError`: see
     :func:`cloudnotes.pictures.renditions.make`.
     """
-    return renditions.make(path, THUMBNAILS, seconds=PATIENCE_SECONDS)
+    return renditions.make(path, THUMBNAILS, seconds=TIMEOUT_SECONDS)

@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("ci", anew, derandomize=True, database=None)
     hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "anew")
     # As in tests/patience.py: the machine may pause for seconds.
-    pictures.PATIENCE_SECONDS = 60.0
+    pictures.TIMEOUT_SECONDS = 60.0
     settings.PASSWORD_HASHERS[0] = "tests.hashers.QuickBCryptSHA256"
     # Each test client would look for all static files anew; services serve them.
     settings.WHITENOISE_USE_FINDERS = False

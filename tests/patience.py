@@ -19,12 +19,12 @@ BEFORE_THE_APPLICATION = (
     "cloudnotes.server.wsgi_adapter.STORING_ANSWER_SECONDS",
 )
 BEHIND_IT = (
-    "accounts.pictures.PATIENCE_SECONDS",
+    "accounts.pictures.TIMEOUT_SECONDS",
     "cloudnotes.db.compiled_queries.Query.patience",
     "cloudnotes.db.compiled_queries.Statement.patience",
     "cloudnotes.fastpath.dispatch.ANSWER_SECONDS",
     "cloudnotes.fastpath.dispatch.RETRY_SECONDS",
-    "notes.actions.objects.PATIENCE_SECONDS",
+    "notes.actions.objects.TIMEOUT_SECONDS",
 )
 
 globals().update(runpy.run_path(str(Path(__file__).parent.parent / "gunicorn.conf.py")))

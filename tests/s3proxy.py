@@ -11,7 +11,7 @@ from tests.ports import free_port
 from tests.servers import S3Server
 
 HELD_SECONDS = 20.0
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 PIECE_BYTES = 2**16
 ERROR = "<Error><Code>{}</Code><Message>No.</Message></Error>"
 
@@ -76,7 +76,7 @@ class S3Proxy:
             await asyncio.wait_for(self.healed.wait(), self.held_seconds)
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self.loop).result(2 * PATIENCE_SECONDS)
+        asyncio.run_coroutine_threadsafe(work, self.loop).result(2 * TIMEOUT_SECONDS)
 
     async def _become(self, state: State) -> None:
         before, self.state = self.state, state
@@ -92,7 +92,7 @@ class S3Proxy:
             self._cut()
 
     async def _wait_for_held(self) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while held := self.held():
                 await asyncio.gather(*(each.over.wait() for each in held))
 

@@ -20,22 +20,22 @@ from botocore.config import Config
 
 from tests import databases
 from tests.ports import free_port, listens
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import TIMEOUT_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 # For a service whose limits of time are not what is tested.
-PATIENT = {"GUNICORN_CMD_ARGS": f"--config {ROOT / 'tests/patience.py'}"}
+PATIENT = {"GUNICORN_CMD_ARGS": f"--config {ROOT / 'tests/seconds.py'}"}
 
 
 def wait_for(
     ready: Callable[[], bool],
     process: subprocess.Popen[Any],
     what: str,
-    patience: float = PATIENCE_SECONDS,
+    seconds: float = TIMEOUT_SECONDS,
 ) -> None:
     """Wait for a state; end the process and raise ``RuntimeError`` if it does not come."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"{what} ended with {process.returncode}")
@@ -44,7 +44,7 @@ def wait_for(
         time.sleep(0.05)
     process.kill()
     process.wait()
-    raise RuntimeError(f"{what} did not become ready in {patience} s")
+    raise RuntimeError(f"{what} did not become ready in {seconds} s")
 
 
 class S3Server:
@@ -132,7 +132,7 @@ class Server:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, patience: float = PATIENCE_SECONDS) -> None:
+    def start(self, seconds: float = TIMEOUT_SECONDS) -> None:
         web = next(
             line.removeprefix("web: ")
             for line in (ROOT / "Procfile").read_text().splitlines()
@@ -144,7 +144,7 @@ class Server:
             self.process = subprocess.Popen(
                 ["/bin/sh", "-c", web], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
-        wait_for(self.is_ready, self.process, f"CloudNotes (see {self.log})", patience)
+        wait_for(self.is_ready, self.process, f"CloudNotes (see {self.log})", seconds)
 
     def is_ready(self) -> bool:
         with contextlib.suppress(requests.RequestException):
@@ -155,7 +155,7 @@ class Server:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(sent)
-        return self.process.wait(timeout=PATIENCE_SECONDS)
+        return self.process.wait(timeout=TIMEOUT_SECONDS)
 
     def kill(self) -> None:
         """Kill gunicorn and its workers; nothing of what they had begun is finished."""

@@ -13,7 +13,7 @@ import requests
 from tests.conftest import leg
 from tests.ports import free_port
 from tests.servers import BIN, PATIENT, ROOT
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import TIMEOUT_SECONDS, until
 
 pytestmark = pytest.mark.service
 
@@ -33,7 +33,7 @@ def run(script, cwd, **environment):
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
     )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def made(tmp_path, embedded_database):
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=PATIENCE_SECONDS)
+            process.wait(timeout=TIMEOUT_SECONDS)
 
 
 def test_make_run_then_every_curl_line_then_make_admin(made):

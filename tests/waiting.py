@@ -5,15 +5,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 # When a test gives up; no promise of the product.
-PATIENCE_SECONDS = 180
+TIMEOUT_SECONDS = 180
 
 State = TypeVar("State")
 
 
 def until(state: Callable[[], State], what: str) -> State:
     """Return the first true value of ``state``; raise ``AssertionError`` if there is none."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not (value := state()):
-        assert time.monotonic() < deadline, f"not in {PATIENCE_SECONDS} s: {what}"
+        assert time.monotonic() < deadline, f"not in {TIMEOUT_SECONDS} s: {what}"
         time.sleep(0.02)
     return value

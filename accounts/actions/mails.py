@@ -20,7 +20,7 @@ LEASE = dt.timedelta(minutes=2)  # longer than a dialogue with a mail server can
 GIVEN_UP_AFTER = dt.timedelta(hours=24)
 KEPT_FOR = dt.timedelta(days=30)
 LONGEST_WAIT_SECONDS = 60
-PATIENCE_SECONDS = 60  # with a database that goes away between sending and noting it
+TIMEOUT_SECONDS = 60  # with a database that goes away between sending and noting it
 MAILS_AN_HOUR = 5  # of a kind that strangers can cause, to one account
 ASKED_FOR = {*emails.PAGES, Mail.Kind.ALREADY_REGISTERED}
 LATE_AFTER = dt.timedelta(minutes=2)
@@ -98,7 +98,7 @@ def send_due() -> bool:
 
 def _note_sent(claimed: QuerySet[Mail]) -> None:
     """Write down that a mail was taken, whatever befalls the database: else it would go twice."""
-    for _ in range(PATIENCE_SECONDS):
+    for _ in range(TIMEOUT_SECONDS):
         try:
             claimed.update(sent_at=timezone.now())
         except Error:

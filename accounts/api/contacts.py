@@ -33,7 +33,7 @@ from accounts.models.contacts import (
 
 MAX_SEARCH = 200
 MAX_IMPORT_BYTES = 2**20
-EXPORTED_AT_ONCE = 100
+EXPORT_BATCH_SIZE = 100
 YEARS = (1900, 2999)
 EXAMPLE = "BEGIN:VCARD\nVERSION:4.0\nFN:Mary Doe\nN:Doe;Mary;;;\nBDAY:19850412\nEND:VCARD\n"
 
@@ -275,7 +275,7 @@ class ExportView(APIView):
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         """Download all contacts as vCards 4.0 (RFC 6350)."""
-        batches = Contact.objects.visible_to(caller(request)).in_batches(EXPORTED_AT_ONCE)
+        batches = Contact.objects.visible_to(caller(request)).in_batches(EXPORT_BATCH_SIZE)
         return StreamingHttpResponse(
             _written(batches),
             content_type="text/vcard; charset=utf-8",

@@ -18,13 +18,13 @@ Row = Sequence[Any]
 M = TypeVar("M", bound=Model)
 
 
-class Bound(Protocol):
+class Bindable(Protocol):
     """What can be sent to a database once its values are known.
 
-    ``patience`` is for how many seconds an event loop waits for the answer.
+    ``timeout_seconds`` is for how many seconds an event loop waits for the answer.
     """
 
-    patience: float
+    timeout_seconds: float
 
     def bind(self, values: dict[str, Any]) -> tuple[str, Any]:
         """Return the statement and its parameters."""
@@ -35,10 +35,10 @@ class Bound(Protocol):
         ...
 
 
-class Fetch(Protocol):
+class Executor(Protocol):
     """Returns the rows of a query over whatever connection the caller has."""
 
-    def __call__(self, query: Bound, **values: Any) -> Awaitable[list[Row]]: ...
+    def __call__(self, query: Bindable, **values: Any) -> Awaitable[list[Row]]: ...
 
 
 class Statement:
@@ -47,7 +47,7 @@ class Statement:
     # Longer than all of the server's own (cloudnotes.fastpath.dispatch.WRITE_OPTIONS): what is
     # given up here is not to be carried out after all. A disk that hangs at the commit is beyond
     # that.
-    patience = 3.5
+    timeout_seconds = 3.5
 
     def __init__(self, sql: str) -> None:
         self.sql = sql
@@ -86,7 +86,7 @@ class Query:
     ``make`` returns it. It is called once, so it must not depend on a request or on the time.
     """
 
-    patience = 3.0
+    timeout_seconds = 3.0
 
     def __init__(self, make: Callable[[], "QuerySet[Any, Any]"]) -> None:
         self._make = make

@@ -16,7 +16,7 @@ from psycopg.errors import LockNotAvailable, QueryCanceled
 from psycopg.types.numeric import Int8Dumper
 from psycopg.waiting import READY_R, READY_W, WAIT_W
 
-from cloudnotes.db.compiled_queries import Bound, Row
+from cloudnotes.db.compiled_queries import Bindable, Row
 
 LATE = "no answer in time"
 # PostgreSQL plans a prepared statement anew each time when it hopes to save by that; planning
@@ -44,20 +44,20 @@ class Connections:
         self.waiting: deque[asyncio.Future[_Connection | None]] = deque()
 
     async def fetch(
-        self, query: Bound, values: dict[str, Any], deadline: float | None = None
+        self, query: Bindable, values: dict[str, Any], deadline: float | None = None
     ) -> list[Row]:
         """Return the rows of a query, at the latest at ``deadline`` on the loop's clock.
 
         Raises psycopg.Error, of which :class:`NotDone` says that nothing has come of it.
         """
         sql, parameters = query.bind(values)
-        until = deadline and deadline - query.patience
+        until = deadline and deadline - query.timeout_seconds
         try:
             used = await self._take(until)
         except (psycopg.Error, OSError) as error:
             raise NotDone(str(error)) from error
         used.is_late = False
-        alarm = asyncio.get_running_loop().call_later(query.patience, used.give_up)
+        alarm = asyncio.get_running_loop().call_later(query.timeout_seconds, used.give_up)
         try:
             cursor = used.cursor_of(query)
             await cursor.execute(sql, parameters)
@@ -155,7 +155,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
     """
 
     pool: Connections | None = None
-    cursors: "dict[Bound, _Cursor]"
+    cursors: "dict[Bindable, _Cursor]"
     turn: "asyncio.Future[int] | None" = None
     watched = -1
     is_late = False
@@ -184,7 +184,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
         except StopIteration as done:
             return done.value
 
-    def cursor_of(self, query: Bound) -> "_Cursor":
+    def cursor_of(self, query: Bindable) -> "_Cursor":
         """Return the cursor of a query, which remembers how to send it and to read its rows."""
         if query not in self.cursors:
             self.cursors[query] = _Cursor(self)

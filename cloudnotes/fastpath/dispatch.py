@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.utils.module_loading import import_string
 
 from cloudnotes.api import errors, request_id
-from cloudnotes.db.compiled_queries import Bound, Row, Statement
+from cloudnotes.db.compiled_queries import Bindable, Row, Statement
 from cloudnotes.fastpath.async_pool import Connections
 from cloudnotes.fastpath.views import (
     Dispatcher,
@@ -109,7 +109,7 @@ class AsyncTransport:
     ) -> Response | None:
         deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
 
-        async def fetch(query: Bound, **values: Any) -> list[Row]:
+        async def fetch(query: Bindable, **values: Any) -> list[Row]:
             connections = self.writes if isinstance(query, Statement) else self.reads
             return await connections.fetch(query, values, deadline)
 
@@ -121,7 +121,7 @@ class AsyncTransport:
         # A user's writes follow each other in any case, by the lock of the feed: here they wait
         # without a connection, of which nobody then takes all.
         turn = self.turns.setdefault(user.pk, asyncio.Lock())
-        async with asyncio.timeout_at(deadline - Statement.patience):
+        async with asyncio.timeout_at(deadline - Statement.timeout_seconds):
             await turn.acquire()
         try:
             return await view.answer(request, user, fetch, *numbers)
@@ -204,7 +204,7 @@ def drive(coroutine: Coroutine[Any, Any, Response | None]) -> Response | None:
     raise RuntimeError("In a thread nothing may wait on an event loop.")
 
 
-async def _fetch(query: Bound, **values: Any) -> list[Row]:
+async def _fetch(query: Bindable, **values: Any) -> list[Row]:
     return query.fetch(**values)
 
 

@@ -37,7 +37,7 @@ from django.db import InterfaceError, OperationalError
 from django.http.request import split_domain_port, validate_host
 
 from cloudnotes.api import errors, headers, parsers, request_id, throttling
-from cloudnotes.db.compiled_queries import Fetch
+from cloudnotes.db.compiled_queries import Executor
 
 Fields = list[tuple[str, str]]
 # Where a request has one of these, the Django path knows what to do.
@@ -107,7 +107,9 @@ class Authenticator(Protocol):
     ``FAST_PATH_AUTHENTICATOR``, as DRF's are in its settings.
     """
 
-    def __call__(self, authorization: str, scope: str, fetch: Fetch) -> Awaitable[Known | None]: ...
+    def __call__(
+        self, authorization: str, scope: str, fetch: Executor
+    ) -> Awaitable[Known | None]: ...
 
 
 class View:
@@ -128,7 +130,7 @@ class View:
         return not query
 
     async def answer(
-        self, request: Request, user: Any, fetch: Fetch, *numbers: int
+        self, request: Request, user: Any, fetch: Executor, *numbers: int
     ) -> Response | None:
         """Return the answer, or None, with nothing changed, for the Django path to give it.
 
@@ -157,13 +159,13 @@ class Dispatcher:
         return (view, (int(end),)) if view and is_number else None
 
     async def take(
-        self, request: Request, view: View, numbers: tuple[int, ...], fetch: Fetch
+        self, request: Request, view: View, numbers: tuple[int, ...], fetch: Executor
     ) -> Response | None:
         """Return the answer to a request, None if it is for the Django path."""
         user = await self.admit(request, view, fetch)
         return None if user is None else await view.answer(request, user, fetch, *numbers)
 
-    async def admit(self, request: Request, view: View, fetch: Fetch) -> Known | None:
+    async def admit(self, request: Request, view: View, fetch: Executor) -> Known | None:
         """Return who asks, if they may and nothing about the request is for the Django path."""
         if not _is_ordinary(request, view):
             return None

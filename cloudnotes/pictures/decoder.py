@@ -63,7 +63,7 @@ UPRIGHT = {
 
 
 def confine(*, cpu_seconds: int, seconds: int) -> None:
-    """Bound this process for good: its memory, its time, and that it writes no file."""
+    """Bindable this process for good: its memory, its time, and that it writes no file."""
     for what, limit in (
         (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
         (resource.RLIMIT_CPU, cpu_seconds),

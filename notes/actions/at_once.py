@@ -14,7 +14,7 @@ import datetime as dt
 from typing import Any
 
 from accounts.models import User
-from cloudnotes.db.compiled_queries import Fetch, Statement
+from cloudnotes.db.compiled_queries import Executor, Statement
 from notes import access, events
 from notes.actions import versions
 from notes.actions.versions import Expected
@@ -61,7 +61,7 @@ changed AS (
 
 
 async def create_note(
-    *, title: str, content: str, category: str = "", by: User, now: dt.datetime, fetch: Fetch
+    *, title: str, content: str, category: str = "", by: User, now: dt.datetime, fetch: Executor
 ) -> Note:
     """As :func:`notes.actions.notes.create_note`."""
     note = Note(
@@ -97,7 +97,7 @@ async def update_note(
     by: User,
     now: dt.datetime,
     expected: Expected = None,
-    fetch: Fetch,
+    fetch: Executor,
 ) -> Note | None:
     """As :func:`notes.actions.notes.update_note`, for a ``title`` and ``content`` that differ.
 

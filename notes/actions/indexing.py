@@ -22,8 +22,8 @@ from notes.models import Change, Feed, IndexedNote, Link, Note, SearchIndex, att
 from notes.search import terms
 
 AT_ONCE = 100  # notes
-BYTES_AT_ONCE = 2 * 2**20
-USERS_AT_ONCE = 20
+MAX_BYTES = 2 * 2**20
+USER_BATCH_SIZE = 20
 REQUEST_SECONDS, WORKER_SECONDS = 1.0, 5.0
 REPLACED = ("edited_at", "title_key", "renamed_from", "terms", "words", "stems")
 
@@ -69,9 +69,9 @@ def index_due() -> bool:
     Returns whether there may be more. Which accounts it takes is left to chance, so that one that
     cannot be indexed holds up no others.
     """
-    found = list(User.objects.filter(pk__in=behind().order_by("?").values("pk")[:USERS_AT_ONCE]))
+    found = list(User.objects.filter(pk__in=behind().order_by("?").values("pk")[:USER_BATCH_SIZE]))
     done = [catch_up(user=user, seconds=WORKER_SECONDS) == 0 for user in found]
-    return any(done) and (len(found) == USERS_AT_ONCE or not all(done))
+    return any(done) and (len(found) == USER_BATCH_SIZE or not all(done))
 
 
 def behind() -> QuerySet[Feed]:
@@ -104,7 +104,7 @@ def _index_some(user: User) -> bool:
     sizes = changes.annotate(size=OctetLength("note__content"))
     for seq, note_id, length in sizes.values_list("seq", "note_id", "size")[:AT_ONCE]:
         size += length or 0
-        if size > BYTES_AT_ONCE and ids:
+        if size > MAX_BYTES and ids:
             break
         end = seq
         ids.append(note_id)

@@ -23,7 +23,7 @@ from notes.models import tags as tag_names
 from notes.models.fields import EDITABLE, state_json
 
 KEPT_IN_TRASH = dt.timedelta(days=30)
-PURGED_AT_ONCE = 100
+PURGE_BATCH_SIZE = 100
 NO_FLAGS: Mapping[str, bool] = MappingProxyType({})
 
 
@@ -219,14 +219,14 @@ def purge_due() -> bool:
     Returns whether there may be more.
     """
     due = Note.objects.filter(trashed_at__lte=timezone.now() - KEPT_IN_TRASH)
-    ids = list(due.order_by("trashed_at", "pk").values_list("pk", flat=True)[:PURGED_AT_ONCE])
+    ids = list(due.order_by("trashed_at", "pk").values_list("pk", flat=True)[:PURGE_BATCH_SIZE])
     for pk in ids:
         with transaction.atomic():
             # Somebody may have taken it out just now, and another worker may be at it.
             note = due.select_for_update(skip_locked=True).filter(pk=pk).first()
             if note is not None:
                 _purge(note, by=None)
-    return len(ids) == PURGED_AT_ONCE
+    return len(ids) == PURGE_BATCH_SIZE
 
 
 def _purge(note: Note, *, by: User | None) -> None:

@@ -29,7 +29,7 @@ from notes.models import Attachment, KeptFile, Note, StoredObject, Thumbnail, Up
 from notes.models.objects import StoredObjectQuerySet
 
 BATCH = 200
-PATIENCE_SECONDS = 3.0
+TIMEOUT_SECONDS = 3.0
 # The size of an image stands in front, behind what a camera tells of itself.
 START_BYTES = 256 * 2**10
 DESCRIBED = ("size", "sha256", "content_type", "width", "height", "upload_id", "is_arriving")
@@ -259,8 +259,8 @@ def delete_after_commit(*conditions: Q, **criteria: Any) -> None:
 
 
 def _delete_now(ids: Sequence[int]) -> None:
-    """Delete for at most about ``PATIENCE_SECONDS``: somebody waits for the answer."""
-    deadline, now = time.monotonic() + PATIENCE_SECONDS, timezone.now()
+    """Delete for at most about ``TIMEOUT_SECONDS``: somebody waits for the answer."""
+    deadline, now = time.monotonic() + TIMEOUT_SECONDS, timezone.now()
     try:
         for row in _doom(StoredObject.objects.filter(pk__in=ids), now):
             if time.monotonic() > deadline:

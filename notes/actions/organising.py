@@ -18,7 +18,7 @@ from accounts.identifiers import fold
 from accounts.models import User
 from cloudnotes.api.errors import DomainError
 from notes import events
-from notes.actions.versions import WRITTEN_AT_ONCE, TooManyTags, write_all
+from notes.actions.versions import WRITE_BATCH_SIZE, TooManyTags, write_all
 from notes.models import Note, Tagging, tags
 from notes.models.notes import NoteQuerySet, filed_within
 
@@ -110,8 +110,8 @@ def _retag(
     changed = [note for note in notes if targets[note.tags] != note.tags]
     if any(len(tags.split(targets[note.tags])) > tags.MAX_TAGS for note in changed):
         raise TooManyTags
-    for start in range(0, len(changed), WRITTEN_AT_ONCE):
-        some = changed[start : start + WRITTEN_AT_ONCE]
+    for start in range(0, len(changed), WRITE_BATCH_SIZE):
+        some = changed[start : start + WRITE_BATCH_SIZE]
         become = [When(tags=kept, then=Value(targets[kept])) for kept in {n.tags for n in some}]
         names = {"tags": Case(*become)}
         write_all([note.pk for note in some], names, by=by, cause=Note.Cause.EDIT, now=now)

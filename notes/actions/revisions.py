@@ -19,7 +19,7 @@ STAGES = (
     (dt.timedelta(days=7), TruncDay),
     (dt.timedelta(days=90), TruncWeek),
 )
-THINNED_AT_ONCE = 1000
+THIN_BATCH_SIZE = 1000
 
 
 def restore_state(
@@ -69,7 +69,7 @@ def thin_due() -> bool:
     now, is_more = timezone.now(), False
     for stage, (age, period) in enumerate(STAGES):
         due = Revision.objects.filter(thinned=stage, replaced_at__lt=now - age)
-        ids = list(due.order_by("replaced_at").values_list("pk", flat=True)[:THINNED_AT_ONCE])
+        ids = list(due.order_by("replaced_at").values_list("pk", flat=True)[:THIN_BATCH_SIZE])
         with transaction.atomic():
             batch = Revision.objects.filter(pk__in=ids, thinned=stage)
             later = Revision.objects.alias(period=period("replaced_at")).filter(
@@ -81,5 +81,5 @@ def thin_due() -> bool:
             crowded = batch.filter(is_pinned=False).alias(period=period("replaced_at"))
             crowded.filter(Exists(later)).delete()
             batch.update(thinned=F("thinned") + 1)
-        is_more |= len(ids) == THINNED_AT_ONCE
+        is_more |= len(ids) == THIN_BATCH_SIZE
     return is_more

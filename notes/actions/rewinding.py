@@ -19,10 +19,10 @@ KINDS: dict[Effect, events.Kind] = {
     "trash": "note_trashed",
     "restore": "note_restored",
 }
-NOTES_AT_ONCE = 500
-BYTES_AT_ONCE = 16 * 2**20
-LOOKED_AT_AT_ONCE = 5000
-WRITTEN_AT_ONCE = 10  # ten times two texts of 1 MiB are held at once
+MAX_NOTES = 500
+MAX_BYTES = 16 * 2**20
+SCAN_BATCH_SIZE = 5000
+WRITE_BATCH_SIZE = 10  # ten times two texts of 1 MiB are held at once
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def rewind(
         list(rows.select_for_update().order_by("pk").values_list("pk"))
         quotas.lock(user.pk)
         done = []
-        for start in range(0, len(ids), WRITTEN_AT_ONCE):
-            batch = rows.filter(pk__in=ids[start : start + WRITTEN_AT_ONCE]).order_by("pk")
+        for start in range(0, len(ids), WRITE_BATCH_SIZE):
+            batch = rows.filter(pk__in=ids[start : start + WRITE_BATCH_SIZE]).order_by("pk")
             notes = list(history.with_past(batch, to))
             past = history.get_past(notes)
             for note in notes:
@@ -81,8 +81,8 @@ def _plan(
 ) -> tuple[list[Rewound], int | None]:
     """Look at the next notes that changed since then, without their texts."""
     candidates = Note.objects.owned_by(user).filter(updated_at__gt=to, pk__gt=after)
-    ids = list(candidates.order_by("pk").values_list("pk", flat=True)[: LOOKED_AT_AT_ONCE + 1])
-    following = ids[LOOKED_AT_AT_ONCE - 1] if len(ids) > LOOKED_AT_AT_ONCE else None
+    ids = list(candidates.order_by("pk").values_list("pk", flat=True)[: SCAN_BATCH_SIZE + 1])
+    following = ids[SCAN_BATCH_SIZE - 1] if len(ids) > SCAN_BATCH_SIZE else None
     looked_at = candidates.filter(pk__lte=following) if following else candidates
     differing = history.differing(
         looked_at, to, category=category, limit=user.limited_to_category
@@ -90,9 +90,9 @@ def _plan(
     notes: list[Note] = []
     size = 0
     sized = differing.defer("content").annotate(size=OctetLength("content"))
-    for note in sized[: NOTES_AT_ONCE + 1]:
+    for note in sized[: MAX_NOTES + 1]:
         size += note.size  # type: ignore[attr-defined]
-        if notes and (len(notes) == NOTES_AT_ONCE or size > BYTES_AT_ONCE):
+        if notes and (len(notes) == MAX_NOTES or size > MAX_BYTES):
             following = notes[-1].pk
             break
         notes.append(note)

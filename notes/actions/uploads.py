@@ -31,7 +31,7 @@ MAX_PARTS = 10_000
 # Links to so many parts are given at a time.
 PARTS_SHOWN = 100
 # What is larger is read through by the worker.
-VERIFIED_AT_ONCE = 32 * 2**20
+VERIFY_BATCH_SIZE = 32 * 2**20
 # Whoever completes an upload is the only one to; a process that died holds up the next so long.
 COMPLETED_WITHIN, READ_WITHIN = dt.timedelta(minutes=1), dt.timedelta(minutes=15)
 # What is said to be there and cannot be read is given up so long after its time.
@@ -186,7 +186,7 @@ def complete(*, upload: Upload, by: User, now: dt.datetime) -> Upload:
         if not head.is_plain:
             _fail(upload)
             raise ChecksumMismatch
-        if head.sha256 is not None or upload.size <= VERIFIED_AT_ONCE:
+        if head.sha256 is not None or upload.size <= VERIFY_BATCH_SIZE:
             return _verify(upload, row, by=by, now=now)
         claimable.update(state=Upload.State.VERIFYING, claimed_until=None)
     finally:

@@ -25,7 +25,7 @@ COALESCED_WITHIN = dt.timedelta(minutes=5)
 # Longer by what the clocks of two hosts may differ.
 GIVEN_WITHIN = COALESCED_WITHIN + dt.timedelta(minutes=1)
 
-WRITTEN_AT_ONCE = 1000
+WRITE_BATCH_SIZE = 1000
 # What its writer may go on with.
 WRITTEN_ON = (Note.Cause.CREATE, Note.Cause.EDIT, Note.Cause.FILE)
 
@@ -134,8 +134,8 @@ def write_all(
     statements for 1,000 notes at a time.
     """
     later = Greatest(F("updated_at"), Value(now, DateTimeField()))
-    for start in range(0, len(ids), WRITTEN_AT_ONCE):
-        some = ids[start : start + WRITTEN_AT_ONCE]
+    for start in range(0, len(ids), WRITE_BATCH_SIZE):
+        some = ids[start : start + WRITE_BATCH_SIZE]
         Revision.objects.all().keep(some, now=now)
         Note.objects.filter(pk__in=some).update(
             **changes,

@@ -18,7 +18,7 @@ from rest_framework.exceptions import ParseError
 
 from accounts.models import User
 from cloudnotes.api import cursors
-from cloudnotes.db.compiled_queries import Fetch, InstanceQuery, Parameter, Query
+from cloudnotes.db.compiled_queries import Executor, InstanceQuery, Parameter, Query
 from cloudnotes.db.expressions import OctetLength
 from cloudnotes.fastpath import views
 from cloudnotes.fastpath.views import Request, Response
@@ -105,7 +105,7 @@ class NoteList(views.View):
         return PAGE_QUERY.fullmatch(query) is not None
 
     async def answer(
-        self, request: Request, user: User, fetch: Fetch, *numbers: int
+        self, request: Request, user: User, fetch: Executor, *numbers: int
     ) -> Response | None:
         query = PAGE_QUERY.fullmatch(request.query)
         if query is None or user.limited_to_category:
@@ -150,7 +150,7 @@ class NoteRead(views.View):
     scope = SCOPES["GET"]
 
     async def answer(
-        self, request: Request, user: User, fetch: Fetch, *numbers: int
+        self, request: Request, user: User, fetch: Executor, *numbers: int
     ) -> Response | None:
         if user.limited_to_category:
             return None
@@ -177,7 +177,7 @@ class NoteCreate(views.View):
     max_body_bytes = views.MAX_BODY_BYTES
 
     async def answer(
-        self, request: Request, user: User, fetch: Fetch, *numbers: int
+        self, request: Request, user: User, fetch: Executor, *numbers: int
     ) -> Response | None:
         given = read_note(request)
         if user.limited_to_category or given is None or "title" not in given:
@@ -208,7 +208,7 @@ class NoteReplace(views.View):
     is_partial: ClassVar = False
 
     async def answer(
-        self, request: Request, user: User, fetch: Fetch, *numbers: int
+        self, request: Request, user: User, fetch: Executor, *numbers: int
     ) -> Response | None:
         given, if_match = read_note(request), request.headers.get("if-match")
         if user.limited_to_category or given is None:

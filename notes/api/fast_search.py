@@ -14,7 +14,7 @@ from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
 from accounts.models import User
-from cloudnotes.db.compiled_queries import Fetch, Parameter, Query
+from cloudnotes.db.compiled_queries import Executor, Parameter, Query
 from cloudnotes.fastpath import views
 from cloudnotes.fastpath.views import Request, Response
 from notes.actions import indexing, versions
@@ -62,7 +62,7 @@ class Search(views.View):
         return QUERY.fullmatch(query) is not None
 
     async def answer(
-        self, request: Request, user: User, fetch: Fetch, *numbers: int
+        self, request: Request, user: User, fetch: Executor, *numbers: int
     ) -> Response | None:
         parameters = QUERY.fullmatch(request.query)
         if parameters is None or user.limited_to_category:
@@ -109,7 +109,7 @@ class Search(views.View):
         data = note_json(note, root, search.FIELDS)
         return search.found_data(data, note.content, looked_for, language)
 
-    async def _notes(self, ids: Any, user: User, fetch: Fetch) -> dict[int, Any]:
+    async def _notes(self, ids: Any, user: User, fetch: Executor) -> dict[int, Any]:
         if not ids:
             return {}
         # As many as a page has, so that there is one statement for all of them.

@@ -366,7 +366,7 @@ def test_one_child_at_a_time_and_the_others_hear_in_time(monkeypatch):
     try:
         has_begun.wait()
         with monkeypatch.context() as patched:
-            patched.setattr(pictures, "PATIENCE_SECONDS", 0.01)
+            patched.setattr(pictures, "TIMEOUT_SECONDS", 0.01)
             assert refused(b"x") == (503, "overloaded")
     finally:
         may_go_on.set()
@@ -381,7 +381,7 @@ def test_what_waits_for_a_child_has_less_time_for_its_own(monkeypatch):
     clock = iter([100.0, 104.5])
     monkeypatch.setattr(pictures.time, "monotonic", lambda: next(clock))
     cut(SAMPLES["PNG"])
-    assert seconds == [{"seconds": pictures.PATIENCE_SECONDS - 4.5}]
+    assert seconds == [{"seconds": pictures.TIMEOUT_SECONDS - 4.5}]
 
 
 def test_the_child_has_the_limits_of_avatars(child_is):

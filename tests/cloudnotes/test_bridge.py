@@ -13,7 +13,7 @@ from django.conf import settings
 
 from cloudnotes.server import request_body, wsgi_adapter
 from tests.cloudnotes.toy import connect, read_response, serving
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.service
 
@@ -84,7 +84,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_frees_its_thread(port, toy
         head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
         connection.sendall(head.encode() + b"x" * 1000)
         connection.close()
-    assert toy.read_failed.wait(PATIENCE_SECONDS)
+    assert toy.read_failed.wait(TIMEOUT_SECONDS)
     assert isinstance(toy.read_error, request_body.Disconnected)
     body = b"y" * size
     response = requests.post(f"http://127.0.0.1:{port}/digest", body, timeout=60)
@@ -300,7 +300,7 @@ def test_stopping_does_not_wait_for_an_upload(toy):
         head = f"POST /digest HTTP/1.1\r\nHost: x\r\nContent-Length: {20 * 2**20}\r\n\r\n"
         connection.sendall(head.encode() + b"x" * 10)
         assert requests.get(f"http://127.0.0.1:{port}/environ", timeout=60).status_code == 200
-    assert toy.read_failed.wait(PATIENCE_SECONDS)
+    assert toy.read_failed.wait(TIMEOUT_SECONDS)
     connection.close()
 
 
@@ -342,7 +342,7 @@ def test_head_has_the_length_and_no_body(port):
 def test_a_streamed_response_arrives_whole(port, toy):
     response = requests.get(f"http://127.0.0.1:{port}/pieces/300", timeout=60)
     assert response.content == b"".join(b"%08d" % number * 8192 for number in range(300))
-    assert toy.closed.wait(PATIENCE_SECONDS)
+    assert toy.closed.wait(TIMEOUT_SECONDS)
 
 
 def test_slow_readers_hold_no_thread(port):
@@ -361,7 +361,7 @@ def test_a_reader_that_leaves_closes_the_response(port, toy):
     connection.sendall(b"GET /forever HTTP/1.1\r\nHost: x\r\n\r\n")
     connection.recv(100)
     connection.close()
-    assert toy.closed.wait(PATIENCE_SECONDS)
+    assert toy.closed.wait(TIMEOUT_SECONDS)
 
 
 def test_an_exception_is_a_problem_without_its_text(port):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.servers import ROOT
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.service
 
@@ -28,7 +28,7 @@ def run(*arguments, **environment):
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT, env={**kept, **environment}, capture_output=True, text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
     )  # fmt: skip
 
 

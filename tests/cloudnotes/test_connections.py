@@ -90,7 +90,7 @@ def test_a_wait_ends():
         pool = Connections(1)
         busy = asyncio.ensure_future(pool.fetch(SLEEP, {"seconds": 2.0}))
         await asyncio.sleep(0.05)
-        soon = asyncio.get_running_loop().time() + ONE.patience + 0.05
+        soon = asyncio.get_running_loop().time() + ONE.timeout_seconds + 0.05
         with pytest.raises(NotDone):
             await pool.fetch(ONE, {"pk": 1}, soon)
         await busy
@@ -164,7 +164,7 @@ def test_an_alarm_that_rings_between_two_waits_is_heard(monkeypatch):
     async def main():
         pool = Connections(1)
         await pool.fetch(ONE, {"pk": 1})
-        monkeypatch.setattr(Statement, "patience", 0.1)
+        monkeypatch.setattr(Statement, "timeout_seconds", 0.1)
         late = asyncio.ensure_future(pool.fetch(SLEEP, {"seconds": 3}))
         await asyncio.sleep(0)
         time.sleep(0.2)  # the loop is held up: the answer to PREPARE and the alarm come together

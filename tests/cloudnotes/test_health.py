@@ -44,7 +44,7 @@ def test_a_database_behind_the_code_is_not_ready(client, monkeypatch):
 
 
 def test_redis_and_storage_are_reported_and_do_not_decide(client, settings, bucket, monkeypatch):
-    monkeypatch.setattr(health, "PATIENCE_SECONDS", 30)
+    monkeypatch.setattr(health, "TIMEOUT_SECONDS", 30)
     settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
     settings.STORAGES["default"]["OPTIONS"]["bucket_name"] = "not-there"
     settings.STORAGES = dict(settings.STORAGES)
@@ -59,7 +59,7 @@ def test_redis_and_storage_are_reported_and_do_not_decide(client, settings, buck
 
 
 def test_a_redis_that_runs_is_ok_and_one_that_hangs_is_not(client, settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(health, "PATIENCE_SECONDS", 30)
+    monkeypatch.setattr(health, "TIMEOUT_SECONDS", 30)
     settings.REDIS_TIMEOUT_SECONDS = 5
     port = free_port()
     command = [leg("redis-server"), "--port", str(port), "--save", "", "--dir", str(tmp_path)]

@@ -10,7 +10,7 @@ from django.db import connection, models
 from accounts.models import User
 from notes.models import Change, Note
 from tests.servers import ROOT, Server
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import TIMEOUT_SECONDS
 
 
 def test_replicas_that_start_together_migrate_one_after_the_other(tmp_path, new_database):
@@ -24,7 +24,7 @@ def test_replicas_that_start_together_migrate_one_after_the_other(tmp_path, new_
             )
             for _ in range(4)
         ]  # fmt: skip
-        told = [process.communicate(timeout=PATIENCE_SECONDS) for process in running]
+        told = [process.communicate(timeout=TIMEOUT_SECONDS) for process in running]
         assert [process.returncode for process in running] == [0] * 4, told
         applied = ["Applying notes.0001_initial" in out for out, _ in told]
         assert sorted(applied) == [False, False, False, True]

@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 
 from tests.ports import free_port, listens
 from tests.servers import ROOT, wait_for
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import TIMEOUT_SECONDS, until
 
 pytestmark = pytest.mark.service
 
@@ -46,7 +46,7 @@ def test_sockets_and_http_share_one_port_and_sockets_close_with_1012(gunicorn):
         with pytest.raises(ConnectionClosed) as closed:
             websocket.recv(timeout=60)
     assert closed.value.rcvd.code == 1012
-    assert gunicorn.wait(timeout=PATIENCE_SECONDS) == 0
+    assert gunicorn.wait(timeout=TIMEOUT_SECONDS) == 0
 
 
 def test_sigterm_lets_a_request_in_flight_finish(gunicorn, tmp_path):
@@ -58,7 +58,7 @@ def test_sigterm_lets_a_request_in_flight_finish(gunicorn, tmp_path):
         until(lambda: not listens(gunicorn.port), "a closed port")
         (tmp_path / "go").touch()
         assert answer.result().text == "finished"
-    assert gunicorn.wait(timeout=PATIENCE_SECONDS) == 0
+    assert gunicorn.wait(timeout=TIMEOUT_SECONDS) == 0
 
 
 def test_the_service_refuses_sockets_that_have_no_consumer(disk_server):

@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from cloudnotes.worker import Worker
 from tests.servers import ROOT, Server
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import TIMEOUT_SECONDS, until
 
 ran: list[str] = []
 
@@ -95,7 +95,7 @@ def test_as_a_process_it_ends_on_sigterm(tmp_path, embedded_database):
         try:
             until(lambda: "worker started: mail" in server.log.read_text(), "the worker")
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=PATIENCE_SECONDS) == 0
+            assert process.wait(timeout=TIMEOUT_SECONDS) == 0
         finally:
             process.kill()
             process.wait()
@@ -106,7 +106,7 @@ def test_it_refuses_unsafe_settings_as_the_web_process_does(tmp_path):
     server = Server(tmp_path, DATABASE_URL="", ENVIRONMENT="production", SECRET_KEY="short")
     refused = subprocess.run(
         ["python", "manage.py", "worker"],
-        cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
+        cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
     )  # fmt: skip
     assert refused.returncode == 1
     assert "SECRET_KEY is missing, short" in refused.stderr

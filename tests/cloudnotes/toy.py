@@ -17,7 +17,7 @@ from cloudnotes.asgi import ASGIApplication
 from cloudnotes.server.gunicorn_worker import Worker
 from cloudnotes.server.wsgi_adapter import WSGIAdapter
 from tests.ports import free_port
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import TIMEOUT_SECONDS
 
 
 class Toy:
@@ -89,7 +89,7 @@ class Toy:
 
     def hold(self, environ: dict[str, Any], start_response: Any, rest: str) -> Any:
         self.held.release()
-        self.release.wait(PATIENCE_SECONDS)
+        self.release.wait(TIMEOUT_SECONDS)
         return self.answer(start_response, b"released")
 
     def file(self, environ: dict[str, Any], start_response: Any, rest: str) -> Any:

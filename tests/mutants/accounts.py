@@ -262,7 +262,7 @@ MUTANTS = [
         "mail-sent-twice",
         "A mail that was sent is not sent again because the database went away.",
         "accounts/actions/mails.py",
-        "    for _ in range(PATIENCE_SECONDS):\n",
+        "    for _ in range(TIMEOUT_SECONDS):\n",
         "    for _ in range(0):\n",
         (f"{MAILS}::test_a_database_that_goes_away_after_sending_does_not_send_it_twice",),
     ),
@@ -411,7 +411,7 @@ MUTANTS = [
         "The wait for a child and its work share one deadline.",
         "accounts/pictures.py",
         "seconds=until - time.monotonic()",
-        "seconds=PATIENCE_SECONDS",
+        "seconds=TIMEOUT_SECONDS",
         (f"{PICTURES}::test_what_waits_for_a_child_has_less_time_for_its_own",),
     ),
     Mutant(

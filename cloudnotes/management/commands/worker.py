@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand
 
 from cloudnotes.worker import Worker
 
-PATIENCE_SECONDS = 20.0  # systemd and compose kill after 30
+TIMEOUT_SECONDS = 20.0  # systemd and compose kill after 30
 
 
 class Command(BaseCommand):
@@ -23,4 +23,4 @@ class Command(BaseCommand):
         worker = Worker()
         worker.start()
         told.wait()
-        worker.stop(PATIENCE_SECONDS)
+        worker.stop(TIMEOUT_SECONDS)

@@ -19,7 +19,7 @@ from accounts.models.mails import MailQuerySet
 from tests.conftest import PASSWORD, make_user
 from tests.mailserver import MailServer, code, text, token
 from tests.servers import Server
-from tests.waiting import PATIENCE_SECONDS, until
+from tests.waiting import TIMEOUT_SECONDS, until
 
 pytestmark = pytest.mark.django_db
 
@@ -226,7 +226,7 @@ def test_a_mail_server_stopped_and_started_gets_each_mail_once(tmp_path, by, new
         finally:
             for worker in workers:
                 worker.terminate()
-            statuses = [worker.wait(timeout=PATIENCE_SECONDS) for worker in workers]
+            statuses = [worker.wait(timeout=TIMEOUT_SECONDS) for worker in workers]
             running.stop()
             mail_server.stop()
     assert statuses == [0] * len(workers)

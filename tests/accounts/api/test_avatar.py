@@ -197,7 +197,7 @@ def test_a_child_that_fails_is_a_problem_and_the_old_picture_stays(
     with monkeypatch.context() as patched:
         patched.setattr(renditions, "COMMAND", command(code))
         if code == HANGS:
-            patched.setattr(pictures, "PATIENCE_SECONDS", 0.3)
+            patched.setattr(pictures, "TIMEOUT_SECONDS", 0.3)
         response = put(as_alice, large)
     assert (response.status_code, response.json()["code"]) == (status, problem)
     assert ("Retry-After" in response.headers) == (status == 503)

@@ -112,7 +112,7 @@ def test_a_write_that_was_given_up_is_not_made_later(writer, note, others, held)
 
 def test_the_server_gives_up_before_we_do():
     longest = dispatch.STATEMENT_MILLISECONDS + dispatch.LOCK_MILLISECONDS
-    assert longest < 1000 * Statement.patience
+    assert longest < 1000 * Statement.timeout_seconds
     transport = dispatch.async_transport()
     assert str(dispatch.STATEMENT_MILLISECONDS) in transport.writes.options
     assert str(dispatch.LOCK_MILLISECONDS) in transport.writes.options
@@ -120,7 +120,7 @@ def test_the_server_gives_up_before_we_do():
 
 def test_what_was_never_sent_is_for_the_plain_road(writer, note):
     async def main(pool, fetch):
-        soon = asyncio.get_running_loop().time() + Statement.patience - 0.01
+        soon = asyncio.get_running_loop().time() + Statement.timeout_seconds - 0.01
 
         async def late(query, **values):
             return await pool.fetch(query, values, None if query is fast.TO_WRITE else soon)

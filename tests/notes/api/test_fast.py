@@ -385,15 +385,15 @@ def test_a_bug_in_a_read_leaves_it_to_the_plain_road(as_alice, notes, monkeypatc
     assert "The fast path failed on GET /api/v1/notes" in caplog.text
 
 
-@pytest.mark.parametrize(("patience", "status"), [(2.0, 200), (0.0, 503)])
+@pytest.mark.parametrize(("seconds", "status"), [(2.0, 200), (0.0, 503)])
 def test_the_plain_road_tries_again_where_there_is_time(
-    as_alice, notes, monkeypatch, patience, status
+    as_alice, notes, monkeypatch, seconds, status
 ):
     def fail(*_):
         raise OperationalError("the database has gone")
 
     monkeypatch.setattr("cloudnotes.fastpath.views.Dispatcher.admit", fail)
-    monkeypatch.setattr(dispatch, "RETRY_SECONDS", patience)
+    monkeypatch.setattr(dispatch, "RETRY_SECONDS", seconds)
     assert as_alice.get(NOTES).status_code == status
 
 

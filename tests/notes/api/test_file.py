@@ -248,7 +248,7 @@ class TestCrashes:
 
 def test_a_slow_storage_does_not_hold_up_the_answer(as_alice, note_url, stored_keys, monkeypatch):
     put(as_alice, note_url, b"old")
-    monkeypatch.setattr(objects, "PATIENCE_SECONDS", -1)
+    monkeypatch.setattr(objects, "TIMEOUT_SECONDS", -1)
     assert as_alice.delete(f"{note_url}?permanent=true").status_code == 204
     assert len(stored_keys()) == 1
     assert objects.sweep(now=timezone.now()) == 1

@@ -284,7 +284,7 @@ class TestThinning:
         assert thin() == [1, 1]
 
     def test_in_batches(self, alice, clock, monkeypatch):
-        monkeypatch.setattr(revisions, "THINNED_AT_ONCE", 3)
+        monkeypatch.setattr(revisions, "THIN_BATCH_SIZE", 3)
         base = dt.timedelta(days=200)
         age(alice, **{str(n): base - dt.timedelta(seconds=n) for n in range(10)})
         while revisions.thin_due():

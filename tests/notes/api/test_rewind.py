@@ -178,8 +178,8 @@ def page_through(client, body):
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_rewind_in_batches(as_alice, clock, monkeypatch, dry_run):
-    monkeypatch.setattr(rewinding, "NOTES_AT_ONCE", 2)
-    monkeypatch.setattr(rewinding, "WRITTEN_AT_ONCE", 1)
+    monkeypatch.setattr(rewinding, "MAX_NOTES", 2)
+    monkeypatch.setattr(rewinding, "WRITE_BATCH_SIZE", 1)
     time = clock.tick()
     for number in range(5):
         create(as_alice, str(number))
@@ -189,7 +189,7 @@ def test_rewind_in_batches(as_alice, clock, monkeypatch, dry_run):
 
 
 def test_rewind_of_long_notes(as_alice, clock, monkeypatch):
-    monkeypatch.setattr(rewinding, "BYTES_AT_ONCE", 5)
+    monkeypatch.setattr(rewinding, "MAX_BYTES", 5)
     time = clock.tick()
     for number, content in enumerate(("xxxxxx", "xx", "xxx", "x")):
         create(as_alice, str(number), content=content)
@@ -197,7 +197,7 @@ def test_rewind_of_long_notes(as_alice, clock, monkeypatch):
 
 
 def test_rewind_looks_at_some_notes_a_call(as_alice, clock, monkeypatch):
-    monkeypatch.setattr(rewinding, "LOOKED_AT_AT_ONCE", 2)
+    monkeypatch.setattr(rewinding, "SCAN_BATCH_SIZE", 2)
     time = clock.tick()
     for number in range(5):
         create(as_alice, str(number), category="Work" if number == 3 else "")

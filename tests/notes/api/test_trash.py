@@ -93,7 +93,7 @@ def test_the_worker_empties_the_trash_after_thirty_days(alice, as_alice, url, st
 
 
 def test_the_trash_is_emptied_in_batches(alice, monkeypatch):
-    monkeypatch.setattr(actions, "PURGED_AT_ONCE", 2)
+    monkeypatch.setattr(actions, "PURGE_BATCH_SIZE", 2)
     long_ago = timezone.now() - dt.timedelta(days=40)
     for _ in range(5):
         actions.create_note(title="t", content="", by=alice, now=long_ago)

@@ -25,7 +25,7 @@ def url(as_alice):
 def small_parts(monkeypatch):
     """Have uploads of more than 5 MiB, the least that S3 takes, come in parts."""
     monkeypatch.setattr(uploads, "PART_BYTES", 5 * MIB)
-    monkeypatch.setattr(uploads, "VERIFIED_AT_ONCE", 8 * MIB)
+    monkeypatch.setattr(uploads, "VERIFY_BATCH_SIZE", 8 * MIB)
 
 
 def test_announce_send_complete(as_alice, url, stored_keys):

@@ -55,7 +55,7 @@ OPERATIONS = {
     "send": 14,
 }
 MOST_TRIES = 500
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 LONGEST_PAUSE_SECONDS = 0.1  # before a request is sent again
 WORKER_DIES_EVERY = 10  # kills of web processes
 DJANGO = """
@@ -111,7 +111,7 @@ COMMON = _common()
 def new_account(server: Server) -> str:
     """Return an access token of a new account."""
     body = {"email": f"{secrets.token_hex(6)}@example.org", "password": secrets.token_hex(12)}
-    answer = requests.post(f"{server.api}/auth/register", json=body, timeout=PATIENCE_SECONDS)
+    answer = requests.post(f"{server.api}/auth/register", json=body, timeout=TIMEOUT_SECONDS)
     answer.raise_for_status()
     return str(answer.json()["access_token"])
 
@@ -155,11 +155,11 @@ class Load:
         """Return when so many operations were acknowledged. Raises what a client has raised."""
         with self.changed:
             is_there = self.changed.wait_for(
-                lambda: self.failed or self.acknowledged >= number, timeout=2 * PATIENCE_SECONDS
+                lambda: self.failed or self.acknowledged >= number, timeout=2 * TIMEOUT_SECONDS
             )
         if self.failed:
             raise self.failed
-        assert is_there, f"{self.acknowledged} of {number} operations in {2 * PATIENCE_SECONDS} s"
+        assert is_there, f"{self.acknowledged} of {number} operations in {2 * TIMEOUT_SECONDS} s"
 
 
 class Connection:
@@ -177,7 +177,7 @@ class Connection:
         headers = self.headers | options.pop("headers", {})
         try:
             answer = self.client.request(
-                method, url, headers=headers, timeout=PATIENCE_SECONDS, **options
+                method, url, headers=headers, timeout=TIMEOUT_SECONDS, **options
             )
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
             return None
@@ -380,7 +380,7 @@ class Client:
                 self.put(part["url"], body[part["start"] : part["start"] + part["size"]], {})
 
     def put(self, url: str, body: bytes, headers: dict[str, str]) -> None:
-        answer = requests.put(url, data=body, headers=headers, timeout=PATIENCE_SECONDS)
+        answer = requests.put(url, data=body, headers=headers, timeout=TIMEOUT_SECONDS)
         assert answer.status_code == 200, answer.text
 
     def complete(self, path: str, sent: Sent) -> None:

@@ -26,7 +26,7 @@ from notes.models import ImportedItem, Note
 from tests.conftest import PASSWORD, client_of
 from tests.hashers import RAW_SALT
 from tests.servers import ROOT
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOGIN = "/api/v1/auth/login"
@@ -531,7 +531,7 @@ def test_parallel_processes_bring_everything_in_once(server, tmp_path):
         )
         for _ in range(3)
     ]  # fmt: skip
-    told = [process.communicate(timeout=PATIENCE_SECONDS) for process in running]
+    told = [process.communicate(timeout=TIMEOUT_SECONDS) for process in running]
     assert [process.returncode for process in running] == [0] * 3, told
     for kind, number in (("Users", 4), ("Items", 100)):
         counts = [
