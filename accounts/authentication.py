@@ -10,7 +10,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from accounts import access_tokens, jwt
+from accounts import jwt, personal_tokens
 from accounts.models import PersonalAccessToken, Session, User
 from accounts.models.sessions import SessionQuerySet
 from accounts.models.tokens import PersonalAccessTokenQuerySet, grants
@@ -80,7 +80,7 @@ class BearerAuthentication(BaseAuthentication):
                 "Send the access token as 'Authorization: Bearer <token>'.", code="unknown_scheme"
             )
         token = token.strip()
-        if access_tokens.is_one(token):
+        if personal_tokens.is_one(token):
             return self._by_access_token(token)
         return self._by_session(token)
 
@@ -107,7 +107,7 @@ class BearerAuthentication(BaseAuthentication):
         return session.user, session
 
     def _by_access_token(self, secret: str) -> tuple[User, PersonalAccessToken]:
-        now, digest = timezone.now(), access_tokens.digest(secret)
+        now, digest = timezone.now(), personal_tokens.digest(secret)
         token = WHOLE_TOKEN.first(digest=digest, now=now) if digest else None
         if token is None:
             security_log.warning("token refused", extra={"event": "token_refused"})
@@ -132,8 +132,8 @@ async def recognize(authorization: str, scope: str, fetch: Executor) -> User | N
     if scheme.lower() != "bearer":
         return None
     token, now = token.strip(), timezone.now()
-    if access_tokens.is_one(token):
-        digest = access_tokens.digest(token)
+    if personal_tokens.is_one(token):
+        digest = personal_tokens.digest(token)
         rows = await fetch(TOKEN, digest=digest, now=now) if digest else []
         if not rows:
             return None

@@ -10,7 +10,7 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
-from accounts import links
+from accounts import email_tokens
 from accounts.models import Mail
 from cloudnotes.api import key_derivation
 
@@ -85,7 +85,7 @@ def _context(mail: Mail) -> dict[str, Any]:
     context = {"mail": mail, "base_url": settings.PUBLIC_BASE_URL, "details": mail.details}
     if page := PAGES.get(Mail.Kind(mail.kind)):
         context["minutes"] = int(LINK_LIFETIME.total_seconds() // 60)
-        context["code"] = links.code(mail)
+        context["code"] = email_tokens.code(mail)
         # Behind the #, so that no server, proxy or log on the way sees it. It needs no escaping.
-        context["link"] = mark_safe(f"{settings.PUBLIC_BASE_URL}{page}#{links.token(mail)}")  # noqa: S308
+        context["link"] = mark_safe(f"{settings.PUBLIC_BASE_URL}{page}#{email_tokens.token(mail)}")  # noqa: S308
     return context

@@ -4,7 +4,7 @@ from typing import Any
 
 from cloudnotes.db.compiled_queries import Statement
 from notes import events
-from notes.actions import at_once
+from notes.actions import single_statement
 from notes.models import Revision
 from notes.models.changes import ADVANCE_AND_MOVE_UP
 
@@ -17,7 +17,7 @@ def leave_out() -> None:
 
     events.record = nothing
     Revision.save = nothing
-    for statement in (at_once.CREATE, at_once.UPDATE):
+    for statement in (single_statement.CREATE, single_statement.UPDATE):
         statement.sql = _bare(statement)
 
 

@@ -57,7 +57,7 @@ def record_all(kind: Kind, *, notes: Sequence[access.Owned], by: User) -> None:
 
 
 def tell(kind: Kind, *, note: Note, by: User) -> None:
-    """Tell of an event that a statement of ``notes.actions.at_once`` has recorded and committed."""
+    """Log an event that a statement of ``single_statement`` has recorded and committed."""
     logger.info(kind, extra=_describe(kind, note, by))
 
 

@@ -10,7 +10,7 @@ import redis
 import requests
 from psycopg import sql
 
-from accounts import access_tokens
+from accounts import personal_tokens
 from tests.mailserver import MailServer, code, token
 from tests.servers import Server
 
@@ -79,7 +79,7 @@ def use_everything(server, mail_server):
     made = {"name": "cli", "password": password, "scopes": ["notes:write"]}
     kept["personal access token"] = call("POST", "auth/tokens", made, key="3").json()["token"]
     assert call("POST", "auth/tokens", made, key="3").headers["Idempotent-Replayed"] == "true"
-    kept["mistyped token"] = access_tokens.new_token()
+    kept["mistyped token"] = personal_tokens.new_token()
     for secret in (kept["personal access token"], kept["mistyped token"]):
         bearer = {"Authorization": f"Bearer {secret}"}
         requests.get(f"{server.api}/notes", headers=bearer, timeout=60)

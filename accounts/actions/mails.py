@@ -11,7 +11,7 @@ from django.db import Error, connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from accounts import emails, links
+from accounts import email_tokens, emails
 from accounts.identifiers import fold
 from accounts.models import Mail, User
 from cloudnotes.api.errors import DomainError
@@ -126,9 +126,9 @@ def redeem_token(*, token: str, kinds: set[Mail.Kind], now: dt.datetime) -> tupl
     To be called in the transaction that does what the mail was sent for. Of parallel callers one
     gets it. Raises :class:`LinkRefused`.
     """
-    number = links.mail_id(token)
+    number = email_tokens.mail_id(token)
     found = Mail.objects.filter(pk=number, kind__in=kinds).first() if number else None
-    if found is None or not links.is_token(found, token):
+    if found is None or not email_tokens.is_token(found, token):
         raise LinkRefused
     return _redeem(found, now)
 
@@ -149,7 +149,7 @@ def spend_code(*, address: str, code: str, kinds: set[Mail.Kind], now: dt.dateti
         tried = Mail.objects.filter(pk__in=[mail.pk for mail in candidates])
         tried.update(wrong_codes=F("wrong_codes") + 1)
     for mail in candidates:
-        if links.is_code(mail, code):
+        if email_tokens.is_code(mail, code):
             return mail
     raise LinkRefused
 

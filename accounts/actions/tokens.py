@@ -5,7 +5,7 @@ import logging
 
 from django.db import transaction
 
-from accounts import access_tokens
+from accounts import personal_tokens
 from accounts.actions import credentials
 from accounts.models import PersonalAccessToken, User
 from cloudnotes.api.errors import DomainError
@@ -38,7 +38,7 @@ def create_token(
     Raises :class:`accounts.actions.credentials.WrongPassword` and :class:`TooManyTokens`.
     """
     credentials.check_password(user=user, password=password)
-    secret = access_tokens.new_token()
+    secret = personal_tokens.new_token()
     with transaction.atomic():
         locked = credentials.lock(user)
         if locked.password != user.password or not locked.is_active:
@@ -48,7 +48,7 @@ def create_token(
         token = PersonalAccessToken.objects.create(
             user=locked,
             name=name,
-            digest=access_tokens.digest(secret) or "",
+            digest=personal_tokens.digest(secret) or "",
             scopes=" ".join(sorted(set(scopes))),
             category=category,
             created_at=now,

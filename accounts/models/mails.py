@@ -34,8 +34,8 @@ class Mail(models.Model):
     concerns, nobody when somebody asked for an address that has no account: such a mail is dropped
     by the worker, so that asking costs the same in both cases. Dies with the user.
 
-    The link and the code in a mail follow from the row and ``SECRET_KEY`` (``accounts.links``);
-    they count once, from the sending until ``valid_until``.
+    The link and the code in a mail follow from the row and ``SECRET_KEY``
+    (``accounts.email_tokens``); they count once, from the sending until ``valid_until``.
     """
 
     class Kind(models.TextChoices):

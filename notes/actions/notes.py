@@ -1,6 +1,7 @@
 """Writing notes: every change of a single note is made here.
 
-What PostgreSQL can do of it in one statement ``notes.actions.at_once`` does, by the same plan.
+What PostgreSQL can do of it in one statement ``notes.actions.single_statement`` does, by the same
+plan.
 """
 
 import datetime as dt

@@ -176,7 +176,7 @@ def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredO
     same = StoredObject.objects.filter(
         owner=owner_id, sha256=row.sha256, size=row.size, state=StoredObject.State.READY
     )
-    # With its lock: the sweeper lets go of what is attached, or has doomed it already.
+    # With its lock: the sweeper lets go of what is attached, or has marked it deleted already.
     if kept := same.select_for_update().first():
         transaction.on_commit(lambda: _discard_or_mend(row, kept, now))
         return kept

@@ -1,7 +1,7 @@
 """From one version of a note to the next: lock, check, keep what is replaced, write.
 
 Every action that changes a note goes through :func:`lock` and :func:`write` or :func:`touch`, or
-through :func:`plan` and a statement of ``notes.actions.at_once``.
+through :func:`plan` and a statement of ``notes.actions.single_statement``.
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ from django.db.models.functions import Greatest
 from accounts.models import User
 from cloudnotes.api.errors import DomainError
 from cloudnotes.db.compiled_queries import InstanceQuery, Parameter
-from notes.actions import attached, taggings
+from notes.actions import attachment_rows, taggings
 from notes.models import Note, Revision, attachments
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
 from notes.models.tags import MAX_TAGS, split
@@ -108,7 +108,7 @@ def write(
     that changes nothing leaves the version alone. Raises :class:`ContentTooLong`.
     """
     if "files" in changes:
-        changes = {**changes, "files": attached.hold(note, changes["files"])}
+        changes = {**changes, "files": attachment_rows.hold(note, changes["files"])}
     changed, keeps, now = plan(note, changes, by=by, cause=cause, now=now)
     if not changed:
         _give_locked(note, by)
@@ -121,7 +121,7 @@ def write(
     if "tags" in changed:
         taggings.follow([note.pk])
     if "files" in changed:
-        attached.follow(note)
+        attachment_rows.follow(note)
     return True
 
 

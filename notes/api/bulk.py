@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from accounts.api.fields import CategoryField
 from accounts.authentication import caller
 from notes import access
-from notes.actions import organising
+from notes.actions import bulk
 from notes.api.fields import TagsField
 from notes.api.permissions import WRITING_SCOPES
 
@@ -23,11 +23,11 @@ NEEDS = {"tag": "tags", "untag": "tags", "move": "category"}
 class BulkSerializer(serializers.Serializer[Any]):
     """What to do with which notes."""
 
-    op = serializers.ChoiceField(choices=[*organising.OPERATIONS])
+    op = serializers.ChoiceField(choices=[*bulk.OPERATIONS])
     ids = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
         allow_empty=False,
-        max_length=organising.MAX_NOTES,
+        max_length=bulk.MAX_NOTES,
     )
     tags = TagsField(required=False, help_text="For `tag` and `untag`.")
     category = CategoryField(required=False, help_text="For `move`; '' for none.")
@@ -72,13 +72,13 @@ class BulkView(APIView):
         value = asked.get(NEEDS.get(asked["op"], ""), "")
         if asked["op"] == "move" and not access.may_file_under(user, value):
             raise PermissionDenied
-        filed = organising.file_notes(
+        filed = bulk.file_notes(
             operation=asked["op"], ids=asked["ids"], value=value, by=user, now=timezone.now()
         )
         return Response({"results": [told(each) for each in filed]})
 
 
-def told(filed: organising.Filed) -> dict[str, Any]:
+def told(filed: bulk.Filed) -> dict[str, Any]:
     """Return what became of a note as clients read it."""
     if filed.version is None:
         return {"id": filed.note_id, "status": "not_found"}

@@ -15,7 +15,7 @@ from accounts import categories
 from accounts.api.fields import CategoryField
 from accounts.authentication import caller
 from notes import access
-from notes.actions import organising
+from notes.actions import bulk
 from notes.api.permissions import WRITING_SCOPES
 from notes.models import Note
 
@@ -84,7 +84,7 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
         given.is_valid(raise_exception=True)
         to = given.validated_data["category"]
         self._check(to)
-        count = organising.move_category(
+        count = bulk.move_category(
             category=_parsed(category), to=to, by=caller(request), now=timezone.now()
         )
         return Response({"category": to, "notes": count})
@@ -97,11 +97,11 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
         about: dict[str, Any] = {"by": caller(request), "now": timezone.now()}
         found = _parsed(category)
         if asked.validated_data["notes"] == "trash":
-            organising.trash_category(category=found, **about)
+            bulk.trash_category(category=found, **about)
         else:
             above = found.rpartition(categories.SEPARATOR)[0]
             self._check(above)
-            organising.move_category(category=found, to=above, **about)
+            bulk.move_category(category=found, to=above, **about)
         return Response(status=204)
 
     def _check(self, category: str) -> None:
@@ -116,7 +116,7 @@ def _parsed(text: str) -> str:
     except categories.InvalidCategory:
         category = ""
     if not category:
-        raise organising.NothingThere
+        raise bulk.NothingThere
     return category
 
 

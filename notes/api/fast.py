@@ -23,8 +23,8 @@ from cloudnotes.db.expressions import OctetLength
 from cloudnotes.fastpath import views
 from cloudnotes.fastpath.views import Request, Response
 from notes import access
-from notes.actions import at_once, versions
 from notes.actions import notes as note_actions
+from notes.actions import single_statement, versions
 from notes.api import preconditions
 from notes.api.permissions import SCOPES
 from notes.markdown import file_links
@@ -185,7 +185,7 @@ class NoteCreate(views.View):
         title, content, now = given["title"], given.get("content", ""), timezone.now()
         try:
             if connection.vendor == "postgresql":
-                note = await at_once.create_note(
+                note = await single_statement.create_note(
                     title=title, content=content, by=user, now=now, fetch=fetch
                 )
             else:
@@ -232,7 +232,9 @@ class NoteReplace(views.View):
             write: Any = {"note": note, "changes": given, "by": user, "expected": expected}
             try:
                 if connection.vendor == "postgresql":
-                    note = await at_once.update_note(**write, now=timezone.now(), fetch=fetch)
+                    note = await single_statement.update_note(
+                        **write, now=timezone.now(), fetch=fetch
+                    )
                 else:
                     note = note_actions.update_note(**write, now=timezone.now())
             except views.UNKNOWN as error:

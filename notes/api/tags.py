@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
-from notes.actions import organising
+from notes.actions import bulk
 from notes.api.fields import TagField
 from notes.api.permissions import WRITING_SCOPES
 from notes.models import Note, Tagging, tags
@@ -59,15 +59,13 @@ class TagViewSet(viewsets.ViewSetMixin, GenericAPIView[Tagging]):
         given = RenameSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         to, now = given.validated_data["name"], timezone.now()
-        called, count = organising.rename_tag(
-            name=_parsed(name), to=to, by=caller(request), now=now
-        )
+        called, count = bulk.rename_tag(name=_parsed(name), to=to, by=caller(request), now=now)
         return Response({"name": called, "notes": count})
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, name: str) -> Response:
         """Take a tag off every note that has it; the notes stay."""
-        organising.delete_tag(name=_parsed(name), by=caller(request), now=timezone.now())
+        bulk.delete_tag(name=_parsed(name), by=caller(request), now=timezone.now())
         return Response(status=204)
 
 
@@ -76,4 +74,4 @@ def _parsed(text: str) -> str:
     try:
         return tags.parse(text)
     except tags.InvalidTag:
-        raise organising.NothingThere from None
+        raise bulk.NothingThere from None

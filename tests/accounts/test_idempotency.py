@@ -16,7 +16,7 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.utils import timezone
 from rest_framework.parsers import MultiPartParser
 
-from accounts import access_tokens, idempotency
+from accounts import idempotency, personal_tokens
 from accounts.actions import tokens
 from accounts.authentication import BearerAuthentication
 from accounts.models import Attempts, IdempotencyKey, PersonalAccessToken, User
@@ -132,7 +132,7 @@ class TestReplay:
         answer = post(anonymous)
         assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
         assert "WWW-Authenticate" in answer.headers
-        anonymous.credentials(HTTP_AUTHORIZATION=f"Bearer {access_tokens.new_token()}")
+        anonymous.credentials(HTTP_AUTHORIZATION=f"Bearer {personal_tokens.new_token()}")
         assert post(anonymous).status_code == 401
         assert caplog.text.count("token refused") == 1  # the view is told what we were told
 

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import jwt, links
+from accounts import email_tokens, jwt
 from accounts.actions import mails, sessions, tokens
 from accounts.models import Mail, PersonalAccessToken, Session, User
 from tests.conftest import PASSWORD, client_of, make_user
@@ -52,7 +52,7 @@ def a_link(user, kind):
     mail = Mail.objects.latest("pk")
     valid_until = timezone.now() + dt.timedelta(minutes=60)
     Mail.objects.filter(pk=mail.pk).update(sent_at=timezone.now(), valid_until=valid_until)
-    return links.token(mail)
+    return email_tokens.token(mail)
 
 
 class World:

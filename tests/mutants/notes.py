@@ -14,7 +14,7 @@ MARKDOWN = "tests/notes/markdown"
 NOTES = "tests/notes/api/test_notes.py"
 PRECONDITIONS = "tests/notes/api/test_preconditions.py"
 GUESTS = "tests/notes/test_guests.py"
-AT_ONCE = "tests/notes/actions/test_at_once.py"
+SINGLE_STATEMENT = "tests/notes/actions/test_single_statement.py"
 FIELDS = "tests/notes/test_fields.py"
 
 MUTANTS = [
@@ -54,7 +54,7 @@ MUTANTS = [
     Mutant(
         "a-reader-renames-tags",
         "Renaming a tag changes the notes of the caller alone.",
-        "notes/actions/organising.py",
+        "notes/actions/bulk.py",
         "_locked(Note.objects.owned_by(by).tagged(",
         "_locked(Note.objects.visible_to(by).tagged(",
         (f"{GUESTS}::test_a_reader_writes_by_no_route",),
@@ -62,7 +62,7 @@ MUTANTS = [
     Mutant(
         "a-reader-trashes-in-bulk",
         "A bulk operation changes what its caller may change alone.",
-        "notes/actions/organising.py",
+        "notes/actions/bulk.py",
         "within = Note.objects.editable_by(by) if is_edit else Note.objects.owned_by(by)",
         "within = Note.objects.visible_to(by)",
         (f"{GUESTS}::test_a_reader_writes_by_no_route",),
@@ -70,7 +70,7 @@ MUTANTS = [
     Mutant(
         "an-editor-trashes-in-bulk",
         "In bulk an editor tags, and does nothing that is the owner's.",
-        "notes/actions/organising.py",
+        "notes/actions/bulk.py",
         "within = Note.objects.editable_by(by) if is_edit else Note.objects.owned_by(by)",
         "within = Note.objects.editable_by(by)",
         (f"{GUESTS}::test_an_editor_does_nothing_else",),
@@ -252,7 +252,7 @@ MUTANTS = [
     Mutant(
         "bulk-move-skips-the-feed",
         "A change of many notes is a change of the feed for each.",
-        "notes/actions/organising.py",
+        "notes/actions/bulk.py",
         "    events.record_all(kind, notes=notes, by=by)\n",
         "",
         (f"{BULK}::test_operations",),
@@ -541,19 +541,19 @@ MUTANTS = [
     Mutant(
         "single-statement-without-revision",
         "A PATCH that is a single statement keeps what it replaces.",
-        "notes/actions/at_once.py",
+        "notes/actions/single_statement.py",
         "FROM replaced WHERE %(keeps)s RETURNING id",
         "FROM replaced WHERE %(keeps)s AND FALSE RETURNING id",
-        (f"{AT_ONCE}::test_at_once_and_step_by_step_make_one_chain",),
+        (f"{SINGLE_STATEMENT}::test_at_once_and_step_by_step_make_one_chain",),
         "postgresql",
     ),
     Mutant(
         "single-statement-loses-a-column",
         "A revision that a single statement makes holds all of the state.",
-        "notes/actions/at_once.py",
+        "notes/actions/single_statement.py",
         """    {snapshot_sql(replaced_at="%(now)s")}\n""",
         """    {snapshot_sql(replaced_at="%(now)s").replace(", tags", "")}\n""",
-        (f"{AT_ONCE}::test_the_revision_holds_all_that_the_note_said",),
+        (f"{SINGLE_STATEMENT}::test_the_revision_holds_all_that_the_note_said",),
         "postgresql",
     ),
     Mutant(
@@ -615,10 +615,10 @@ MUTANTS = [
     Mutant(
         "single-statement-overwrites",
         "A single statement changes nothing if the note has changed since it was read.",
-        "notes/actions/at_once.py",
+        "notes/actions/single_statement.py",
         "WHERE id = %(note)s AND version = %(version)s AND state_given",
         "WHERE id = %(note)s AND state_given",
-        (f"{AT_ONCE}::test_who_comes_between_the_look_and_the_write",),
+        (f"{SINGLE_STATEMENT}::test_who_comes_between_the_look_and_the_write",),
         "postgresql",
     ),
     Mutant(

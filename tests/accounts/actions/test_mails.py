@@ -12,7 +12,7 @@ from django.db import OperationalError
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import emails, links
+from accounts import email_tokens, emails
 from accounts.actions import mails
 from accounts.models import Mail
 from accounts.models.mails import MailQuerySet
@@ -114,7 +114,7 @@ def test_every_attempt_has_the_same_message_id_and_the_newest_token_counts(alice
     first, second = mailbox.server.taken
     assert first["Message-ID"] == second["Message-ID"]
     mail.refresh_from_db()
-    assert token(first) != token(second) == links.token(mail)
+    assert token(first) != token(second) == email_tokens.token(mail)
 
 
 def test_a_database_that_goes_away_after_sending_does_not_send_it_twice(
@@ -137,20 +137,20 @@ def test_a_database_that_goes_away_after_sending_does_not_send_it_twice(
 
 def test_a_restored_database_gives_other_tokens_to_the_same_ids(alice):
     mail = enqueue(alice, Mail.Kind.RESET_PASSWORD)
-    before = links.token(mail), links.code(mail)
+    before = email_tokens.token(mail), email_tokens.code(mail)
     mail.created_at += dt.timedelta(microseconds=1)
-    assert links.token(mail) != before[0]
-    assert links.code(mail) != before[1]
+    assert email_tokens.token(mail) != before[0]
+    assert email_tokens.code(mail) != before[1]
 
 
 def test_tokens_outlive_a_change_of_the_key(alice, settings):
     mail = enqueue(alice, Mail.Kind.RESET_PASSWORD)
-    given = links.token(mail)
+    given = email_tokens.token(mail)
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = secrets.token_hex(32)
-    assert links.is_token(mail, given)
+    assert email_tokens.is_token(mail, given)
     settings.SECRET_KEY_FALLBACKS = []
-    assert not links.is_token(mail, given)
+    assert not email_tokens.is_token(mail, given)
 
 
 def test_neither_token_nor_code_is_in_the_database_or_the_log(alice, mailbox, caplog):

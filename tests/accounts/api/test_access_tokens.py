@@ -9,7 +9,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts import access_tokens, categories
+from accounts import categories, personal_tokens
 from accounts.models import PersonalAccessToken
 from accounts.permissions import HasScope
 from notes import access
@@ -38,20 +38,20 @@ def made(client, *scopes, **fields):
 
 class TestForm:
     def test_a_new_one_is_well_formed_and_never_the_same(self):
-        found = {access_tokens.new_token() for _ in range(200)}
+        found = {personal_tokens.new_token() for _ in range(200)}
         assert len(found) == 200
-        assert all(len(token) == 52 and access_tokens.digest(token) for token in found)
+        assert all(len(token) == 52 and personal_tokens.digest(token) for token in found)
 
     @given(st.integers(0, 48), st.characters(codec="ascii", categories=["L", "N"]))
     def test_one_wrong_character_is_noticed_without_the_database(self, place, character):
-        token = access_tokens.new_token()
-        place += len(access_tokens.PREFIX)
+        token = personal_tokens.new_token()
+        place += len(personal_tokens.PREFIX)
         wrong = token[:place] + character + token[place + 1 :]
-        assert wrong == token or access_tokens.digest(wrong) is None
+        assert wrong == token or personal_tokens.digest(wrong) is None
 
     @pytest.mark.parametrize("wrong", ["cn_", "cn_é", "cn_" + "A" * 49, "cn_" + "A" * 100_000])
     def test_nonsense(self, wrong):
-        assert access_tokens.digest(wrong) is None
+        assert personal_tokens.digest(wrong) is None
 
 
 @pytest.mark.django_db

@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from notes import events, storage
-from notes.actions import attached, attachments, objects, reconciling
+from notes.actions import attachment_rows, attachments, objects, reconciling
 from notes.models import Attachment, KeptFile, StoredObject
 from tests.notes.files import add, fetch, new_note, path_of, replace
 from tests.pairwise import pairwise
@@ -53,7 +53,7 @@ IN_THE_TRANSACTION = [
     (objects, "make_ready"),
     (attachments, "lock"),
     (attachments, "write"),
-    (attached, "follow"),
+    (attachment_rows, "follow"),
     (events, "record"),
 ]
 AFTER_IT = [(storage, "delete"), (storage, "abort_parts"), (objects, "_doom"), (objects, "discard")]

@@ -355,7 +355,7 @@ def test_a_write_that_the_database_refuses_is_not_tried_again(
         tried.append(1)
         raise OperationalError("the connection was lost at the commit")
 
-    for module in ("notes", "at_once"):
+    for module in ("notes", "single_statement"):
         monkeypatch.setattr(f"notes.actions.{module}.create_note", fail)
     fast_path.clear()
     answer, was_fast = both.ask(as_alice, "POST", NOTES, {"title": "x"})
@@ -372,7 +372,7 @@ def test_a_bug_in_a_write_is_not_tried_again(as_alice, notes, monkeypatch, caplo
         tried.append(1)
         raise RuntimeError("a bug")
 
-    for module in ("notes", "at_once"):
+    for module in ("notes", "single_statement"):
         monkeypatch.setattr(f"notes.actions.{module}.create_note", fail)
     answer = as_alice.post(NOTES, {"title": "x"}, format="json")
     assert (answer.status_code, answer.json()["code"], len(tried)) == (500, "internal_error", 1)

@@ -19,8 +19,8 @@ from cloudnotes.db.compiled_queries import Statement
 from cloudnotes.fastpath import dispatch
 from cloudnotes.fastpath.async_pool import Connections, NotDone
 from cloudnotes.fastpath.views import Dispatcher, Request
-from notes.actions import at_once, versions
 from notes.actions import notes as actions
+from notes.actions import single_statement, versions
 from notes.api import fast
 from notes.models import Feed, Note, Revision
 from notes.models.fields import VERSIONED
@@ -185,7 +185,7 @@ def test_who_is_given_the_note_while_the_write_waits(writer, others):
 
     async def main(pool, fetch):
         going_on = asyncio.ensure_future(
-            at_once.update_note(
+            single_statement.update_note(
                 note=begun, changes={"title": "to"}, by=writer, now=timezone.now(), fetch=fetch
             )
         )
@@ -210,7 +210,7 @@ def test_the_feed_is_locked_last(writer, note, others):
 
     async def main(pool, fetch):
         late = asyncio.ensure_future(
-            at_once.update_note(
+            single_statement.update_note(
                 note=note, changes={"title": "late"}, by=writer, now=timezone.now(), fetch=fetch
             )
         )
@@ -230,7 +230,7 @@ def test_two_states_of_one_number_of_a_feed_are_told_apart(writer, note):
     for title in ("A", "B"):
         with transaction.atomic():
             ahead = Note.objects.get()
-            write = at_once.update_note(
+            write = single_statement.update_note(
                 note=ahead, changes={"title": title}, by=writer, now=timezone.now(),
                 fetch=dispatch._fetch,
             )  # fmt: skip
@@ -298,7 +298,7 @@ def test_at_once_and_step_by_step_make_one_chain(writer, note):
             written = None
             while written is None:
                 (row,) = await fetch(fast.TO_WRITE, user=writer.pk, note=note.pk)
-                written = await at_once.update_note(
+                written = await single_statement.update_note(
                     note=fast.TO_WRITE.make(row), changes={"title": f"once {name} {number}"},
                     by=by, now=timezone.now(), fetch=fetch,
                 )  # fmt: skip
@@ -346,7 +346,7 @@ def test_an_account_that_is_deleted_under_its_writers(writer, note):
             now = timezone.now()
             try:
                 if name % 2:
-                    await at_once.create_note(
+                    await single_statement.create_note(
                         title="x", content="", by=writer, now=now, fetch=fetch
                     )
                 else:
