@@ -6,7 +6,7 @@ from cloudnotes.db.compiled_queries import Statement
 from notes import events
 from notes.actions import single_statement
 from notes.models import Revision
-from notes.models.changes import ADVANCE_AND_MOVE_UP
+from notes.models.changes import ADVANCE_AND_APPEND
 
 
 def leave_out() -> None:
@@ -23,6 +23,6 @@ def leave_out() -> None:
 
 def _bare(statement: Statement) -> str:
     """Return a write at once that keeps nothing and moves nothing up."""
-    assert ADVANCE_AND_MOVE_UP in statement.sql
-    sql = statement.sql.replace(ADVANCE_AND_MOVE_UP, "no_feed AS (SELECT) SELECT id FROM changed")
+    assert ADVANCE_AND_APPEND in statement.sql
+    sql = statement.sql.replace(ADVANCE_AND_APPEND, "no_feed AS (SELECT) SELECT id FROM changed")
     return sql.replace("%(keeps)s", "FALSE")

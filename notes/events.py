@@ -38,7 +38,7 @@ def record(kind: Kind, *, note: Note, by: User | None) -> None:
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("An event belongs into the transaction of the change it records.")
-    Change.objects.move_up(note.pk, audience=access.audience(note))
+    Change.objects.append(note.pk, audience=access.audience(note))
     about = _describe(kind, note, by)
     transaction.on_commit(lambda: logger.info(kind, extra=about))
 
@@ -50,7 +50,7 @@ def record_all(kind: Kind, *, notes: Sequence[access.Owned], by: User) -> None:
     if not notes:
         return
     for user_id, note_ids in access.audiences(notes).items():
-        Change.objects.move_all_up(note_ids, user_id=user_id)
+        Change.objects.append_all(note_ids, user_id=user_id)
     owners = sorted({note.owner_id for note in notes})
     about = {"event": kind, "notes": len(notes), "owners": owners, "by": by.pk}
     transaction.on_commit(lambda: logger.info(kind, extra=about))

@@ -5,7 +5,7 @@ from notes.models import Attachment, Note, StoredObject
 from notes.models import attachments as files
 
 
-def hold(note: Note, kept: str) -> str:
+def lock_objects(note: Note, kept: str) -> str:
     """Return ``kept``, what a locked note shall say of its files, without those that are gone.
 
     The objects that come to the note are locked, so that none goes before it is attached; with the
@@ -22,7 +22,7 @@ def hold(note: Note, kept: str) -> str:
     return files.join(file for file in wanted if file.object in has)
 
 
-def follow(note: Note) -> None:
+def sync_rows(note: Note) -> None:
     """Have the attachments of a locked note be those that it says, whose objects are held.
 
     One that comes back from the history comes with the id that it had, so that links to it hold.

@@ -10,7 +10,7 @@ from accounts.models import User
 from cloudnotes.api.errors import DomainError
 from notes import events, filetypes
 from notes.actions import objects
-from notes.actions.versions import Expected, lock, touch, write
+from notes.actions.versions import Expected, bump_version, lock, write
 from notes.models import Attachment, KeptFile, Note, Revision, StoredObject
 from notes.models.attachments import MAX_FILES, File, join, main, split
 
@@ -156,7 +156,7 @@ def remove_file(
             objects.delete_after_commit(pk__in=gone)
             Attachment.objects.filter(note=note, pk=attachment_id).delete()
             note.files = files
-            touch(note, fields=["files"], now=now)
+            bump_version(note, fields=["files"], now=now)
         else:
             _find(note, attachment_id)
             write(note, {"files": files}, by=by, cause=Note.Cause.FILE, now=now)

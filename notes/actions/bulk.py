@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Filed:
+class BulkResult:
     """What became of a note; ``version`` is what it is in, None for one that is not there."""
 
     note_id: int
@@ -68,7 +68,7 @@ def rename_tag(*, name: str, to: str, by: User, now: dt.datetime) -> tuple[str, 
 
     A tag that has that name already is then the same one. Raises :class:`NothingThere`.
     """
-    known = Tagging.objects.spell(to, by=by) if fold(to) != fold(name) else to
+    known = Tagging.objects.canonical_names(to, by=by) if fold(to) != fold(name) else to
 
     def renamed(names: list[str]) -> list[str]:
         return [known if fold(each) == fold(name) else each for each in names]
@@ -153,9 +153,9 @@ def trash_category(*, category: str, by: User, now: dt.datetime) -> int:
         return len(_trash(found, by=by, now=now))
 
 
-def file_notes(
+def bulk_update(
     *, operation: str, ids: Iterable[int], value: str = "", by: User, now: dt.datetime
-) -> list[Filed]:
+) -> list[BulkResult]:
     """Do the same with at most 500 notes, by their ids, and return what became of each.
 
     ``value`` is the category to ``move`` to, or what to ``tag`` or ``untag``: names, one a line.
@@ -169,7 +169,7 @@ def file_notes(
         changed = OPERATIONS[operation](found, value, by=by, now=now)
         written = Note.objects.filter(pk__in=[note.pk for note in found])
         versions = dict(written.values_list("pk", "version"))
-    return [Filed(pk, pk in changed, versions.get(pk)) for pk in wanted]
+    return [BulkResult(pk, pk in changed, versions.get(pk)) for pk in wanted]
 
 
 def _locked(notes: NoteQuerySet) -> list[Row]:
@@ -179,7 +179,7 @@ def _locked(notes: NoteQuerySet) -> list[Row]:
 
 
 def _tag(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
-    names = tags.split(Tagging.objects.spell(value, by=by))
+    names = tags.split(Tagging.objects.canonical_names(value, by=by))
     return _retag(notes, lambda had: [*had, *names], by=by, now=now)
 
 

@@ -67,7 +67,7 @@ def create_note(
         note = Note.objects.create(
             owner=by,
             title=title,
-            tags=Tagging.objects.spell(tags, by=by) if tags else "",
+            tags=Tagging.objects.canonical_names(tags, by=by) if tags else "",
             **fields,
             **flags,
             created_at=now,
@@ -78,7 +78,7 @@ def create_note(
             state_credential=by.credential,
         )
         if tags:
-            taggings.follow([note.pk])
+            taggings.sync_rows([note.pk])
         events.record("note_created", note=note, by=by)
     return note
 
@@ -148,7 +148,7 @@ def _finish(
 ) -> None:
     """Write what differs of a locked note, and record that."""
     if changes.get("tags"):
-        changes = {**changes, "tags": Tagging.objects.spell(changes["tags"], by=by)}
+        changes = {**changes, "tags": Tagging.objects.canonical_names(changes["tags"], by=by)}
     is_written = write(note, changes, by=by, cause=cause, now=now)
     differing = [name for name, value in flags.items() if getattr(note, name) != value]
     for name in differing:

@@ -19,7 +19,7 @@ from notes import access, events
 from notes.actions import versions
 from notes.actions.versions import Expected
 from notes.models import Note
-from notes.models.changes import ADVANCE_AND_MOVE_UP
+from notes.models.changes import ADVANCE_AND_APPEND
 from notes.models.revisions import snapshot_sql
 
 CREATE = Statement(
@@ -33,7 +33,7 @@ WITH changed AS (
         %(now)s, %(by)s, %(cause)s, %(credential)s, FALSE
     ) RETURNING id
 ),
-{ADVANCE_AND_MOVE_UP}"""  # noqa: S608 - of constants
+{ADVANCE_AND_APPEND}"""  # noqa: S608 - of constants
 )
 UPDATE = Statement(
     f"""
@@ -56,7 +56,7 @@ changed AS (
     AND (SELECT COUNT(*) FROM kept) >= 0 -- so that the feed, which follows, is locked last
     RETURNING notes_note.id
 ),
-{ADVANCE_AND_MOVE_UP}"""  # noqa: S608 - of constants
+{ADVANCE_AND_APPEND}"""  # noqa: S608 - of constants
 )
 
 
@@ -107,8 +107,8 @@ async def update_note(
     """
     versions.check(note, expected)
     cause, read = Note.Cause.EDIT, {"version": note.version, "given": note.state_given}
-    _, keeps, now = versions.plan(note, changes, by=by, cause=cause, now=now)
-    versions.step(note, changes, keeps=keeps, by=by, cause=cause, now=now)
+    _, keeps, now = versions.plan_write(note, changes, by=by, cause=cause, now=now)
+    versions.apply_changes(note, changes, keeps=keeps, by=by, cause=cause, now=now)
     rows = await fetch(
         UPDATE,
         note=note.pk,

@@ -6,7 +6,7 @@ from accounts.identifiers import fold
 from notes.models import Note, Tagging, tags
 
 
-def follow(ids: Sequence[int]) -> None:
+def sync_rows(ids: Sequence[int]) -> None:
     """Have the taggings of locked notes, at most some thousand, say what the notes say."""
     Tagging.objects.filter(note__in=ids).delete()
     notes = Note.objects.filter(pk__in=ids).order_by("pk")

@@ -1,7 +1,8 @@
 """From one version of a note to the next: lock, check, keep what is replaced, write.
 
-Every action that changes a note goes through :func:`lock` and :func:`write` or :func:`touch`, or
-through :func:`plan` and a statement of ``notes.actions.single_statement``.
+Every action that changes a note goes through :func:`lock` and :func:`write` or
+:func:`bump_version`, or through :func:`plan_write` and a statement of
+``notes.actions.single_statement``.
 """
 
 import datetime as dt
@@ -23,11 +24,11 @@ from notes.models.tags import MAX_TAGS, split
 # A client that saves every few seconds makes one revision in this time, not a hundred.
 COALESCED_WITHIN = dt.timedelta(minutes=5)
 # Longer by what the clocks of two hosts may differ.
-GIVEN_WITHIN = COALESCED_WITHIN + dt.timedelta(minutes=1)
+SEEN_WITHIN = COALESCED_WITHIN + dt.timedelta(minutes=1)
 
 WRITE_BATCH_SIZE = 1000
 # What its writer may go on with.
-WRITTEN_ON = (Note.Cause.CREATE, Note.Cause.EDIT, Note.Cause.FILE)
+COALESCIBLE_CAUSES = (Note.Cause.CREATE, Note.Cause.EDIT, Note.Cause.FILE)
 
 Expected = Collection[int] | None
 
@@ -104,24 +105,24 @@ def write(
     """Bring a locked note into its next state and return whether that differs.
 
     ``changes`` are of the columns in ``fields.VERSIONED``. What is replaced is kept as a revision,
-    unless the write goes on with what its author has just begun (see :func:`_goes_on`). A write
-    that changes nothing leaves the version alone. Raises :class:`ContentTooLong`.
+    unless the write goes on with what its author has just begun (see :func:`_can_coalesce`). A
+    write that changes nothing leaves the version alone. Raises :class:`ContentTooLong`.
     """
     if "files" in changes:
-        changes = {**changes, "files": attachment_rows.hold(note, changes["files"])}
-    changed, keeps, now = plan(note, changes, by=by, cause=cause, now=now)
+        changes = {**changes, "files": attachment_rows.lock_objects(note, changes["files"])}
+    changed, keeps, now = plan_write(note, changes, by=by, cause=cause, now=now)
     if not changed:
-        _give_locked(note, by)
+        _mark_seen_locked(note, by)
         return False
     if keeps:
         Revision.of(note, replaced_at=now).save(force_insert=True)
-    step(note, changes, keeps=keeps, by=by, cause=cause, now=now)
+    apply_changes(note, changes, keeps=keeps, by=by, cause=cause, now=now)
     state = ("version", "since", "by", "cause", "credential", "given")
-    touch(note, fields=[*changed, *(f"state_{name}" for name in state)], now=now)
+    bump_version(note, fields=[*changed, *(f"state_{name}" for name in state)], now=now)
     if "tags" in changed:
-        taggings.follow([note.pk])
+        taggings.sync_rows([note.pk])
     if "files" in changed:
-        attachment_rows.follow(note)
+        attachment_rows.sync_rows(note)
     return True
 
 
@@ -136,7 +137,7 @@ def write_all(
     later = Greatest(F("updated_at"), Value(now, DateTimeField()))
     for start in range(0, len(ids), WRITE_BATCH_SIZE):
         some = ids[start : start + WRITE_BATCH_SIZE]
-        Revision.objects.all().keep(some, now=now)
+        Revision.objects.all().snapshot(some, now=now)
         Note.objects.filter(pk__in=some).update(
             **changes,
             version=F("version") + 1,
@@ -149,10 +150,10 @@ def write_all(
             state_given=False,
         )
         if "tags" in changes:
-            taggings.follow(some)
+            taggings.sync_rows(some)
 
 
-def plan(
+def plan_write(
     note: Note, changes: dict[str, Any], *, by: User | None, cause: Note.Cause, now: dt.datetime
 ) -> tuple[list[str], bool, dt.datetime]:
     """Return which fields a write changes, whether it keeps what it replaces, and when it is.
@@ -165,10 +166,10 @@ def plan(
     if len(split(changes.get("tags", ""))) > MAX_TAGS:
         raise TooManyTags
     now = max(now, note.updated_at)  # the clock of another host may be ahead
-    return changed, not _goes_on(note, changes, changed, by=by, cause=cause, now=now), now
+    return changed, not _can_coalesce(note, changes, changed, by=by, cause=cause, now=now), now
 
 
-def step(
+def apply_changes(
     note: Note,
     changes: dict[str, Any],
     *,
@@ -187,20 +188,20 @@ def step(
     note.state_credential, note.state_given = by.credential if by else "", False
 
 
-def touch(note: Note, *, fields: Sequence[str] = (), now: dt.datetime) -> None:
+def bump_version(note: Note, *, fields: Sequence[str] = (), now: dt.datetime) -> None:
     """Save ``fields`` of a locked note as its next version."""
     note.version += 1
     note.updated_at = max(now, note.updated_at)
     note.save(update_fields=[*fields, "version", "updated_at"])
 
 
-def give(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> list[Note]:
+def mark_seen(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> list[Note]:
     """Return notes for a reader, who may come back with what they say as the base of a change.
 
     A state that could still be coalesced is marked first, under the note's lock, and read again
     from ``within``: whatever a reader gets stays in the history. Older states cost no query.
     """
-    fresh = {note.pk for note in notes if is_fresh(note, now)}
+    fresh = {note.pk for note in notes if is_coalescible(note, now)}
     if not fresh:
         return list(notes)
     with transaction.atomic():
@@ -214,30 +215,34 @@ def give(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> li
     ]
 
 
-def is_fresh(note: Note, now: dt.datetime) -> bool:
+def is_coalescible(note: Note, now: dt.datetime) -> bool:
     """Return whether a note's state has to be marked before a reader is given it."""
-    return _may_go_on(note) and now - note.state_since <= GIVEN_WITHIN
+    return _may_coalesce(note) and now - note.state_since <= SEEN_WITHIN
 
 
-def fresh(since: Any) -> Q:
-    """Return :func:`is_fresh` as a condition; ``since`` is ``now - GIVEN_WITHIN``."""
-    going_on = Q(state_given=False, state_cause__in=WRITTEN_ON, state_since__gte=since)
+def coalescible(since: Any) -> Q:
+    """Return :func:`is_coalescible` as a condition; ``since`` is ``now - SEEN_WITHIN``."""
+    going_on = Q(state_given=False, state_cause__in=COALESCIBLE_CAUSES, state_since__gte=since)
     return going_on & ~Q(state_credential="")
 
 
-def _may_go_on(note: Note) -> bool:
+def _may_coalesce(note: Note) -> bool:
     """Return whether the writer of a state could still go on with it."""
-    return not note.state_given and note.state_credential != "" and note.state_cause in WRITTEN_ON
+    return (
+        not note.state_given
+        and note.state_credential != ""
+        and note.state_cause in COALESCIBLE_CAUSES
+    )
 
 
-def _give_locked(note: Note, by: User | None) -> None:
+def _mark_seen_locked(note: Note, by: User | None) -> None:
     """Mark the state of a locked note for a writer who changes nothing and is told what it says."""
-    if _may_go_on(note) and by and by.credential != note.state_credential:
+    if _may_coalesce(note) and by and by.credential != note.state_credential:
         note.state_given = True
         note.save(update_fields=["state_given"])
 
 
-def _goes_on(
+def _can_coalesce(
     note: Note,
     changes: dict[str, Any],
     changed: list[str],
@@ -253,7 +258,7 @@ def _goes_on(
     """
     return (
         by is not None
-        and _may_go_on(note)
+        and _may_coalesce(note)
         and (by.pk, by.credential) == (note.state_by_id, note.state_credential)
         and cause in (Note.Cause.EDIT, Note.Cause.FILE)
         # Who types may still hold the version before the first of some files as a base.

@@ -72,13 +72,13 @@ class BulkView(APIView):
         value = asked.get(NEEDS.get(asked["op"], ""), "")
         if asked["op"] == "move" and not access.may_file_under(user, value):
             raise PermissionDenied
-        filed = bulk.file_notes(
+        filed = bulk.bulk_update(
             operation=asked["op"], ids=asked["ids"], value=value, by=user, now=timezone.now()
         )
         return Response({"results": [told(each) for each in filed]})
 
 
-def told(filed: bulk.Filed) -> dict[str, Any]:
+def told(filed: bulk.BulkResult) -> dict[str, Any]:
     """Return what became of a note as clients read it."""
     if filed.version is None:
         return {"id": filed.note_id, "status": "not_found"}

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from notes import downloads
-from notes.actions.versions import give
+from notes.actions.versions import mark_seen
 from notes.api import preconditions
 from notes.api.representation import NoteEndpoint
 from notes.markdown import file_links
@@ -44,7 +44,7 @@ class DisplayView(NoteEndpoint):
         A browser can show them, without the token. They are never kept: when they come back in a
         note's content, the stable links are stored.
         """
-        found = give([self.get_object()], within=self.get_queryset(), now=timezone.now())
+        found = mark_seen([self.get_object()], within=self.get_queryset(), now=timezone.now())
         if not found:
             raise NotFound
         (note,) = found

@@ -58,11 +58,11 @@ NoteRow = _row_type()
 SMALL_BYTES = 64 * 2**10
 SMALL: Any = LessThanOrEqual(OctetLength("content"), SMALL_BYTES)
 # Where nothing has to be written before a reader is given it.
-READY = Case(
-    When(versions.fresh(since=Parameter("since")), then=Value(None)),
+CONTENT_IF_READABLE = Case(
+    When(versions.coalescible(since=Parameter("since")), then=Value(None)),
     When(condition=SMALL, then="content"),
 )
-SELECTED = tuple(READY if column == "content" else column for column in LIVE_COLUMNS)
+SELECTED = tuple(CONTENT_IF_READABLE if column == "content" else column for column in LIVE_COLUMNS)
 
 
 def visible() -> NoteQuerySet:
@@ -121,9 +121,9 @@ class NoteList(views.View):
         if known := request.headers.get("if-none-match"):
             marks = await fetch(FEED, user=user.pk)
             tag = self.etag(request, user, *(mark for (mark,) in marks))
-            if preconditions.names(known, tag):
+            if preconditions.etag_matches(known, tag):
                 return Response(b"", 304, {"ETag": tag})
-        since = timezone.now() - versions.GIVEN_WITHIN
+        since = timezone.now() - versions.SEEN_WITHIN
         rows = await fetch(page(limit, is_first=not cursor), user=user.pk, since=since, **place)
         notes = [NoteRow(*row) for row in rows[:limit]]
         if not notes or any(note.content is None for note in notes):
@@ -158,9 +158,9 @@ class NoteRead(views.View):
         if known := request.headers.get("if-none-match"):
             for row in await fetch(VERSION, **asked_for):
                 tag = preconditions.etag(*row)
-                if preconditions.names(known, tag):
+                if preconditions.etag_matches(known, tag):
                     return Response(b"", 304, {"ETag": tag})
-        since = timezone.now() - versions.GIVEN_WITHIN
+        since = timezone.now() - versions.SEEN_WITHIN
         for row in await fetch(NOTE, since=since, **asked_for):
             note = NoteRow(*row)
             return None if note.content is None else note_answer(note, request)

@@ -82,7 +82,7 @@ class Search(views.View):
             return None
         if wanted.with_trash:
             return None
-        rows = await fetch(CANDIDATES, user=user.pk, terms=finding.spell(plan.terms))
+        rows = await fetch(CANDIDATES, user=user.pk, terms=finding.to_sql(plan.terms))
         if not 0 < len(rows) <= finding.RANKED or rows[0][3]:
             return None
         candidates = [Candidate(*row[:3]) for row in rows]
@@ -115,7 +115,7 @@ class Search(views.View):
         # As many as a page has, so that there is one statement for all of them.
         padded = [*ids, *[ids[-1]] * (search.PAGE - len(ids))]
         keys = {f"note_{n}": pk for n, pk in enumerate(padded)}
-        since = timezone.now() - versions.GIVEN_WITHIN
+        since = timezone.now() - versions.SEEN_WITHIN
         rows = await fetch(found(len(padded)), user=user.pk, since=since, **keys)
         return {row[0]: NoteRow(*row) for row in rows}
 

@@ -87,10 +87,14 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         self.cursor_scope = wanted.scope
         # The mark is read first: a tag that is older than the page costs a client one answer more.
         root, address = root_of(request), request.get_full_path()
-        tag = preconditions.list_etag(user, Feed.objects.mark(user), f"{root}/", address, *NAMES)
-        if preconditions.names(request.headers.get("If-None-Match", ""), tag):
+        tag = preconditions.list_etag(
+            user, Feed.objects.get_token(user), f"{root}/", address, *NAMES
+        )
+        if preconditions.etag_matches(request.headers.get("If-None-Match", ""), tag):
             return Response(status=304, headers={"ETag": tag})
-        page = versions.give(self.paginate_queryset(notes) or [], within=notes, now=timezone.now())
+        page = versions.mark_seen(
+            self.paginate_queryset(notes) or [], within=notes, now=timezone.now()
+        )
         answer = self.get_paginated_response(
             [note_json(note, root, wanted.fields) for note in page]
         )
@@ -101,7 +105,9 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         self.keyset, self.heavy_column = "created_at", "content_then"
         self.cursor_scope = ("as_of", time.isoformat())
         then = history.as_of(notes, time, caller(self.request).limited_to_category)
-        page = versions.give(self.paginate_queryset(then) or [], within=then, now=timezone.now())
+        page = versions.mark_seen(
+            self.paginate_queryset(then) or [], within=then, now=timezone.now()
+        )
         return [self.note_json(note) for note in history.rewound(page)]
 
     @extend_schema(request=NoteWriteSerializer, responses={201: NoteSerializer})
@@ -126,10 +132,10 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         if "If-None-Match" in request.headers:
             found = self.get_queryset().filter(pk=pk).values_list("version", *FLAGS)
             for tag in [preconditions.etag(*each) for each in found]:
-                if preconditions.names(request.headers["If-None-Match"], tag):
+                if preconditions.etag_matches(request.headers["If-None-Match"], tag):
                     return Response(status=304, headers={"ETag": tag})
         notes = self.get_queryset()
-        given = versions.give([self.get_object()], within=notes, now=timezone.now())
+        given = versions.mark_seen([self.get_object()], within=notes, now=timezone.now())
         if not given:
             raise NotFound
         return self.answer(given[0])

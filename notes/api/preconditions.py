@@ -64,7 +64,7 @@ def expected_versions(request: Request) -> Expected:
     return None if header.strip() == "*" else named_versions(header)
 
 
-def names(header: str, tag: str) -> bool:
+def etag_matches(header: str, tag: str) -> bool:
     """Return whether an ``If-None-Match`` names a tag, in quotes or without."""
     tags = [each.strip().removeprefix("W/") for each in header.split(",")]
     return tags == ["*"] or tag in tags or tag.strip('"') in tags
@@ -104,5 +104,5 @@ class ShowsCurrent:
 
     def _current(self: Any, note_id: int) -> dict[str, Any] | None:
         notes = self.get_queryset()
-        found = versions.give(list(notes.filter(pk=note_id)), within=notes, now=timezone.now())
+        found = versions.mark_seen(list(notes.filter(pk=note_id)), within=notes, now=timezone.now())
         return self.note_json(found[0]) if found else None

@@ -65,7 +65,7 @@ class RelatedView(NoteEndpoint):
         )
         notes = Note.objects.visible_to(user).live().defer("content")
         some = notes.filter(pk__in=[one.note_id for one in related])
-        found = {n.pk: n for n in versions.give(list(some), within=notes, now=timezone.now())}
+        found = {n.pk: n for n in versions.mark_seen(list(some), within=notes, now=timezone.now())}
         told = [
             {
                 **self.note_json(found[one.note_id], FIELDS),

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from accounts.authentication import caller
 from notes import differences, history
 from notes.actions import revisions
-from notes.actions.versions import give
+from notes.actions.versions import mark_seen
 from notes.api import preconditions
 from notes.api.attachments import DOWNLOAD, FilesEndpoint, ShowSerializer
 from notes.api.permissions import WRITING_SCOPES
@@ -198,7 +198,7 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
 
     def _note(self) -> Note:
         """Return the note, whose current state is given to a reader."""
-        found = give([self.get_object()], within=self.get_queryset(), now=timezone.now())
+        found = mark_seen([self.get_object()], within=self.get_queryset(), now=timezone.now())
         if not found:
             raise NotFound
         return found[0]

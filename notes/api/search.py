@@ -95,7 +95,7 @@ def find(request: Request, q: str, limit: int, cursor: str = "") -> Response:
     page = finding.find(plan, user=user, after=after, limit=limit)
     # The beginnings of the contents are enough for their excerpts.
     notes = within(user, search).defer("content").annotate(beginning=BEGINNING)
-    found: Any = versions.give(
+    found: Any = versions.mark_seen(
         list(notes.filter(pk__in=page.ids)), within=notes, now=timezone.now()
     )
     looked_for = excerpts.wanted(finding.wanted_words(search), user.language)

@@ -14,7 +14,7 @@ from accounts.authentication import caller
 from cloudnotes.api.errors import describe
 from notes import sync
 from notes.actions import sync as sync_actions
-from notes.actions.versions import give
+from notes.actions.versions import mark_seen
 from notes.api import preconditions
 from notes.api.fields import TextField, WritableSerializer
 from notes.api.permissions import WRITING_SCOPES
@@ -263,7 +263,7 @@ class SyncView(APIView):
 
     def _given(self, notes: Any) -> dict[int, Note]:
         rows = Note.objects.visible_to(caller(self.request))
-        given = give([note for note in notes if note], within=rows, now=timezone.now())
+        given = mark_seen([note for note in notes if note], within=rows, now=timezone.now())
         return {note.pk: note for note in given}
 
 

@@ -28,14 +28,14 @@ LOCK = """
 INSERT INTO notes_feed (user_id, seq) VALUES (%s, 0)
 ON CONFLICT (user_id) DO UPDATE SET seq = notes_feed.seq
 """
-MOVE_UP = """
+APPEND = """
 INSERT INTO notes_change (user_id, note_id, seq) VALUES (%s, %s, %s)
 ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
 """
 
 
 # The end of a statement that has `changed`, with the note's id, among its parts.
-ADVANCE_AND_MOVE_UP = """
+ADVANCE_AND_APPEND = """
 advanced AS (
     INSERT INTO notes_feed (user_id, seq, advanced_at)
     SELECT reader, 1, clock_timestamp()
@@ -49,7 +49,7 @@ SELECT advanced.user_id, changed.id, advanced.seq FROM changed, advanced
 ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
 RETURNING note_id
 """
-RECORD = Statement(f"WITH changed AS (SELECT %(note)s::bigint AS id), {ADVANCE_AND_MOVE_UP}")
+RECORD = Statement(f"WITH changed AS (SELECT %(note)s::bigint AS id), {ADVANCE_AND_APPEND}")
 
 # A number of a feed with its time, in one column: a page has it in each of its rows.
 MARK = Concat(
@@ -76,7 +76,7 @@ class FeedManager(models.Manager["Feed"]):
         """Return the last number of a user's feed, 0 while nothing has ever changed."""
         return self.filter(pk=user.pk).values_list("seq", flat=True).first() or 0
 
-    def mark(self, user: "User") -> str | None:
+    def get_token(self, user: "User") -> str | None:
         """Return what is never the same again once anything in a user's feed has changed.
 
         None while nothing has ever changed.
@@ -114,7 +114,7 @@ class Feed(models.Model):
 class ChangeManager(models.Manager["Change"]):
     """The places of notes in feeds."""
 
-    def move_up(self, note_id: int, *, audience: Sequence[int]) -> None:
+    def append(self, note_id: int, *, audience: Sequence[int]) -> None:
         """Put a note at the end of some users' feeds; to be called in the writing transaction.
 
         The users are in the order of their ids, so that two writers never wait for each other.
@@ -127,16 +127,16 @@ class ChangeManager(models.Manager["Change"]):
             for user_id in audience:
                 cursor.execute(ADVANCE, [user_id, 1, now])
                 (seq,) = cursor.fetchone()
-                cursor.execute(MOVE_UP, [user_id, note_id, seq])
+                cursor.execute(APPEND, [user_id, note_id, seq])
 
-    def move_all_up(self, note_ids: Sequence[int], *, user_id: int) -> None:
-        """Put notes at the end of a user's feed, in this order; as :meth:`move_up`."""
+    def append_all(self, note_ids: Sequence[int], *, user_id: int) -> None:
+        """Put notes at the end of a user's feed, in this order; as :meth:`append`."""
         now = connection.ops.adapt_datetimefield_value(timezone.now())
         with connection.cursor() as cursor:
             cursor.execute(ADVANCE, [user_id, len(note_ids), now])
             (last,) = cursor.fetchone()
             places = enumerate(note_ids, last - len(note_ids) + 1)
-            cursor.executemany(MOVE_UP, [(user_id, pk, seq) for seq, pk in places])
+            cursor.executemany(APPEND, [(user_id, pk, seq) for seq, pk in places])
 
 
 class Change(models.Model):

@@ -34,7 +34,7 @@ def snapshot_sql(*, replaced_at: str) -> str:
 class RevisionQuerySet(models.QuerySet["Revision"]):
     """Questions about revisions."""
 
-    def keep(self, ids: Sequence[int], *, now: dt.datetime) -> None:
+    def snapshot(self, ids: Sequence[int], *, now: dt.datetime) -> None:
         """Keep the states of some locked notes, which are about to be replaced."""
         later = "MAX" if connection.vendor == "sqlite" else "GREATEST"
         snapshot = snapshot_sql(replaced_at=f"{later}(updated_at, %s)")

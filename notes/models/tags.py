@@ -59,7 +59,7 @@ def are_same(kept: str, other: str) -> bool:
 class TaggingManager(models.Manager["Tagging"]):
     """Which notes have which tags."""
 
-    def spell(self, kept: str, *, by: "User") -> str:
+    def canonical_names(self, kept: str, *, by: "User") -> str:
         """Return names as a user has spelled them on the other notes that they may see."""
         known = self.filter(owner=by).order_by("note")
         if by.limited_to_category:

@@ -130,7 +130,7 @@ def wanted_words(search: Search) -> list[Words]:
     return [leaf for leaf in leaves if isinstance(leaf, Words)]
 
 
-def spell(condition: Condition) -> str:
+def to_sql(condition: Condition) -> str:
     """Return a condition in the words of the database."""
     return condition.tsquery if connection.vendor == "postgresql" else condition.fts5
 
@@ -140,7 +140,7 @@ def find(asked: Plan, *, user: User, after: Place | None, limit: int) -> Page:
     indexed = IndexedNote.objects.visible_to(user).filter(asked.cheap)
     is_first = after is None and not _is_surely_broad(asked, indexed, user)
     if is_first or (after is not None and after.order == SCORE):
-        matching = candidates(indexed.filter(terms__matches=spell(asked.terms)))
+        matching = candidates(indexed.filter(terms__matches=to_sql(asked.terms)))
         rows = list(matching.values_list("pk", *TEXT, _flag(asked.exact)))
         if len(rows) <= RANKED or after is not None:
             found = [ranking.Candidate(*row[:3]) for row in rows if row[3]]
@@ -154,7 +154,7 @@ def _is_surely_broad(asked: Plan, indexed: IndexedNoteQuerySet, user: User) -> b
     To look at those is quicker than to look up a term that most notes have.
     """
     newest = indexed.in_order(user).order_by("-edited_at", "-pk")
-    is_shown = Case(When(terms__shows=spell(asked.terms), then=1), output_field=IntegerField())
+    is_shown = Case(When(terms__shows=to_sql(asked.terms), then=1), output_field=IntegerField())
     found = newest.annotate(is_shown=is_shown)[:STEP].aggregate(number=Count("is_shown"))
     return bool(found["number"] > RANKED)
 
@@ -212,7 +212,7 @@ class _Broad:
         begun = self._walk(condition, place, limit, steps=1)
         if begun.end is None or len(begun.ids) == limit:
             return begun
-        matching = self._beyond(begun.end).filter(terms__matches=spell(condition))
+        matching = self._beyond(begun.end).filter(terms__matches=to_sql(condition))
         rows = matching.values_list("edited_at", "pk", _flag(self.asked.exact))[: RANKED + 1]
         found = sorted(((at, pk) for at, pk, holds in rows if holds), reverse=True)
         room = limit - len(begun.ids)
@@ -232,7 +232,7 @@ class _Broad:
             if end is not None:
                 at, key = end
                 rows = rows.filter(Q(edited_at__gte=at), Q(edited_at__gt=at) | Q(pk__gte=key))
-            rows = rows.filter(self.asked.exact or Q(), terms__shows=spell(condition))
+            rows = rows.filter(self.asked.exact or Q(), terms__shows=to_sql(condition))
             found = list(rows.values_list("edited_at", "pk")[: limit - len(ids)])
             ids += [pk for _, pk in found]
             if len(ids) == limit:
@@ -265,7 +265,7 @@ def _holds(term: Term, notes: Notes, language: str) -> Q:
         return told if term.is_wanted else ~told
     condition, is_all = terms.condition(notes, leaf, language)
     if is_all and condition is not None:
-        told = Q(terms__shows=spell(condition))
+        told = Q(terms__shows=to_sql(condition))
     else:
         assert isinstance(leaf, Words)
         told = _reads(terms.needle(leaf, language))

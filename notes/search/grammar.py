@@ -72,7 +72,7 @@ class Tagged:
 
 
 @dataclass(frozen=True)
-class Filed:
+class BulkResult:
     """The note is in this category or below it, however it is spelled."""
 
     category: str
@@ -98,7 +98,7 @@ class Edited:
         return dt.datetime.combine(self.day, dt.time(), dt.UTC)
 
 
-Leaf = Words | Tagged | Filed | Marked | Edited
+Leaf = Words | Tagged | BulkResult | Marked | Edited
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _operator(operator: str, text: str, at: int) -> tuple[Leaf, int]:
         return Tagged(value), at
     if operator == "in":
         try:
-            return Filed(categories.parse(value)), at
+            return BulkResult(categories.parse(value)), at
         except categories.InvalidCategory as error:
             raise BrokenQuery(str(error), began) from None
     if operator in ("is", "has"):

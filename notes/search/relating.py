@@ -42,7 +42,7 @@ def relate(*, note_id: int, tags: Sequence[str], user: User, at_most: int) -> li
     notes = Notes(user.pk, with_trash=False)
     asked = {f"t{tag}": notes.have(terms.tag(tag)) for tag in tags}
     asked |= {f"w{word}": notes.have(terms.word(word)) for word in _telling(text)}
-    found = _having(indexed.exclude(pk=note_id), {k: finding.spell(v) for k, v in asked.items()})
+    found = _having(indexed.exclude(pk=note_id), {k: finding.to_sql(v) for k, v in asked.items()})
     related: dict[int, Related] = {}
     for name, ids in sorted(found.items(), key=lambda each: len(each[1])):
         is_tag, told = name[0] == "t", name[1:]

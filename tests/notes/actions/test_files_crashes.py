@@ -53,7 +53,7 @@ IN_THE_TRANSACTION = [
     (objects, "make_ready"),
     (attachments, "lock"),
     (attachments, "write"),
-    (attachment_rows, "follow"),
+    (attachment_rows, "sync_rows"),
     (events, "record"),
 ]
 AFTER_IT = [(storage, "delete"), (storage, "abort_parts"), (objects, "_doom"), (objects, "discard")]

@@ -235,7 +235,7 @@ def test_two_states_of_one_number_of_a_feed_are_told_apart(writer, note):
                 fetch=dispatch._fetch,
             )  # fmt: skip
             assert dispatch.drive(write).title == title
-            marks.append(Feed.objects.mark(writer))
+            marks.append(Feed.objects.get_token(writer))
             transaction.set_rollback(True)  # stands for the backup
     assert marks[0][0] == marks[1][0]
     assert marks[0] != marks[1]
@@ -288,7 +288,7 @@ def test_at_once_and_step_by_step_make_one_chain(writer, note):
             title = f"step {name} {number}"
             actions.update_note(note=note, changes={"title": title}, by=by, now=timezone.now())
             everything = Note.objects.all()
-            versions.give([everything.get()], within=everything, now=timezone.now())
+            versions.mark_seen([everything.get()], within=everything, now=timezone.now())
         django_connections.close_all()
 
     async def at_one_go(fetch, name):

@@ -188,10 +188,10 @@ def test_a_state_is_fresh_to_a_query_and_to_python_alike(note):
             state_given=is_given,
             state_cause=cause,
             state_credential=credential,
-            state_since=now - versions.GIVEN_WITHIN + dt.timedelta(seconds=seconds),
+            state_since=now - versions.SEEN_WITHIN + dt.timedelta(seconds=seconds),
         )
-        is_fresh = versions.is_fresh(Note.objects.get(), now)
-        fresh = Note.objects.filter(versions.fresh(since=now - versions.GIVEN_WITHIN))
+        is_fresh = versions.is_coalescible(Note.objects.get(), now)
+        fresh = Note.objects.filter(versions.coalescible(since=now - versions.SEEN_WITHIN))
         assert fresh.exists() == is_fresh
         results.add(is_fresh)
 

@@ -128,7 +128,7 @@ def test_an_account_that_goes_takes_its_index(alice, carol):
     assert list(SearchIndex.objects.values_list("pk", flat=True)) == [carol.pk]
     assert [each.pk for each in User.objects.all()] == [carol.pk]
     plan = finding.plan(grammar.parse("one"), owner=alice.pk, language="simple")
-    found = IndexedNote.objects.filter(terms__matches=finding.spell(plan.terms))
+    found = IndexedNote.objects.filter(terms__matches=finding.to_sql(plan.terms))
     assert not found.exists()  # not in the table of FTS5 either
 
 
