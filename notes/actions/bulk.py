@@ -153,7 +153,7 @@ def trash_category(*, category: str, by: User, now: dt.datetime) -> int:
         return len(_trash(found, by=by, now=now))
 
 
-def bulk_update(
+def apply_bulk(
     *, operation: str, ids: Iterable[int], value: str = "", by: User, now: dt.datetime
 ) -> list[BulkResult]:
     """Do the same with at most 500 notes, by their ids, and return what became of each.

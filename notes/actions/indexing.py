@@ -21,7 +21,7 @@ from notes.markdown import wikilinks
 from notes.models import Change, Feed, IndexedNote, Link, Note, SearchIndex, attachments, tags
 from notes.search import terms
 
-AT_ONCE = 100  # notes
+INDEX_BATCH_SIZE = 100  # notes
 MAX_BYTES = 2 * 2**20
 USER_BATCH_SIZE = 20
 REQUEST_SECONDS, WORKER_SECONDS = 1.0, 5.0
@@ -102,7 +102,7 @@ def _index_some(user: User) -> bool:
     end, size = start, 0
     # Of a note that is gone the size is none: only the number counts.
     sizes = changes.annotate(size=OctetLength("note__content"))
-    for seq, note_id, length in sizes.values_list("seq", "note_id", "size")[:AT_ONCE]:
+    for seq, note_id, length in sizes.values_list("seq", "note_id", "size")[:INDEX_BATCH_SIZE]:
         size += length or 0
         if size > MAX_BYTES and ids:
             break

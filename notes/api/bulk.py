@@ -72,7 +72,7 @@ class BulkView(APIView):
         value = asked.get(NEEDS.get(asked["op"], ""), "")
         if asked["op"] == "move" and not access.may_file_under(user, value):
             raise PermissionDenied
-        filed = bulk.bulk_update(
+        filed = bulk.apply_bulk(
             operation=asked["op"], ids=asked["ids"], value=value, by=user, now=timezone.now()
         )
         return Response({"results": [told(each) for each in filed]})

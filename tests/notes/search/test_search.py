@@ -349,7 +349,7 @@ def test_a_token_needs_the_scope_to_read(as_alice):
 
 
 def test_what_is_not_indexed_yet_is_told(as_alice, alice, monkeypatch):
-    monkeypatch.setattr(indexing, "SINGLE_STATEMENT", 2)
+    monkeypatch.setattr(indexing, "INDEX_BATCH_SIZE", 2)
     notes = [create(as_alice, "word") for _ in range(7)]
     monkeypatch.setattr(indexing.time, "monotonic", iter(range(1000)).__next__)
     pending = [search(as_alice, "word")["pending"] for _ in range(5)]
