@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 
-.PHONY: help run admin check test test-pure test-postgresql test-all test-long test-mutants test-durations lint services durable-services bench bench-growth bench-concurrency bench-history bench-search bench-files profile clean
+.PHONY: help run admin check test test-pure test-postgresql test-all test-long test-mutants test-durations lint services durable-services bench bench-growth bench-concurrency bench-history bench-search bench-paths bench-files profile clean
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -82,6 +82,9 @@ bench-history: $(BIN)/.dev durable-services ## Measure what history and feed cos
 
 bench-search: $(BIN)/.dev durable-services ## Measure what searches cost among a million notes.
 	@. .services/durable && python -m benchmarks.searching $(ARGS)
+
+bench-paths: $(BIN)/.dev durable-services ## Measure whether the fast path's pool and search pay.
+	@. .services/durable && python -m benchmarks.paths
 
 bench-files: $(BIN)/.dev durable-services ## Measure uploads, kills and S3 faults.
 	@python -m benchmarks.files $(ARGS)
