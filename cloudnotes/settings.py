@@ -170,7 +170,7 @@ AWS_S3_ADDRESSING_STYLE = env.str(
 FILE_LINK_SECONDS = 300
 STORAGES = {
     "default": {
-        "BACKEND": "notes.buckets.BucketStorage",
+        "BACKEND": "notes.files.s3.BucketStorage",
         "OPTIONS": {
             "bucket_name": BUCKET_NAME,
             "region_name": AWS_REGION or None,
@@ -183,7 +183,7 @@ STORAGES = {
     }
     if BUCKET_NAME
     else {
-        "BACKEND": "notes.folders.FolderStorage",
+        "BACKEND": "notes.files.filesystem.FolderStorage",
         "OPTIONS": {"location": str(DATA_DIR / "files")},
     },
     "staticfiles": {

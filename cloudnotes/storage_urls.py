@@ -13,7 +13,7 @@ def read(url: str, region: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.path.startswith("/"):
         return {
-            "BACKEND": "notes.folders.FolderStorage",
+            "BACKEND": "notes.files.filesystem.FolderStorage",
             "OPTIONS": {"location": unquote(parts.path)},
         }
     bucket = parts.netloc.rpartition("@")[2]
@@ -25,7 +25,7 @@ def read(url: str, region: str) -> dict[str, Any]:
     said = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     endpoint = said.get("endpoint")
     return {
-        "BACKEND": "notes.buckets.BucketStorage",
+        "BACKEND": "notes.files.s3.BucketStorage",
         "OPTIONS": {
             "bucket_name": bucket,
             "region_name": said.get("region") or region or None,

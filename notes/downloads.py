@@ -8,10 +8,10 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect, StreamingHt
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header, parse_etags
 
-from notes import filetypes, storage
+from notes.files import filetypes, storage
+from notes.files.ranges import Unsatisfiable, read_range
 from notes.models import StoredObject
 from notes.models.attachments import File
-from notes.ranges import Unsatisfiable, read_range
 
 SALT = "notes.downloads"
 
@@ -34,7 +34,7 @@ def answer(
 
     ``headers`` are the request's, by lower-case names. ``is_inline`` asks that a browser shows the
     file, which counts for ``filetypes.INLINE_TYPES`` alone: all else is to be saved. Raises
-    Http404 when the object is gone and :class:`notes.storage.StorageUnavailable`.
+    Http404 when the object is gone and :class:`notes.files.storage.StorageUnavailable`.
     """
     tag = f'"{stored.sha256}"'
     if _names(headers.get("if-none-match", ""), tag):

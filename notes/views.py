@@ -8,7 +8,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from cloudnotes.api import errors
 from cloudnotes.api.errors import DomainError
-from notes import downloads, storage
+from notes import downloads
+from notes.files import storage
 from notes.models import StoredObject
 
 PIECE_BYTES = 2**18

@@ -224,7 +224,7 @@ def bucket(s3: S3Server, settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     settings.STORAGES = {
         **settings.STORAGES,
         "default": {
-            "BACKEND": "notes.buckets.BucketStorage",
+            "BACKEND": "notes.files.s3.BucketStorage",
             "OPTIONS": {
                 "bucket_name": name,
                 "region_name": "us-east-1",
@@ -279,7 +279,7 @@ def stored_keys(
         s3 = request.getfixturevalue("s3")
         return lambda: s3.keys(name)
     options = {"location": str(tmp_path / "files")}
-    backend = {"BACKEND": "notes.folders.FolderStorage", "OPTIONS": options}
+    backend = {"BACKEND": "notes.files.filesystem.FolderStorage", "OPTIONS": options}
     settings.STORAGES = {**settings.STORAGES, "default": backend}
     folder = Path(default_storage.location)
     return lambda: {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}

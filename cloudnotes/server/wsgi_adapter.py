@@ -52,7 +52,7 @@ Headers = list[tuple[bytes, bytes]]
 COLLECTED_BYTES = 8 * 2**20
 QUEUE_SECONDS = 8.0
 ANSWER_SECONDS = 9.5
-# Together below 10 s; the storage itself is given up after 6 s (``notes.buckets``).
+# Together below 10 s; the storage itself is given up after 6 s (``notes.files.s3``).
 STORING_QUEUE_SECONDS, STORING_ANSWER_SECONDS = 2.5, 7.0
 
 logger = logging.getLogger(__name__)

@@ -8,9 +8,10 @@ from django.db import transaction
 
 from accounts.models import User
 from cloudnotes.api.errors import DomainError
-from notes import events, filetypes
+from notes import events
 from notes.actions import objects
 from notes.actions.versions import Expected, bump_version, lock, write
+from notes.files import filetypes
 from notes.models import Attachment, KeptFile, Note, Revision, StoredObject
 from notes.models.attachments import MAX_FILES, File, join, main, split
 

@@ -7,7 +7,7 @@ use. Deleting deletes from both.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from notes import storage
+from notes.files import storage
 from notes.models import StoredObject
 
 
@@ -25,7 +25,8 @@ def move(*, tell: Callable[[int, int], None]) -> Moved:
     """Bring every object that counts and is not in the storage in use; return what was done.
 
     ``tell`` is told how many of how many are done. What is stored meanwhile is in the right place
-    already. Raises :class:`notes.storage.StorageUnavailable`; what was brought until then stays.
+    already. Raises :class:`notes.files.storage.StorageUnavailable`; what was brought until then
+    stays.
     """
     moved = Moved()
     ready = StoredObject.objects.filter(state=StoredObject.State.READY).order_by("pk")

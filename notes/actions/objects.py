@@ -24,7 +24,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cloudnotes.api.errors import DomainError
-from notes import filetypes, imaging, quotas, storage
+from notes import quotas
+from notes.files import filetypes, imaging, storage
 from notes.models import Attachment, KeptFile, Note, StoredObject, Thumbnail, Upload
 from notes.models.objects import StoredObjectQuerySet
 
@@ -63,7 +64,7 @@ class Receiver:
     To be used outside of transactions: the row is committed before the object is on its way. The
     object counts once :func:`make_ready` is committed together with what points at it; whoever
     does not get so far calls :meth:`give_up`. All methods raise
-    :class:`notes.storage.StorageUnavailable`.
+    :class:`notes.files.storage.StorageUnavailable`.
     """
 
     def __init__(self) -> None:
@@ -132,7 +133,7 @@ def store(*, content: IO[bytes], content_type: str) -> str:
     """Store a small picture of ours and return its key; it counts in nobody's quota.
 
     To be called outside of transactions, as :class:`Receiver`. Raises
-    :class:`notes.storage.StorageUnavailable`.
+    :class:`notes.files.storage.StorageUnavailable`.
     """
     content.seek(0)
     data = content.read()
@@ -228,7 +229,7 @@ def _mend(damaged: StoredObject, row: StoredObject, now: dt.datetime) -> str:
 def read(*, key: str) -> bytes | None:
     """Return a whole object, None when there is none under ``key``. For small ones.
 
-    Raises :class:`notes.storage.StorageUnavailable`.
+    Raises :class:`notes.files.storage.StorageUnavailable`.
     """
     return storage.read(key)
 
@@ -290,7 +291,7 @@ def sweep(*, now: dt.datetime, patience: float = math.inf) -> int:
     """Delete every object that is due to go and return how many went.
 
     Ends after about ``patience`` seconds with what is left for the next time. Raises
-    :class:`notes.storage.StorageUnavailable`; what was done until then stays done.
+    :class:`notes.files.storage.StorageUnavailable`; what was done until then stays done.
     """
     total, deadline = 0, time.monotonic() + patience
     while True:

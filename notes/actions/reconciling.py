@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from django.utils import timezone
 
-from notes import storage
 from notes.actions import objects, thumbnails, uploads
-from notes.listings import Listed
+from notes.files import storage
+from notes.files.types import Listed
 from notes.models import StoredObject
 
 # What is younger may be on its way, or be of a list that was read a moment ago.
@@ -63,7 +63,7 @@ def reconcile(
     made anew.
     A ``dry_run`` changes nothing; ``keeps_orphans`` deletes no stored file that has no row. What is
     found is looked at again before it counts, so the service
-    may go on meanwhile. Raises :class:`notes.storage.StorageUnavailable`.
+    may go on meanwhile. Raises :class:`notes.files.storage.StorageUnavailable`.
     """
     report = Report()
     if not dry_run:

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from cloudnotes.api.errors import DomainError
 from cloudnotes.pictures.protocol import CONTENT_TYPE, PASSING, NotMade
-from notes import storage, thumbnailing
 from notes.actions import objects
+from notes.files import storage, thumbnailing
 from notes.models import StoredObject, Thumbnail
 
 # Whoever makes them has so long; if it dies another one tries then.

@@ -2,8 +2,8 @@
 
 What a client says of its file counts for nothing: the object is measured, and read through unless
 the storage has compared the checksum itself. A client writes to a key of its own
-(``notes.storage.arriving``), or in parts that count only when they are put together; so a link that
-is still good when the upload is over replaces nothing.
+(``notes.files.storage.arriving``), or in parts that count only when they are put together; so a
+link that is still good when the upload is over replaces nothing.
 """
 
 import datetime as dt
@@ -18,9 +18,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from cloudnotes.api.errors import DomainError
-from notes import filetypes, quotas, storage
+from notes import quotas
 from notes.actions import attachments, objects
 from notes.actions.versions import NoteGone, lock
+from notes.files import filetypes, storage
 from notes.models import Note, StoredObject, Upload
 from notes.models.attachments import MAX_FILES, File, split
 
@@ -128,7 +129,7 @@ def links(upload: Upload) -> tuple[str, dict[str, str]] | list[Part]:
     """Return where to send an open upload: an address with its headers, or the parts to come.
 
     Of these at most ``PARTS_SHOWN``; more when some of them are there. Raises
-    :class:`notes.storage.StorageUnavailable`.
+    :class:`notes.files.storage.StorageUnavailable`.
     """
     row = _row(upload)
     if not is_in_parts(upload):
@@ -164,7 +165,7 @@ def complete(*, upload: Upload, by: User, now: dt.datetime) -> Upload:
 
     To be called outside of transactions, and as often as one likes: what is done is done. Raises
     :class:`UploadBusy`, :class:`UploadIncomplete`, :class:`ChecksumMismatch`, :class:`UploadOver`,
-    :class:`notes.storage.StorageUnavailable` and as
+    :class:`notes.files.storage.StorageUnavailable` and as
     :func:`notes.actions.attachments.add_file`.
     """
     if upload.state in (Upload.State.DONE, Upload.State.VERIFYING):

@@ -16,12 +16,13 @@ from rest_framework.response import Response
 from accounts import idempotency
 from accounts.authentication import caller
 from cloudnotes.api.errors import DomainError
-from notes import access, downloads, thumbnailing
+from notes import access, downloads
 from notes.actions import attachments, objects
 from notes.api import preconditions
 from notes.api.fields import TextField
 from notes.api.representation import AttachmentSerializer, FileSerializer, NoteEndpoint, root_of
 from notes.api.uploading import StoringParser, UploadSerializer, take_file
+from notes.files import thumbnailing
 from notes.models import Note, Revision, StoredObject, Thumbnail
 from notes.models.attachments import File, main, split
 from notes.models.fields import place_of, show_attachment, show_attachments, show_file

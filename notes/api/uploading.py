@@ -14,8 +14,9 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 
 from cloudnotes.api.errors import DomainError
-from notes import quotas, storage
+from notes import quotas
 from notes.actions import objects
+from notes.files import storage
 from notes.models import Note, StoredObject
 
 FORM_BYTES = 64 * 2**10  # what a form may be larger than the file in it
@@ -55,7 +56,7 @@ class StoringHandler(FileUploadHandler):
         self.row: StoredObject | None = None
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
-        """Announce the file. Raises :class:`notes.storage.StorageUnavailable`."""
+        """Announce the file. Raises :class:`notes.files.storage.StorageUnavailable`."""
         super().new_file(*args, **kwargs)
         if self.field_name != "file" or self.receiver is not None:
             raise SkipFile
@@ -129,7 +130,7 @@ def take_file(request: Request, note: Note) -> tuple[str, StoredObject]:
     """Store the file of a form and return its name and row, which nothing points at yet.
 
     Raises :class:`notes.quotas.QuotaExceeded` before the file comes if it cannot fit,
-    :class:`notes.actions.objects.FileTooLarge` and :class:`notes.storage.StorageUnavailable`.
+    :class:`notes.actions.objects.FileTooLarge` and :class:`notes.files.storage.StorageUnavailable`.
     """
     length = int(request.META.get("CONTENT_LENGTH") or 0)
     if length > settings.MAX_FILE_BYTES + FORM_BYTES:

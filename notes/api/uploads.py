@@ -13,11 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
-from notes import access, storage
+from notes import access
 from notes.actions import objects, uploads
 from notes.api.fields import TextField
 from notes.api.permissions import WRITING_SCOPES
 from notes.api.representation import AttachmentSerializer, NoteEndpoint, root_of
+from notes.files import storage
 from notes.models import Note, Upload
 from notes.models.attachments import split
 from notes.models.fields import place_of, show_attachment

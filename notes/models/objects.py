@@ -74,7 +74,7 @@ class StoredObject(models.Model):
         related_name="+",
     )
     upload_id = models.CharField(max_length=1024, blank=True, default="", db_default="")
-    # Whether a client sends, or has sent, it to a key of its own (notes.storage.arriving).
+    # Whether a client sends, or has sent, it to a key of its own (notes.files.storage.arriving).
     is_arriving = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now)
     # When it was found to be lost, or other than what was stored (``reconcile_storage``).

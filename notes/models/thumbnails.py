@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from cloudnotes.db.constraints import ForeignKeyConstraint
-from notes import thumbnailing
+from notes.files import thumbnailing
 from notes.models.objects import StoredObject
 
 

@@ -416,5 +416,5 @@ print(*sys.modules)
         cwd=ROOT,
     )
     imported = set(run.stdout.decode().split())
-    assert {"notes.thumbnailing", "cloudnotes.pictures.renditions"} <= imported
+    assert {"notes.files.thumbnailing", "cloudnotes.pictures.renditions"} <= imported
     assert not imported & {"PIL", "cloudnotes.pictures.decoder"}

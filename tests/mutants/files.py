@@ -115,7 +115,7 @@ MUTANTS = [
     Mutant(
         "checksum-of-the-client-believed",
         "A checksum that a store only repeats is not believed.",
-        "notes/buckets.py",
+        "notes/files/s3.py",
         'return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))',
         "return bool(host)",
         (f"{UPLOADS}::test_bytes_that_differ_never_count",),
@@ -132,7 +132,7 @@ MUTANTS = [
     Mutant(
         "bidi-characters-in-file-names",
         "The name of a file holds no characters that turn its direction.",
-        "notes/filetypes.py",
+        "notes/files/filetypes.py",
         'not in ("Cc", "Cf", "Cs", "Zl", "Zp")',
         'not in ("Cc", "Cs", "Zl", "Zp")',
         (f"{FILE}::test_clean_name",),
@@ -140,7 +140,7 @@ MUTANTS = [
     Mutant(
         "pdf-shown-inline",
         "A file that may run something is saved, never shown in its place.",
-        "notes/filetypes.py",
+        "notes/files/filetypes.py",
         "INLINE_TYPES = (*IMAGE_TYPES, TEXT_TYPE)",
         'INLINE_TYPES = (*IMAGE_TYPES, TEXT_TYPE, "application/pdf")',
         (f"{ATTACHMENTS}::test_inline_is_for_what_cannot_run",),
@@ -148,7 +148,7 @@ MUTANTS = [
     Mutant(
         "text-served-as-html",
         "No file is served as HTML, whatever its sender says.",
-        "notes/filetypes.py",
+        "notes/files/filetypes.py",
         'TEXT_TYPE = "text/plain; charset=utf-8"',
         'TEXT_TYPE = "text/html; charset=utf-8"',
         (f"{FILE}::test_content_type_of_keeps_to_the_list",),
@@ -156,7 +156,7 @@ MUTANTS = [
     Mutant(
         "bucket-shows-files-inline",
         "The link to a file in the bucket has it saved.",
-        "notes/buckets.py",
+        "notes/files/s3.py",
         "as_attachment=not is_inline, filename=name",
         "as_attachment=False, filename=name",
         (f"{FILE}::test_upload_read_replace_delete",),
@@ -189,7 +189,7 @@ MUTANTS = [
     Mutant(
         "thumbnail-of-too-many-pixels",
         "A picture of more than 50 million pixels is not decoded.",
-        "notes/thumbnailing.py",
+        "notes/files/thumbnailing.py",
         "MAX_PIXELS = 50_000_000",
         "MAX_PIXELS = 500_000_000",
         (f"{THUMBNAILING}::test_bombs_are_refused_by_their_pixels",),

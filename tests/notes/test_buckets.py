@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from notes import storage
-from notes.buckets import BucketStorage, Pieces
+from notes.files import storage
+from notes.files.s3 import BucketStorage, Pieces
 from tests.ports import free_port
 
 pytestmark = pytest.mark.service

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from cloudnotes.pictures import decoder, protocol
-from notes import imaging, thumbnailing
+from notes.files import imaging, thumbnailing
 from tests.pictures import BLUE, GREEN, RED, WHITE, black, chunk, encoded, png, webp_of_claimed_size
 
 pytestmark = pytest.mark.service

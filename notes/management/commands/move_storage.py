@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from notes import storage
 from notes.actions import moving
+from notes.files import storage
 
 
 class Command(BaseCommand):

@@ -9,8 +9,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from notes.actions import reconciling
+from notes.files.storage import StorageUnavailable
 from notes.models import Note, StoredObject
-from notes.storage import StorageUnavailable
 
 
 class Command(BaseCommand):

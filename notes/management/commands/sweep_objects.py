@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
 from notes.actions import objects
-from notes.storage import StorageUnavailable
+from notes.files.storage import StorageUnavailable
 
 
 class Command(BaseCommand):

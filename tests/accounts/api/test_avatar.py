@@ -19,8 +19,8 @@ from accounts.api.me import UserSerializer
 from accounts.models import Avatar, User
 from cloudnotes.api.request_id import loggable
 from cloudnotes.pictures import renditions
-from notes import storage
 from notes.actions import objects
+from notes.files import storage
 from notes.models import StoredObject
 from tests.accounts.avatars import AVATAR, ME, colour_of, keys_of_rows, path_of, picture, put
 from tests.children import command, dies_of, has_too_little_memory
@@ -268,7 +268,7 @@ class TestOutages:
             "secret_key": "s",
             "endpoint_url": f"http://127.0.0.1:{free_port()}",
         }
-        backend = {"BACKEND": "notes.buckets.BucketStorage", "OPTIONS": options}
+        backend = {"BACKEND": "notes.files.s3.BucketStorage", "OPTIONS": options}
 
         def strike():
             settings.STORAGES = {**configured.STORAGES, "default": backend}

@@ -11,8 +11,9 @@ import itertools
 import pytest
 from django.utils import timezone
 
-from notes import events, storage
+from notes import events
 from notes.actions import attachment_rows, attachments, objects, reconciling
+from notes.files import storage
 from notes.models import Attachment, KeptFile, StoredObject
 from tests.notes.files import add, fetch, new_note, path_of, replace
 from tests.pairwise import pairwise
@@ -75,7 +76,7 @@ def name_of(value):
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr("notes.buckets.PART_BYTES", 5 * 2**20)
+    monkeypatch.setattr("notes.files.s3.PART_BYTES", 5 * 2**20)
 
 
 @pytest.fixture(autouse=True)

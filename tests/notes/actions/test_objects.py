@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from accounts.actions import avatars
 from accounts.models import Avatar
-from notes import storage
 from notes.actions import objects
+from notes.files import storage
 from notes.models import StoredObject
 from tests.accounts.avatars import (
     AVATAR,

@@ -8,8 +8,8 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from notes import storage
 from notes.actions import objects, reconciling, thumbnails, uploads
+from notes.files import storage
 from notes.models import Attachment, KeptFile, StoredObject, Thumbnail, Upload
 from tests.notes.files import add, fetch, image, new_note, path_of, replace
 from tests.notes.uploads import announce, at, send, send_parts
@@ -291,7 +291,7 @@ def test_a_storage_that_does_not_answer(as_alice, url, s3, settings):
         "secret_key": "s",
         "endpoint_url": "http://127.0.0.1:9",
     }
-    backend = {"BACKEND": "notes.buckets.BucketStorage", "OPTIONS": options}
+    backend = {"BACKEND": "notes.files.s3.BucketStorage", "OPTIONS": options}
     settings.STORAGES = {**settings.STORAGES, "default": backend}
     with pytest.raises(CommandError, match="does not answer") as refusal:
         run()

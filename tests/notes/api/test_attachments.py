@@ -382,7 +382,7 @@ def test_attachments_and_what_notes_keep_agree(as_alice, url, stored_keys):
 class TestDownloads:
     @pytest.fixture
     def address(self, as_alice, url, tmp_path, settings):
-        backend = "notes.folders.FolderStorage"
+        backend = "notes.files.filesystem.FolderStorage"
         default = {"BACKEND": backend, "OPTIONS": {"location": str(tmp_path)}}
         settings.STORAGES = {**settings.STORAGES, "default": default}
         return add(as_alice, url, b"0123456789", "n.txt").json()["url"]

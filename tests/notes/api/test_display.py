@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from notes import storage
+from notes.files import storage
 from notes.models import Note
 from tests.notes.files import NOTES, add, image, new_note, path_of, shown
 

@@ -11,8 +11,8 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from accounts.models import User
-from notes import filetypes, storage
 from notes.actions import objects
+from notes.files import filetypes, storage
 from notes.models import Attachment, Note, StoredObject
 from tests.conftest import PASSWORD, client_of
 from tests.ports import free_port
@@ -279,7 +279,7 @@ def test_an_outage_of_s3_is_503_for_files_and_nothing_for_notes(as_alice, note_u
         "secret_key": "s",
         "endpoint_url": f"http://127.0.0.1:{free_port()}",
     }
-    backend = {"BACKEND": "notes.buckets.BucketStorage", "OPTIONS": options}
+    backend = {"BACKEND": "notes.files.s3.BucketStorage", "OPTIONS": options}
     settings.STORAGES = {**settings.STORAGES, "default": backend}
     response = put(as_alice, note_url, b"x")
     assert (response.status_code, response.json()["code"]) == (503, "storage_unavailable")

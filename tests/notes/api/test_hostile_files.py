@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from django.utils import timezone
 
-from notes import filetypes
 from notes.actions import attachments, thumbnails
+from notes.files import filetypes
 from notes.models import Note, StoredObject, Thumbnail
 from tests.cases import failures
 from tests.notes.api.harmless import (

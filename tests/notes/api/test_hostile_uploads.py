@@ -10,8 +10,8 @@ import pytest
 import requests
 from django.utils import timezone
 
-from notes import storage
 from notes.actions import objects
+from notes.files import storage
 from notes.models import StoredObject, Upload
 from tests.cases import failures
 from tests.notes.api.harmless import (

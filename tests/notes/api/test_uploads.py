@@ -5,9 +5,9 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
-from notes import storage
 from notes.actions import objects, uploads
-from notes.buckets import BucketStorage
+from notes.files import storage
+from notes.files.s3 import BucketStorage
 from notes.models import StoredObject, Upload
 from tests.notes.files import add, fetch, image, new_note, path_of, sha256
 from tests.notes.uploads import announce, at, complete, send, send_parts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.core.files.storage import FileSystemStorage
 
-from notes.listings import Head, Listed, Parts, Unfinished
+from notes.files.types import Head, Listed, Parts, Unfinished
 
 READ_BYTES = 2**18
 

@@ -1,8 +1,9 @@
 """Where files lie: object keys, the storage itself and short-lived signed links. No ORM, no HTTP.
 
-The storage is S3 when ``BUCKET_NAME`` is set, else a folder (``notes.buckets``, ``notes.folders``);
-both have the same methods and this module is the only one that calls them. While files move from
-one storage to another (``OTHER_STORAGE``) what is not in the one is looked for in the other.
+The storage is S3 when ``BUCKET_NAME`` is set, else a folder (``notes.files.s3``,
+``notes.files.filesystem``); both have the same methods and this module is the only one that calls
+them. While files move from one storage to another (``OTHER_STORAGE``) what is not in the one is
+looked for in the other.
 """
 
 import contextlib
@@ -19,11 +20,11 @@ from django.core import signing
 from django.core.files.storage import default_storage, storages
 
 from cloudnotes.api.errors import DomainError
-from notes.listings import Head, Listed, Parts, Unfinished
+from notes.files.types import Head, Listed, Parts, Unfinished
 
 FILES, ARRIVING = "files/", "arriving/"
-LINK_SALT = "notes.storage.link"
-UPLOAD_SALT = "notes.storage.upload"
+LINK_SALT = "notes.files.storage.link"
+UPLOAD_SALT = "notes.files.storage.upload"
 # What reading through may fail with, beside the end of a connection in the middle.
 FAILURES = (BotoCoreError, ClientError, Boto3Error, OSError)
 

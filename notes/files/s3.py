@@ -16,7 +16,7 @@ from django.conf import settings
 from django.utils.http import content_disposition_header
 from storages.backends.s3 import S3Storage
 
-from notes.listings import Head, Listed, Parts, Unfinished
+from notes.files.types import Head, Listed, Parts, Unfinished
 
 # Of what is sent while it arrives: one part is filled while another is on its way. Parts of 8 MiB
 # took a quarter more time.
