@@ -36,6 +36,7 @@ from tests import databases, environment
 from tests.databases import NewDatabase
 from tests.mailserver import MailServer
 from tests.servers import S3Server, Server
+from tests.waiting import TIMEOUT_SECONDS
 
 # Assertions in modules that are shared by tests show what they compared, as those in tests do.
 pytest.register_assert_rewrite("tests.notes")
@@ -220,6 +221,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def bucket(s3: S3Server, settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """Switch this process to a new bucket on the S3 server."""
     monkeypatch.setattr("botocore.session.create_loader", create_loader_once)
+    # The server may be slow on a busy machine; tests of a silent one have buckets of their own.
+    monkeypatch.setattr("notes.files.s3.TIMEOUT_SECONDS", TIMEOUT_SECONDS)
     name = s3.new_bucket()
     settings.STORAGES = {
         **settings.STORAGES,

@@ -78,6 +78,18 @@ class FolderStorage(FileSystemStorage):
         """Return None: a folder takes nothing from anybody itself."""
         return None
 
+    def begin_parts(self, key: str) -> str:
+        """Raise NotImplementedError: a folder takes files whole (``takes_parts``)."""
+        raise NotImplementedError("a folder takes files whole")
+
+    def part_link(self, key: str, upload_id: str, number: int, *, size: int) -> str:
+        """Raise NotImplementedError: a folder takes files whole (``takes_parts``)."""
+        raise NotImplementedError("a folder takes files whole")
+
+    def finish_parts(self, key: str, upload_id: str, parts: Parts) -> None:
+        """Raise NotImplementedError: a folder takes files whole (``takes_parts``)."""
+        raise NotImplementedError("a folder takes files whole")
+
     def abort_parts(self, key: str, upload_id: str) -> None:
         """Do nothing: there are no uploads in parts."""
 

@@ -22,6 +22,7 @@ from notes.files.types import Head, Listed, Parts, Unfinished
 # took a quarter more time.
 PART_BYTES = 16 * 2**20
 READ_BYTES = 2**20
+TIMEOUT_SECONDS = 3
 ARRIVING_TYPE = "application/octet-stream"
 MISSING = ("404", "NoSuchKey", "NotFound")
 
@@ -43,8 +44,8 @@ class BucketStorage(S3Storage):
         self.client_config = Config(
             # Two attempts of 3 s: whoever uploads hears within 10 s that S3 hangs. (With 10 s and
             # `max_attempts` 2, which means three, it took 33 s.)
-            connect_timeout=3,
-            read_timeout=3,
+            connect_timeout=TIMEOUT_SECONDS,
+            read_timeout=TIMEOUT_SECONDS,
             retries={"mode": "standard", "total_max_attempts": 2},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -130,6 +131,11 @@ class BucketStorage(S3Storage):
             MetadataDirective="REPLACE",
             ContentType=ARRIVING_TYPE,
         )
+
+    def rename(self, source: str, key: str) -> None:
+        """Have an object of at most 5 GiB under another key, in place of what is there."""
+        self.copy(source, key)
+        self.remove(source)
 
     def remove(self, key: str) -> None:
         """Delete an object; deleting one that is gone succeeds."""

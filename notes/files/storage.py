@@ -11,7 +11,7 @@ import hashlib
 import heapq
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,7 +20,11 @@ from django.core import signing
 from django.core.files.storage import default_storage, storages
 
 from cloudnotes.api.errors import DomainError
-from notes.files.types import Head, Listed, Parts, Unfinished
+from notes.files.types import Head, Listed, Parts, Storage, Unfinished, Writer
+
+if TYPE_CHECKING:
+    from notes.files.filesystem import FolderStorage
+    from notes.files.s3 import BucketStorage
 
 FILES, ARRIVING = "files/", "arriving/"
 LINK_SALT = "notes.files.storage.link"
@@ -28,7 +32,9 @@ UPLOAD_SALT = "notes.files.storage.upload"
 # What reading through may fail with, beside the end of a connection in the middle.
 FAILURES = (BotoCoreError, ClientError, Boto3Error, OSError)
 
-_storage: Any = default_storage
+_storage = cast(Storage, default_storage)
+if TYPE_CHECKING:
+    BACKENDS: tuple[type[Storage], ...] = (BucketStorage, FolderStorage)
 
 
 class StorageUnavailable(DomainError):
@@ -49,14 +55,6 @@ class WrongBytes(DomainError):
 
 class InvalidLink(Exception):
     """The link is not one that this service signed, or its time is over."""
-
-
-class Writer(Protocol):
-    """Stores an object as its bytes come. What is not finished is left to who knows its key."""
-
-    def write(self, chunk: bytes) -> None: ...
-    def finish(self) -> None: ...
-    def abort(self) -> None: ...
 
 
 def new_key() -> str:
@@ -114,8 +112,7 @@ def head(key: str) -> Head | None:
     Raises :class:`StorageUnavailable`.
     """
     with _failures_named():
-        found: Head | None = _holder(key).head(key)
-        return found
+        return _holder(key).head(key)
 
 
 def copy(source: str, key: str) -> None:
@@ -156,7 +153,7 @@ def unfinished() -> Iterator[Unfinished]:
 
 def takes_parts() -> bool:
     """Return whether clients may send an upload in parts."""
-    return bool(_storage.takes_parts)
+    return _storage.takes_parts
 
 
 def upload_link(key: str, *, size: int, sha256: str) -> tuple[str, dict[str, str]]:
@@ -165,9 +162,7 @@ def upload_link(key: str, *, size: int, sha256: str) -> tuple[str, dict[str, str
     With it come the headers to send. Raises :class:`StorageUnavailable`.
     """
     with _failures_named():
-        found: tuple[str, dict[str, str]] | None = _storage.upload_link(
-            arriving(key), size=size, sha256=sha256
-        )
+        found = _storage.upload_link(arriving(key), size=size, sha256=sha256)
     if found is not None:
         return found
     token = signing.dumps([arriving(key), size, sha256], salt=UPLOAD_SALT)
@@ -218,13 +213,13 @@ def take(announced: Announced, pieces: Iterator[bytes]) -> None:
 def begin_parts(key: str) -> str:
     """Begin an upload in parts; return its name. Raises :class:`StorageUnavailable`."""
     with _failures_named():
-        return str(_storage.begin_parts(key))
+        return _storage.begin_parts(key)
 
 
 def part_link(key: str, upload_id: str, number: int, *, size: int) -> str:
     """Return an address to PUT a part to for 300 s. Raises :class:`StorageUnavailable`."""
     with _failures_named():
-        return str(_storage.part_link(key, upload_id, number, size=size))
+        return _storage.part_link(key, upload_id, number, size=size)
 
 
 def parts(key: str, upload_id: str) -> Parts | None:
@@ -233,8 +228,7 @@ def parts(key: str, upload_id: str) -> Parts | None:
     Raises :class:`StorageUnavailable`.
     """
     with _failures_named():
-        found: Parts | None = _storage.parts(key, upload_id)
-        return found
+        return _storage.parts(key, upload_id)
 
 
 def finish_parts(key: str, upload_id: str, parts: Parts) -> None:
@@ -256,8 +250,7 @@ def link(key: str, name: str, content_type: str, *, is_inline: bool = False) -> 
     sign with.
     """
     with _failures_named():
-        found: str | None = _holder(key).link(key, name, content_type, is_inline=is_inline)
-        return found
+        return _holder(key).link(key, name, content_type, is_inline=is_inline)
 
 
 def is_moving() -> bool:
@@ -275,7 +268,7 @@ def bring(key: str, *, size: int, sha256: str) -> bool | None:
         there = _storage.head(key)
         if there is not None and there.size == size:
             return False
-        other: Any = storages["other"]
+        other = _other()
         pieces = other.stream(key)
         if pieces is None:
             return None
@@ -296,12 +289,16 @@ def bring(key: str, *, size: int, sha256: str) -> bool | None:
         return True
 
 
-def _all() -> list[Any]:
+def _other() -> Storage:
+    return cast(Storage, storages["other"])
+
+
+def _all() -> list[Storage]:
     """Return the storage, and the other one while files move between them."""
-    return [_storage, storages["other"]] if is_moving() else [_storage]
+    return [_storage, _other()] if is_moving() else [_storage]
 
 
-def _holder(key: str) -> Any:
+def _holder(key: str) -> Storage:
     """Return the storage that has an object, the first if none has."""
     found = _all()
     return next((each for each in found[1:] if _storage.head(key) is None), found[0])
