@@ -12,6 +12,7 @@ from accounts import pictures
 from accounts.actions import avatars
 from accounts.models import Avatar
 from cloudnotes.api.errors import DomainError
+from cloudnotes.api.routes import waits_for_storage
 
 AVATAR_ID = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 DEFAULT_SIZE = "256"
@@ -26,6 +27,7 @@ class UnknownSize(DomainError):
     field = "size"
 
 
+@waits_for_storage("GET", "HEAD")
 class PictureView(APIView):
     """A picture, to be shown on any site: the address alone opens it, as an <img> has no token."""
 

@@ -6,13 +6,13 @@ the adapter's throughput. Realtime brings the first consumer; until then every s
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable
 
 from django.conf import settings
+from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
-from cloudnotes.api import headers
+from cloudnotes.api import headers, routes
 from cloudnotes.server.request_body import Receive
 from cloudnotes.server.wsgi_adapter import Scope, Send, WSGIAdapter
 from cloudnotes.worker import Worker
@@ -83,7 +83,7 @@ application = ASGIApplication(
         trusted_proxy=settings.TRUSTED_PROXY,
         # By name: it knows models, which can be imported only now.
         fast=import_string("cloudnotes.fastpath.dispatch.async_transport")(),
-        stores=re.compile(settings.STORING_REQUESTS),
+        stores=routes.storage_requests(get_resolver()),
     ),
     websocket=refuse_socket,
     worker=Worker() if settings.RUN_WORKER else None,

@@ -90,15 +90,6 @@ HEALTH_CHECKS = {"mail": "accounts.actions.mails.get_health"}  # at /health: a w
 
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=2)
 WEB_THREADS = env.int("WEB_THREADS", default=4)
-# What may wait for the file storage, of "GET /path?query", beside all multipart forms.
-STORING_REQUESTS = (
-    r"^(GET|HEAD|POST|DELETE) (/api/v1)?/notes/\d+/attachments/uploads[/?]"
-    r"|^(GET|HEAD) (/api/v1)?/notes/\d+/(file\?|(revisions/\d+/)?attachments/)"
-    r"|^DELETE [^?]*\?."  # it may be for good
-    r"|^DELETE (/api/v1)?/auth/me(/avatar)?\?"
-    r"|^\w+ /(avatars|files|uploads)/"
-    r"|^POST /admin/(notes/note|accounts/user)/"
-)
 MAX_JSON_BYTES = 8 * 2**20  # 1 MiB of note text may need six bytes a character when escaped
 MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=100 * 2**20)
 # Of files that clients bring to the bucket themselves: S3 copies no larger object at once.

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from accounts.admin import UserAdmin, counted
 from accounts.authentication import caller
 from accounts.models import User
+from cloudnotes.api.routes import waits_for_storage
 from notes.actions import notes as note_actions
 from notes.models import Note, attachments
 
@@ -32,6 +33,7 @@ class HasFile(admin.SimpleListFilter):
         return queryset
 
 
+@waits_for_storage("POST")
 @admin.register(Note)
 class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Notes: read-only, because a note changes through the API's actions alone."""
@@ -102,6 +104,7 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 admin.site.unregister(User)
 
 
+@waits_for_storage("POST")
 @admin.register(User)
 class OwnerAdmin(UserAdmin):
     """Users as accounts show them, with how many notes each has."""

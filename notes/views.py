@@ -8,6 +8,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from cloudnotes.api import errors
 from cloudnotes.api.errors import DomainError
+from cloudnotes.api.routes import waits_for_storage
 from notes import downloads
 from notes.files import storage
 from notes.models import StoredObject
@@ -15,6 +16,7 @@ from notes.models import StoredObject
 PIECE_BYTES = 2**18
 
 
+@waits_for_storage("GET", "HEAD")
 @require_safe
 def download(request: HttpRequest, token: str) -> HttpResponseBase:
     """Show, or give, the file that a link names which was signed to be shown."""
@@ -26,6 +28,7 @@ def download(request: HttpRequest, token: str) -> HttpResponseBase:
     return downloads.answer(stored, said[3], headers=headers, is_inline=True)
 
 
+@waits_for_storage("PUT")
 @csrf_exempt
 @require_http_methods(["PUT"])
 def receive(request: HttpRequest, token: str) -> HttpResponse:

@@ -14,6 +14,7 @@ from accounts import pictures
 from accounts.actions import avatars
 from accounts.api.me import UserSerializer
 from accounts.authentication import caller
+from cloudnotes.api.routes import waits_for_storage
 
 FORM_BYTES = 64 * 2**10  # what a form may be larger than the file in it
 
@@ -24,6 +25,7 @@ class PictureSerializer(serializers.Serializer[Any]):
     avatar = serializers.FileField(allow_empty_file=True, max_length=1000)
 
 
+@waits_for_storage("DELETE")
 class AvatarView(APIView):
     """The picture of whoever asks."""
 

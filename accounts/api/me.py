@@ -15,6 +15,7 @@ from accounts.actions import users
 from accounts.api.fields import AvatarField, PasswordField, UsernameField
 from accounts.authentication import caller
 from accounts.models import User
+from cloudnotes.api.routes import waits_for_storage
 
 
 class UserSerializer(serializers.ModelSerializer[User]):
@@ -84,6 +85,7 @@ class PasswordSerializer(serializers.Serializer[Any]):
     password = PasswordField()
 
 
+@waits_for_storage("DELETE")
 class MeView(APIView):
     """The account of whoever asks."""
 

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from accounts import idempotency
 from accounts.authentication import caller
 from cloudnotes.api.errors import DomainError
+from cloudnotes.api.routes import waits_for_storage
 from notes import access, downloads
 from notes.actions import attachments, objects
 from notes.api import preconditions
@@ -145,6 +146,7 @@ class FilesEndpoint(NoteEndpoint):
         return Response(body, headers=headers, **options)
 
 
+@waits_for_storage("GET", "HEAD", "DELETE?")
 class NoteFileView(FilesEndpoint):
     """The main file of a note that the caller may see."""
 
@@ -216,6 +218,7 @@ class AttachmentsView(FilesEndpoint):
         return answer
 
 
+@waits_for_storage("GET", "HEAD", "DELETE?")
 class AttachmentView(FilesEndpoint):
     """A file of a note that the caller may see."""
 
@@ -258,6 +261,7 @@ class AttachmentView(FilesEndpoint):
         return _remove(self, request, attachment_id)
 
 
+@waits_for_storage("GET", "HEAD")
 class ThumbnailView(FilesEndpoint):
     """A small picture of a file that is an image."""
 

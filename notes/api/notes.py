@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
+from cloudnotes.api.routes import waits_for_storage
 from notes import access, history
 from notes.actions import notes as note_actions
 from notes.actions import versions
@@ -59,6 +60,7 @@ def take_flags(fields: dict[str, Any]) -> dict[str, bool]:
     return {name: fields.pop(name) for name in FLAGS if name in fields}
 
 
+@waits_for_storage("DELETE?")
 class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     """The notes that the caller may see."""
 

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
+from cloudnotes.api.routes import waits_for_storage
 from notes import differences, history
 from notes.actions import revisions
 from notes.actions.versions import mark_seen
@@ -213,6 +214,7 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         return state
 
 
+@waits_for_storage("GET", "HEAD")
 class RevisionFileView(FilesEndpoint):
     """A file that a note had in a version."""
 

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
+from cloudnotes.api.routes import waits_for_storage
 from notes import access
 from notes.actions import objects, uploads
 from notes.api.fields import TextField
@@ -77,6 +78,7 @@ class UploadStateSerializer(serializers.Serializer[Progress]):
     expires_at = serializers.DateTimeField(source="upload.expires_at")
 
 
+@waits_for_storage("GET", "HEAD", "POST", "DELETE")
 class UploadEndpoint(NoteEndpoint):
     """What the views of a note's uploads have in common."""
 

@@ -9,8 +9,9 @@ import threading
 
 import pytest
 import requests
-from django.conf import settings
+from django.urls import get_resolver
 
+from cloudnotes.api import routes
 from cloudnotes.server import request_body, wsgi_adapter
 from tests.cloudnotes.toy import connect, read_response, serving
 from tests.waiting import TIMEOUT_SECONDS
@@ -220,7 +221,7 @@ STORING = [
 @pytest.mark.parametrize(("method", "path", "options"), STORING)
 def test_what_may_wait_for_the_storage_has_threads_of_its_own(toy, method, path, options):
     """Small requests too: a file storage that hangs holds up files alone."""
-    with serving(toy, stores=re.compile(settings.STORING_REQUESTS)) as port:
+    with serving(toy, stores=re.compile(r"^DELETE /hold\?.")) as port:
         holding = [
             threading.Thread(
                 target=requests.request,
@@ -268,7 +269,7 @@ def test_who_waits_for_the_storage_is_answered_within_ten_seconds():
     ],
 )
 def test_what_may_wait_for_the_storage(asked):
-    assert re.search(settings.STORING_REQUESTS, asked)
+    assert routes.storage_requests(get_resolver()).search(asked)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +292,7 @@ def test_what_may_wait_for_the_storage(asked):
     ],
 )
 def test_what_waits_for_the_database_alone(asked):
-    assert not re.search(settings.STORING_REQUESTS, asked)
+    assert not routes.storage_requests(get_resolver()).search(asked)
 
 
 def test_stopping_does_not_wait_for_an_upload(toy):
