@@ -20,8 +20,8 @@ BEFORE_THE_APPLICATION = (
 )
 BEHIND_IT = (
     "accounts.pictures.TIMEOUT_SECONDS",
-    "cloudnotes.db.compiled_queries.Query.patience",
-    "cloudnotes.db.compiled_queries.Statement.patience",
+    "cloudnotes.db.compiled_queries.Query.timeout_seconds",
+    "cloudnotes.db.compiled_queries.Statement.timeout_seconds",
     "cloudnotes.fastpath.dispatch.ANSWER_SECONDS",
     "cloudnotes.fastpath.dispatch.RETRY_SECONDS",
     "notes.actions.objects.TIMEOUT_SECONDS",

@@ -25,7 +25,7 @@ from tests.waiting import TIMEOUT_SECONDS
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 # For a service whose limits of time are not what is tested.
-PATIENT = {"GUNICORN_CMD_ARGS": f"--config {ROOT / 'tests/seconds.py'}"}
+PATIENT = {"GUNICORN_CMD_ARGS": f"--config {ROOT / 'tests/patience.py'}"}
 
 
 def wait_for(
