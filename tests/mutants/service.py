@@ -3,7 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 HEADERS = "tests/cloudnotes/test_headers.py"
-BRIDGE = "tests/cloudnotes/test_bridge.py"
+WSGI_ADAPTER = "tests/cloudnotes/test_wsgi_adapter.py"
 CHECKS = "tests/cloudnotes/test_checks.py"
 FAST = "tests/notes/api/test_fast.py"
 INPUT = "tests/test_input.py"
@@ -176,7 +176,7 @@ MUTANTS = [
         "        if length > self.max_body_bytes:\n"
         "            raise too_large(self.max_body_bytes)\n",
         "",
-        (f"{BRIDGE}::test_a_body_above_the_limit_is_413_and_the_client_can_read_it",),
+        (f"{WSGI_ADAPTER}::test_a_body_above_the_limit_is_413_and_the_client_can_read_it",),
     ),
     Mutant(
         "chunked-body-unlimited",
@@ -185,7 +185,7 @@ MUTANTS = [
         "                if size > self.max_bytes:\n"
         "                    raise too_large(self.max_bytes)\n",
         "",
-        (f"{BRIDGE}::test_a_body_above_the_limit_is_413_and_the_client_can_read_it",),
+        (f"{WSGI_ADAPTER}::test_a_body_above_the_limit_is_413_and_the_client_can_read_it",),
     ),
     # The client's address, and limits.
     Mutant(
@@ -194,7 +194,7 @@ MUTANTS = [
         "cloudnotes/server/wsgi_adapter.py",
         'environ.get("HTTP_X_REAL_IP", "")',
         'environ.get("HTTP_X_FORWARDED_FOR", "")',
-        (f"{BRIDGE}::test_a_trusted_proxy_says_the_address",),
+        (f"{WSGI_ADAPTER}::test_a_trusted_proxy_says_the_address",),
     ),
     Mutant(
         "proxy-trusted-unasked",
@@ -202,7 +202,7 @@ MUTANTS = [
         "cloudnotes/server/wsgi_adapter.py",
         "        if self.trusted_proxy:\n",
         '        if "HTTP_X_REAL_IP" in environ:\n',
-        (f"{BRIDGE}::test_forged_addresses_are_not_believed",),
+        (f"{WSGI_ADAPTER}::test_forged_addresses_are_not_believed",),
     ),
     Mutant(
         "header-with-underscore-accepted",
@@ -211,8 +211,8 @@ MUTANTS = [
         'if b"_" in raw_name:',
         'if b"__" in raw_name:',
         (
-            f"{BRIDGE}::test_forged_addresses_are_not_believed",
-            f"{BRIDGE}::test_a_trusted_proxy_says_the_address",
+            f"{WSGI_ADAPTER}::test_forged_addresses_are_not_believed",
+            f"{WSGI_ADAPTER}::test_a_trusted_proxy_says_the_address",
         ),
     ),
     Mutant(
