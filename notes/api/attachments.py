@@ -45,20 +45,20 @@ FORM = {"multipart/form-data": UploadSerializer}
 
 
 class ThumbnailPending(DomainError):
-    """The worker has not made it yet, or tries again later."""
+    """The worker has not made the thumbnail yet, or will retry later."""
 
     status = 404
     code = "thumbnail_pending"
     detail = "The thumbnail is being made. Try again after `Retry-After`."
 
-    def __init__(self, again_at: dt.datetime | None = None) -> None:
+    def __init__(self, retry_at: dt.datetime | None = None) -> None:
         super().__init__()
-        pause = (again_at - timezone.now()).total_seconds() if again_at else 0
-        self.wait = max(2, math.ceil(pause))
+        seconds = (retry_at - timezone.now()).total_seconds() if retry_at else 0
+        self.wait = max(2, math.ceil(seconds))
 
 
 class NoThumbnail(DomainError):
-    """There is nothing to show: no image, or none that could be opened."""
+    """The file is no image, or an image that could not be opened."""
 
     status = 404
     code = "no_thumbnail"
@@ -103,7 +103,7 @@ class SizeSerializer(serializers.Serializer[Any]):
 
 
 class FilesEndpoint(NoteEndpoint):
-    """What the views of a note's files have in common. The entity tags are the note's."""
+    """Base of the views of a note's files. Their entity tags are those of the note."""
 
     serializer_class: Any = UploadSerializer
     conditional: ClassVar[tuple[str, ...]] = ("PUT", "PATCH", "POST", "DELETE")
@@ -115,32 +115,35 @@ class FilesEndpoint(NoteEndpoint):
     }
 
     def get_parsers(self) -> list[BaseParser]:
-        # Without a request the schema asks, which is told otherwise.
+        # There is no request while the schema is generated; it gets the default parsers.
         if self.request is not None and self.request.method in ("PUT", "POST"):
             return [StoringParser()]
         return super().get_parsers()
 
-    def found(self, note: Note | Revision, attachment_id: int) -> File:
-        """Return a file of a note, or of what it said before. Raises NotFound."""
+    def get_file(self, note: Note | Revision, attachment_id: int) -> File:
+        """Return a file of a note or of one of its revisions. Raises NotFound."""
         for file in split(note.files):
             if file.id == attachment_id:
                 return file
         raise NotFound
 
-    def give(self, request: Request, file: File) -> HttpResponseBase:
-        """Return a file as the answer."""
-        asked = ShowSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
+    def download_response(self, request: Request, file: File) -> HttpResponseBase:
+        """Return a response with the bytes of a file, or a redirect to them. Raises NotFound."""
+        serializer = ShowSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
         stored = StoredObject.objects.filter(pk=file.object, state="ready").first()
         if stored is None:
             raise NotFound
         headers = {name.lower(): value for name, value in request.headers.items()}
         return downloads.answer(
-            stored, file.name, headers=headers, is_inline=asked.validated_data["inline"]
+            stored, file.name, headers=headers, is_inline=serializer.validated_data["inline"]
         )
 
-    def told(self, note: Note, file: File, **options: Any) -> Response:
-        """Return what there is to say of a file, with the note's entity tag."""
+    def attachment_response(self, note: Note, file: File, **options: Any) -> Response:
+        """Return a response that describes a file, with the note's entity tag.
+
+        ``options`` are those of DRF's ``Response``.
+        """
         headers = {"ETag": preconditions.etag_of(note), **options.pop("headers", {})}
         body = show_attachment(file, place_of(note, root_of(self.request)))
         return Response(body, headers=headers, **options)
@@ -156,7 +159,7 @@ class NoteFileView(FilesEndpoint):
         file = main(self.get_object().files)
         if file is None:
             raise NotFound
-        return self.give(request, file)
+        return self.download_response(request, file)
 
     @extend_schema(request=FORM, responses={200: FileSerializer})
     def put(self, request: Request, pk: int) -> Response:
@@ -209,13 +212,15 @@ class AttachmentsView(FilesEndpoint):
             )  # fmt: skip
             path = f"/api/v1/notes/{note.pk}/attachments/{file.id}"
             location = request.build_absolute_uri(path)
-            return self.told(changed, file, status=201, headers={"Location": location})
+            return self.attachment_response(
+                changed, file, status=201, headers={"Location": location}
+            )
 
         with objects.discarded_if_refused(row):
-            answer = idempotency.once(self, said=f"{name}\n{row.sha256}", ask=add)
+            response = idempotency.once(self, said=f"{name}\n{row.sha256}", ask=add)
         if not is_used:
             objects.discard(row.key)
-        return answer
+        return response
 
 
 @waits_for_storage("GET", "HEAD", "DELETE?")
@@ -227,33 +232,33 @@ class AttachmentView(FilesEndpoint):
     )
     def get(self, request: Request, pk: int, attachment_id: int) -> HttpResponseBase:
         """Get the file, or be sent to it."""
-        return self.give(request, self.found(self.get_object(), attachment_id))
+        return self.download_response(request, self.get_file(self.get_object(), attachment_id))
 
     @extend_schema(request=FORM, responses={200: AttachmentSerializer})
     def put(self, request: Request, pk: int, attachment_id: int) -> Response:
         """Replace the file by another, which gets its address."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
-        self.found(note, attachment_id)
+        self.get_file(note, attachment_id)
         name, row = take_file(request, note)
         with objects.discarded_if_refused(row):
             note, file = attachments.replace_file(
                 note=note, attachment_id=attachment_id, name=name, stored=row, by=caller(request),
                 now=timezone.now(), expected=expected,
             )  # fmt: skip
-        return self.told(note, file)
+        return self.attachment_response(note, file)
 
     @extend_schema(request=FileNameSerializer, responses={200: AttachmentSerializer})
     def patch(self, request: Request, pk: int, attachment_id: int) -> Response:
         """Rename the file."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
-        self.found(note, attachment_id)
-        given = FileNameSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        self.get_file(note, attachment_id)
+        serializer = FileNameSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         note, file = attachments.rename_file(
-            note=note, attachment_id=attachment_id, name=given.validated_data["name"],
+            note=note, attachment_id=attachment_id, name=serializer.validated_data["name"],
             by=caller(request), now=timezone.now(), expected=expected,
         )  # fmt: skip
-        return self.told(note, file)
+        return self.attachment_response(note, file)
 
     @extend_schema(request=None, parameters=[RemoveSerializer], responses={204: None})
     def delete(self, request: Request, pk: int, attachment_id: int) -> Response:
@@ -271,18 +276,20 @@ class ThumbnailView(FilesEndpoint):
     @extend_schema(
         operation_id="notes_attachments_thumbnail",
         parameters=[SizeSerializer],
-        responses={code: said for code, said in DOWNLOAD.items() if code != 416},
+        responses={code: response for code, response in DOWNLOAD.items() if code != 416},
     )
     def get(self, request: Request, pk: int, attachment_id: int) -> HttpResponseBase:
         """Get a WebP of the image that fits into a square, or be sent to it."""
-        asked = SizeSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        file = self.found(self.get_object(), attachment_id)
-        shown = Thumbnail.objects.filter(source=file.object, size=asked.validated_data["size"])
-        thumbnail = shown.select_related("object").first()
+        serializer = SizeSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        file = self.get_file(self.get_object(), attachment_id)
+        thumbnails = Thumbnail.objects.filter(
+            source=file.object, size=serializer.validated_data["size"]
+        )
+        thumbnail = thumbnails.select_related("object").first()
         if thumbnail is None:
-            due = StoredObject.objects.filter(pk=file.object, thumbnails_due_at__isnull=False)
-            if (stored := due.first()) is None:
+            pending = StoredObject.objects.filter(pk=file.object, thumbnails_due_at__isnull=False)
+            if (stored := pending.first()) is None:
                 raise NoThumbnail
             raise ThumbnailPending(stored.thumbnails_due_at if stored.thumbnails_failed else None)
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -290,14 +297,14 @@ class ThumbnailView(FilesEndpoint):
 
 
 def _remove(view: FilesEndpoint, request: Request, attachment_id: int) -> Response:
-    asked = RemoveSerializer(data=request.query_params.dict())
-    asked.is_valid(raise_exception=True)
-    note, for_good = view.get_object(), asked.validated_data["permanent"]
-    if not for_good:
-        view.found(note, attachment_id)
+    serializer = RemoveSerializer(data=request.query_params.dict())
+    serializer.is_valid(raise_exception=True)
+    note, is_permanent = view.get_object(), serializer.validated_data["permanent"]
+    if not is_permanent:
+        view.get_file(note, attachment_id)
     note = attachments.remove_file(
         note=note, attachment_id=attachment_id, by=caller(request),
         now=timezone.now(), expected=preconditions.expected_versions(request),
-        for_good=for_good,
+        for_good=is_permanent,
     )  # fmt: skip
     return Response(status=204, headers={"ETag": preconditions.etag_of(note)})

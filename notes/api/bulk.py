@@ -1,4 +1,4 @@
-"""``notes/bulk``: the same with many notes."""
+"""``notes/bulk``: one operation on many notes."""
 
 from typing import Any, ClassVar
 
@@ -54,7 +54,7 @@ class FiledNotesSerializer(serializers.Serializer[Any]):
 
 
 class BulkView(APIView):
-    """Many notes at once."""
+    """One operation on many notes."""
 
     scopes: ClassVar = WRITING_SCOPES
 
@@ -66,21 +66,25 @@ class BulkView(APIView):
         `not_found` and stop nobody. No version is asked for: where the one in the answer is more
         than yours and one, somebody else has written too, and the note is to be read.
         """
-        given = BulkSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        asked, user = given.validated_data, caller(request)
-        value = asked.get(NEEDS.get(asked["op"], ""), "")
-        if asked["op"] == "move" and not access.may_file_under(user, value):
+        serializer = BulkSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        validated, user = serializer.validated_data, caller(request)
+        value = validated.get(NEEDS.get(validated["op"], ""), "")
+        if validated["op"] == "move" and not access.may_file_under(user, value):
             raise PermissionDenied
-        filed = bulk.apply_bulk(
-            operation=asked["op"], ids=asked["ids"], value=value, by=user, now=timezone.now()
+        results = bulk.apply_bulk(
+            operation=validated["op"],
+            ids=validated["ids"],
+            value=value,
+            by=user,
+            now=timezone.now(),
         )
-        return Response({"results": [told(each) for each in filed]})
+        return Response({"results": [result_json(result) for result in results]})
 
 
-def told(filed: bulk.BulkResult) -> dict[str, Any]:
-    """Return what became of a note as clients read it."""
-    if filed.version is None:
-        return {"id": filed.note_id, "status": "not_found"}
-    status = "applied" if filed.is_changed else "unchanged"
-    return {"id": filed.note_id, "status": status, "version": filed.version}
+def result_json(result: bulk.BulkResult) -> dict[str, Any]:
+    """Return the result for one note as a JSON object."""
+    if result.version is None:
+        return {"id": result.note_id, "status": "not_found"}
+    status = "applied" if result.is_changed else "unchanged"
+    return {"id": result.note_id, "status": status, "version": result.version}

@@ -1,4 +1,4 @@
-"""``categories``: the tree, move, merge and delete."""
+"""``categories``: read the tree of categories; move, merge and delete them."""
 
 from typing import Any, ClassVar
 
@@ -80,28 +80,28 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
     @extend_schema(request=MoveSerializer, responses={200: MovedSerializer})
     def move(self, request: Request, category: str) -> Response:
         """Rename or move a category with all below it, or merge it with another one."""
-        given = MoveSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        to = given.validated_data["category"]
+        serializer = MoveSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        to = serializer.validated_data["category"]
         self._check(to)
         count = bulk.move_category(
-            category=_parsed(category), to=to, by=caller(request), now=timezone.now()
+            category=_parse(category), to=to, by=caller(request), now=timezone.now()
         )
         return Response({"category": to, "notes": count})
 
     @extend_schema(parameters=[DeleteSerializer], responses={204: None})
     def destroy(self, request: Request, category: str) -> Response:
         """Delete a category: its notes go to the one above, or to the trash."""
-        asked = DeleteSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        about: dict[str, Any] = {"by": caller(request), "now": timezone.now()}
-        found = _parsed(category)
-        if asked.validated_data["notes"] == "trash":
-            bulk.trash_category(category=found, **about)
+        serializer = DeleteSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        context: dict[str, Any] = {"by": caller(request), "now": timezone.now()}
+        parsed = _parse(category)
+        if serializer.validated_data["notes"] == "trash":
+            bulk.trash_category(category=parsed, **context)
         else:
-            above = found.rpartition(categories.SEPARATOR)[0]
-            self._check(above)
-            bulk.move_category(category=found, to=above, **about)
+            parent = parsed.rpartition(categories.SEPARATOR)[0]
+            self._check(parent)
+            bulk.move_category(category=parsed, to=parent, **context)
         return Response(status=204)
 
     def _check(self, category: str) -> None:
@@ -109,8 +109,8 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
             raise PermissionDenied
 
 
-def _parsed(text: str) -> str:
-    """Return the category that an address names. Raises NothingThere."""
+def _parse(text: str) -> str:
+    """Return the category that a URL names, in its normal form. Raises NothingThere."""
     try:
         category = categories.parse(text)
     except categories.InvalidCategory:
@@ -121,14 +121,14 @@ def _parsed(text: str) -> str:
 
 
 def tree(counts: dict[str, int]) -> list[dict[str, Any]]:
-    """Return categories as a tree, those that only others lie below too."""
+    """Return the categories as a tree, with parents that have no notes of their own."""
     nodes: dict[str, dict[str, Any]] = {"": {"below": [], "total": 0}}
 
     def node_of(category: str) -> dict[str, Any]:
         if category not in nodes:
-            above, _, name = category.rpartition(categories.SEPARATOR)
+            parent, _, name = category.rpartition(categories.SEPARATOR)
             node = {"name": name, "category": category, "notes": 0, "total": 0, "below": []}
-            node_of(above)["below"].append(node)
+            node_of(parent)["below"].append(node)
             nodes[category] = node
         return nodes[category]
 

@@ -31,7 +31,7 @@ class DisplaySerializer(serializers.Serializer[Any]):
 
 
 class DisplayView(NoteEndpoint):
-    """The content of a note that the caller may see, as it is to be shown."""
+    """The content of a note that the caller may see, with signed links to files."""
 
     serializer_class: Any = DisplaySerializer
     conditional: ClassVar[tuple[str, ...]] = ()
@@ -44,31 +44,33 @@ class DisplayView(NoteEndpoint):
         A browser can show them, without the token. They are never kept: when they come back in a
         note's content, the stable links are stored.
         """
-        found = mark_seen([self.get_object()], within=self.get_queryset(), now=timezone.now())
-        if not found:
+        notes = mark_seen([self.get_object()], within=self.get_queryset(), now=timezone.now())
+        if not notes:
             raise NotFound
-        (note,) = found
+        (note,) = notes
         root = request.build_absolute_uri("/").rstrip("/")
         links = file_links.find(note.content, root=root)
         files = self._files({link.note_id for link in links})
 
-        @functools.cache  # however often a text links to it
+        @functools.cache  # a text may link to one file many times
         def address(note_id: int, attachment_id: int) -> str | None:
             file = files.get((note_id, attachment_id))
             return root + downloads.display_path(note_id, file) if file else None
 
-        told = {
+        payload = {
             "version": note.version,
             "content": file_links.sign(note.content, links, address=address),
             "expires_at": timezone.now() + dt.timedelta(seconds=settings.FILE_LINK_SECONDS),
         }
-        return Response(DisplaySerializer(told).data, headers={"ETag": preconditions.etag_of(note)})
+        return Response(
+            DisplaySerializer(payload).data, headers={"ETag": preconditions.etag_of(note)}
+        )
 
     def _files(self, note_ids: set[int]) -> dict[tuple[int, int], File]:
-        """Return the files of those notes that the caller may see, by note and attachment."""
+        """Return the files of those notes that the caller may see, by note id and attachment id."""
         notes = Note.objects.visible_to(caller(self.request)).live().filter(pk__in=note_ids)
         return {
             (pk, file.id): file
-            for pk, kept in notes.exclude(files="").values_list("pk", "files")
-            for file in split(kept)
+            for pk, files in notes.exclude(files="").values_list("pk", "files")
+            for file in split(files)
         }

@@ -1,4 +1,4 @@
-"""``notes/{id}/edits``: small changes without the whole body."""
+"""``notes/{id}/edits``: small changes of a note without sending its whole content."""
 
 from typing import Any
 
@@ -74,22 +74,22 @@ class EditsView(NoteEndpoint):
 
         Each edit is a revision of its own. A token with the scope `notes:append` may append.
         """
-        given = EditSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        asked = given.validated_data
-        require_scope(request, "notes:append" if asked["op"] == "append" else "notes:write")
+        serializer = EditSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        validated = serializer.validated_data
+        require_scope(request, "notes:append" if validated["op"] == "append" else "notes:write")
         note = edits.edit_note(
             note=self.get_object(),
             edit=edits.Edit(
-                kind=asked["op"],
-                text=asked.get("text", ""),
-                old=asked.get("old", ""),
-                task=asked.get("task", 0),
+                kind=validated["op"],
+                text=validated.get("text", ""),
+                old=validated.get("old", ""),
+                task=validated.get("task", 0),
             ),
             by=caller(request),
             now=timezone.now(),
             expected=preconditions.expected_versions(request),
         )
         if has_scope(request, "notes:read"):
-            return self.answer(note)
+            return self.note_response(note)
         return Response(status=204, headers={"ETag": preconditions.etag_of(note)})

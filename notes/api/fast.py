@@ -1,7 +1,7 @@
-"""The hot requests about notes: list, read, create and change, on the fast path.
+"""The most frequent requests about notes on the fast path: list, read, create and change.
 
-What they do and how they refuse is in ``notes.api.notes``; see ``cloudnotes.fastpath.views`` for
-why they are here once more.
+``notes.api.notes`` defines what they do and how they fail; ``cloudnotes.fastpath.views`` says why
+they are implemented here a second time.
 """
 
 import collections
@@ -35,14 +35,14 @@ from notes.models.notes import MAX_CONTENT_BYTES, MAX_TITLE_LENGTH, NoteQuerySet
 
 NOTES = "/api/v1/notes"
 PAGE = 20
-TRIES = 3  # with a note that others write to at the same time
+TRIES = 3  # of a write, when other writes change the same note at the same time
 PAGE_QUERY = re.compile(r"(?:limit=([1-9]|1\d|20))?(?:(?:^|(?<=.)&)cursor=([\w.-]+))?", re.ASCII)
-# Whoever asks, with all of their notes: a token that is limited to a category takes the Django
-# path.
+# The caller, with access to all of their notes: a token that is limited to a category takes the
+# Django path.
 READER: Any = SimpleNamespace(pk=Parameter("user"), limited_to_category="")
 
 
-# Of a live note, which is not in the trash.
+# The columns of a live note, which is not in the trash.
 LIVE_COLUMNS = tuple(column for column in COLUMNS if column != "trashed_at")
 
 
@@ -51,13 +51,13 @@ def _row_type() -> Any:
     return collections.namedtuple("NoteRow", members, defaults=(None, None))
 
 
-# A live note, with the mark of the feed that it was read in where that was selected too. One
-# without `content` is for the Django path.
+# A live note, with the token of the feed (`mark`) if the query selected it. A note whose `content`
+# is None must be read on the Django path.
 NoteRow = _row_type()
-# A page of larger notes would hold up the event loop.
+# A page of larger notes would block the event loop for too long.
 SMALL_BYTES = 64 * 2**10
 SMALL: Any = LessThanOrEqual(OctetLength("content"), SMALL_BYTES)
-# Where nothing has to be written before a reader is given it.
+# None if the state must be marked as seen before a reader gets it, or if it is too large.
 CONTENT_IF_READABLE = Case(
     When(versions.coalescible(since=Parameter("since")), then=Value(None)),
     When(condition=SMALL, then="content"),
@@ -79,8 +79,8 @@ FEED = Query(lambda: Feed.objects.filter(pk=Parameter("user")).values_list(MARK)
 
 
 @functools.cache
-def page(limit: int, *, is_first: bool) -> Query:
-    """Return the query of a page and one note more, each with the feed's mark."""
+def page_query(limit: int, *, is_first: bool) -> Query:
+    """Return the query of a page and one more note, each with the feed's token."""
 
     def make() -> Any:
         notes = visible()
@@ -111,34 +111,36 @@ class NoteList(views.View):
         if query is None or user.limited_to_category:
             return None
         limit, cursor = int(query[1] or PAGE), query[2]
-        place: dict[str, Any] = {}
+        position: dict[str, Any] = {}
         scope = [f"user {user.pk}"]
         if cursor:
             try:
-                place["at"], place["key"] = cursors.read(cursor, "updated_at", scope)
+                position["at"], position["key"] = cursors.read(cursor, "updated_at", scope)
             except cursors.NotACursor:
                 return None
-        if known := request.headers.get("if-none-match"):
-            marks = await fetch(FEED, user=user.pk)
-            tag = self.etag(request, user, *(mark for (mark,) in marks))
-            if preconditions.etag_matches(known, tag):
+        if if_none_match := request.headers.get("if-none-match"):
+            tokens = await fetch(FEED, user=user.pk)
+            tag = self.etag(request, user, *(token for (token,) in tokens))
+            if preconditions.etag_matches(if_none_match, tag):
                 return Response(b"", 304, {"ETag": tag})
         since = timezone.now() - versions.SEEN_WITHIN
-        rows = await fetch(page(limit, is_first=not cursor), user=user.pk, since=since, **place)
+        rows = await fetch(
+            page_query(limit, is_first=not cursor), user=user.pk, since=since, **position
+        )
         notes = [NoteRow(*row) for row in rows[:limit]]
         if not notes or any(note.content is None for note in notes):
             return None
-        following = None
+        next_cursor = None
         if len(rows) > limit:
-            following = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id, scope)
-        body = {"results": [note_json(note, request.root) for note in notes], "next": following}
+            next_cursor = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id, scope)
+        body = {"results": [note_json(note, request.root) for note in notes], "next": next_cursor}
         tag = self.etag(request, user, notes[0].mark)
         return Response(views.render(body), headers={"ETag": tag})
 
-    def etag(self, request: Request, user: User, mark: str | None = None) -> str:
-        """Return the entity tag of the page when the feed is at a mark, if it has one yet."""
-        said = (f"{request.root}/", request.address, *NAMES)
-        return preconditions.list_etag(user, mark, *said)
+    def etag(self, request: Request, user: User, feed_token: str | None = None) -> str:
+        """Return the entity tag of the page; ``feed_token`` is None while there is no feed."""
+        inputs = (f"{request.root}/", request.address, *NAMES)
+        return preconditions.list_etag(user, feed_token, *inputs)
 
 
 class NoteRead(views.View):
@@ -154,16 +156,16 @@ class NoteRead(views.View):
     ) -> Response | None:
         if user.limited_to_category:
             return None
-        asked_for = {"user": user.pk, "note": numbers[0]}
-        if known := request.headers.get("if-none-match"):
-            for row in await fetch(VERSION, **asked_for):
+        params = {"user": user.pk, "note": numbers[0]}
+        if if_none_match := request.headers.get("if-none-match"):
+            for row in await fetch(VERSION, **params):
                 tag = preconditions.etag(*row)
-                if preconditions.etag_matches(known, tag):
+                if preconditions.etag_matches(if_none_match, tag):
                     return Response(b"", 304, {"ETag": tag})
         since = timezone.now() - versions.SEEN_WITHIN
-        for row in await fetch(NOTE, since=since, **asked_for):
+        for row in await fetch(NOTE, since=since, **params):
             note = NoteRow(*row)
-            return None if note.content is None else note_answer(note, request)
+            return None if note.content is None else note_response(note, request)
         return None
 
 
@@ -179,10 +181,10 @@ class NoteCreate(views.View):
     async def answer(
         self, request: Request, user: User, fetch: Executor, *numbers: int
     ) -> Response | None:
-        given = read_note(request)
-        if user.limited_to_category or given is None or "title" not in given:
+        payload = read_note(request)
+        if user.limited_to_category or payload is None or "title" not in payload:
             return None
-        title, content, now = given["title"], given.get("content", ""), timezone.now()
+        title, content, now = payload["title"], payload.get("content", ""), timezone.now()
         try:
             if connection.vendor == "postgresql":
                 note = await single_statement.create_note(
@@ -193,7 +195,7 @@ class NoteCreate(views.View):
         except views.UNKNOWN as error:
             return views.unavailable(error)
         location = {"Location": f"{request.root}{NOTES}/{note.pk}"}
-        return note_answer(note, request, status=201, headers=location)
+        return note_response(note, request, status=201, headers=location)
 
 
 class NoteReplace(views.View):
@@ -210,13 +212,13 @@ class NoteReplace(views.View):
     async def answer(
         self, request: Request, user: User, fetch: Executor, *numbers: int
     ) -> Response | None:
-        given, if_match = read_note(request), request.headers.get("if-match")
-        if user.limited_to_category or given is None:
+        payload, if_match = read_note(request), request.headers.get("if-match")
+        if user.limited_to_category or payload is None:
             return None
-        if "title" not in given and not self.is_partial:
+        if "title" not in payload and not self.is_partial:
             return None
         if not self.is_partial:
-            given.setdefault("content", "")
+            payload.setdefault("content", "")
         if "if-none-match" in request.headers or (user.require_if_match and if_match is None):
             return None
         expected = None
@@ -227,9 +229,9 @@ class NoteReplace(views.View):
             note: Note | None = TO_WRITE.make(rows[0]) if rows else None
             if note is None or not access.can(user, "edit", note):
                 return None
-            if all(getattr(note, name) == value for name, value in given.items()):
-                return None  # nothing to write, and perhaps something to mark
-            write: Any = {"note": note, "changes": given, "by": user, "expected": expected}
+            if all(getattr(note, name) == value for name, value in payload.items()):
+                return None  # nothing to write, but the state may have to be marked as seen
+            write: Any = {"note": note, "changes": payload, "by": user, "expected": expected}
             try:
                 if connection.vendor == "postgresql":
                     note = await single_statement.update_note(
@@ -240,7 +242,7 @@ class NoteReplace(views.View):
             except views.UNKNOWN as error:
                 return views.unavailable(error)
             if note:
-                return note_answer(note, request)
+                return note_response(note, request)
         return None
 
 
@@ -256,27 +258,27 @@ VIEWS = (NoteList(), NoteRead(), NoteCreate(), NoteReplace(), NoteChange())
 
 
 def read_note(request: Request) -> dict[str, str] | None:
-    """Return the title and content that are sent; None if anything about them needs a look."""
+    """Return the title and content of the body; None if the Django path must validate it."""
     try:
-        given = request.json()
+        payload = request.json()
     except ParseError:
         return None
-    if not isinstance(given, dict) or not given.keys() <= {"title", "content"}:
+    if not isinstance(payload, dict) or not payload.keys() <= {"title", "content"}:
         return None
-    title, content = given.get("title", ""), given.get("content", "")
-    is_right = (
+    title, content = payload.get("title", ""), payload.get("content", "")
+    is_valid = (
         isinstance(title, str)
         and isinstance(content, str)
         and file_links.SIGNED not in content
         and len(title) <= MAX_TITLE_LENGTH
         and len(content.encode()) <= MAX_CONTENT_BYTES
     )
-    return given if is_right else None
+    return payload if is_valid else None
 
 
-def note_answer(
+def note_response(
     note: Any, request: Request, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
-    """Return a note as the answer to a request, with its entity tag."""
+    """Return the response to a request with a note and its entity tag."""
     tag = {"ETag": preconditions.etag(note.version, note.is_favorite, note.is_archived)}
     return Response(views.render(note_json(note, request.root)), status, {**tag, **(headers or {})})

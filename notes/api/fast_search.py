@@ -1,7 +1,7 @@
-"""A search on the fast path: one that the terms of the index answer, and that is not too broad.
+"""Search on the fast path, for queries that need only the terms of the index and are not too broad.
 
-What it does is in ``notes.api.search``; see ``cloudnotes.fastpath.views`` for why it is here once
-more.
+``notes.api.search`` defines what it does; ``cloudnotes.fastpath.views`` says why it is implemented
+here a second time.
 """
 
 import functools
@@ -26,15 +26,15 @@ from notes.models.fields import note_json
 from notes.search import excerpts, finding, grammar
 from notes.search.ranking import Candidate
 
-# With more to count the event loop would be held up.
-MOST_NEEDLES = 8
+# Counting more words would block the event loop for too long.
+MAX_NEEDLES = 8
 QUERY = re.compile(
     r"q=([\w.~%+*'()!:/-]+)(?:&limit=([1-9]|1\d|20))?(?:&cursor=([\w.-]+))?", re.ASCII
 )
 
 
 def _candidates() -> Any:
-    """Return what matches and whether there is anything that is not indexed yet."""
+    """Return a query of the matching notes, each with whether the index is behind."""
     indexed = IndexedNote.objects.visible_to(READER)
     matching = indexed.filter(terms__matches=Parameter("terms"))
     behind = Exists(indexing.behind().filter(pk=Parameter("user")))
@@ -45,8 +45,8 @@ CANDIDATES = Query(_candidates)
 
 
 @functools.cache
-def found(number: int) -> Query:
-    """Return the query of so many notes."""
+def notes_query(number: int) -> Query:
+    """Return the query of ``number`` notes by their ids."""
     keys = [Parameter(f"note_{n}") for n in range(number)]
     return Query(lambda: visible().filter(pk__in=keys).values_list(*SELECTED))
 
@@ -70,17 +70,17 @@ class Search(views.View):
         limit, cursor = int(parameters[2] or search.PAGE), parameters[3]
         try:
             q = unquote_plus(parameters[1], errors="strict")
-            wanted = grammar.parse(q)
+            parsed = grammar.parse(q)
             after = search.read_cursor(cursor, q, user) if cursor else None
         except (UnicodeDecodeError, grammar.BrokenQuery, ValidationError):
             return None
-        plan = finding.plan(wanted, owner=user.pk, language=user.language)
+        plan = finding.plan(parsed, owner=user.pk, language=user.language)
         is_ranked = after is None or after.order == finding.SCORE
         if "\0" in q or not (is_ranked and plan.is_of_terms_alone):
             return None
-        if len(plan.needles) > MOST_NEEDLES:
+        if len(plan.needles) > MAX_NEEDLES:
             return None
-        if wanted.with_trash:
+        if parsed.with_trash:
             return None
         rows = await fetch(CANDIDATES, user=user.pk, terms=finding.to_sql(plan.terms))
         if not 0 < len(rows) <= finding.RANKED or rows[0][3]:
@@ -92,31 +92,31 @@ class Search(views.View):
             return None
         if sum(len(note.content or "") for note in notes.values()) > SMALL_BYTES:
             return None
-        looked_for = excerpts.wanted(finding.wanted_words(wanted), user.language)
-        body = {
+        wanted = excerpts.wanted(finding.wanted_words(parsed), user.language)
+        payload = {
             "results": [
-                self._found(notes[pk], request.root, looked_for, user.language)
+                self._result(notes[pk], request.root, wanted, user.language)
                 for pk in page.ids
                 if pk in notes
             ],
             "next": search.write_cursor(page.end, q, user) if page.end else None,
             "pending": 0,
         }
-        return Response(views.render(body))
+        return Response(views.render(payload))
 
     @staticmethod
-    def _found(note: Any, root: str, looked_for: excerpts.Wanted, language: str) -> dict[str, Any]:
-        data = note_json(note, root, search.FIELDS)
-        return search.found_data(data, note.content, looked_for, language)
+    def _result(note: Any, root: str, wanted: excerpts.Wanted, language: str) -> dict[str, Any]:
+        summary = note_json(note, root, search.FIELDS)
+        return search.result_json(summary, note.content, wanted, language)
 
     async def _notes(self, ids: Any, user: User, fetch: Executor) -> dict[int, Any]:
         if not ids:
             return {}
-        # As many as a page has, so that there is one statement for all of them.
+        # The ids are padded to the size of a page, so that all pages share one statement.
         padded = [*ids, *[ids[-1]] * (search.PAGE - len(ids))]
         keys = {f"note_{n}": pk for n, pk in enumerate(padded)}
         since = timezone.now() - versions.SEEN_WITHIN
-        rows = await fetch(found(len(padded)), user=user.pk, since=since, **keys)
+        rows = await fetch(notes_query(len(padded)), user=user.pk, since=since, **keys)
         return {row[0]: NoteRow(*row) for row in rows}
 
 

@@ -1,4 +1,4 @@
-"""Fields of a note as they are sent."""
+"""Serializer fields of what clients send of a note."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from notes.models.notes import MAX_CONTENT_BYTES
 
 
 class TextField(serializers.CharField):
-    """Text and nothing else: DRF would make text of numbers, and change them on the way."""
+    """A string only: DRF's field would also accept numbers and convert them to text."""
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("allow_blank", True)
@@ -26,9 +26,10 @@ class TextField(serializers.CharField):
 
 
 class ContentField(TextField):
-    """Markdown as sent, at most 1 MiB in UTF-8; links signed to be shown are stable again.
+    """Markdown as sent, at most 1 MiB in UTF-8; signed links to files become stable links.
 
-    With ``is_fragment`` it is a part of a note's content, which may land in code or outside of it.
+    With ``is_fragment`` the value is a part of a note's content. It is not known then whether the
+    text will stand in code.
     """
 
     def __init__(self, *, is_fragment: bool = False, **options: Any) -> None:
@@ -73,7 +74,7 @@ class TagField(TextField):
 
 
 class TagsField(serializers.ListField):
-    """At most 50 names of tags; for the rest of the service the text that a note keeps of them."""
+    """At most 50 names of tags; validated to the one text in which a note stores them."""
 
     child = TagField()
 

@@ -1,4 +1,4 @@
-"""``notes/{id}/links``: what a note links to, and what links to it."""
+"""``notes/{id}/links``: the notes that a note links to, and those that link to it."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from notes.markdown import wikilinks
 from notes.models import IndexedNote, Link, Note
 from notes.search import terms
 
-MOST_INCOMING = 1000
+MAX_INCOMING = 1000
 
 
 class LinkedNoteSerializer(serializers.Serializer[Any]):
@@ -44,7 +44,7 @@ class LinksSerializer(serializers.Serializer[Any]):
 
 
 class LinksView(NoteEndpoint):
-    """Links between notes: `[[Title]]`, or to the address of a note."""
+    """Links between notes: `[[Title]]`, or to the URL of a note."""
 
     pagination_class = None
     conditional = ()
@@ -66,43 +66,43 @@ class LinksView(NoteEndpoint):
 
 
 def outgoing(note: Note, user: User) -> list[dict[str, Any]]:
-    """Return the links of a note with the notes that they mean, of those that a user may see."""
-    found = wikilinks.find(note.content)
-    keys = {link.title: terms.title_key(link.title) for link in found if link.title}
-    by_key = meant({*keys.values()}, user)
-    ids = {link.note_id for link in found if link.note_id} | {*by_key.values()}
+    """Return the links of a note, each with its target if the user may see that note."""
+    links = wikilinks.find(note.content)
+    keys = {link.title: terms.title_key(link.title) for link in links if link.title}
+    by_key = resolve_titles({*keys.values()}, user)
+    ids = {link.note_id for link in links if link.note_id} | {*by_key.values()}
     live = Note.objects.visible_to(user).live().filter(pk__in=ids)
     titles = dict(live.values_list("pk", "title"))
-    told = []
-    for link in found:
+    results = []
+    for link in links:
         target = link.note_id or by_key.get(keys.get(link.title, ""))
-        is_there = target in titles
-        told.append(
+        is_found = target in titles
+        results.append(
             {
                 "text": note.content[link.start : link.end],
                 "start": link.start,
                 "end": link.end,
-                "note": {"id": target, "title": titles[target]} if is_there and target else None,
+                "note": {"id": target, "title": titles[target]} if is_found and target else None,
             }
         )
-    return told
+    return results
 
 
-def meant(keys: set[str], user: User) -> dict[str, int]:
-    """Return the notes that links by some titles mean: the oldest of each that is not trashed."""
-    named = IndexedNote.objects.visible_to(user).in_order(user).filter(title_key__in=keys)
-    live = named.filter(note__trashed_at=None).order_by().values("title_key")
+def resolve_titles(keys: set[str], user: User) -> dict[str, int]:
+    """Return the id of the note that each title key means: the oldest that is not trashed."""
+    indexed = IndexedNote.objects.visible_to(user).in_order(user).filter(title_key__in=keys)
+    live = indexed.filter(note__trashed_at=None).order_by().values("title_key")
     return dict(live.annotate(oldest=Min("pk")).values_list("title_key", "oldest"))
 
 
 def incoming(note: Note, user: User) -> list[dict[str, Any]]:
-    """Return the notes that link to one, of those that a user may see."""
+    """Return the notes that link to a note, of those that the user may see."""
     key = terms.title_key(note.title)
-    wanted = Q(target_id=note.pk)
-    if key and meant({key}, user).get(key) == note.pk:
-        wanted |= Q(title_key=key)
-    sources = Link.objects.filter(wanted, owner_id=note.owner_id).values("source")
+    condition = Q(target_id=note.pk)
+    if key and resolve_titles({key}, user).get(key) == note.pk:
+        condition |= Q(title_key=key)
+    sources = Link.objects.filter(condition, owner_id=note.owner_id).values("source")
     live = Note.objects.visible_to(user).live().filter(pk__in=sources).order_by("pk")
     return [
-        {"id": pk, "title": title} for pk, title in live.values_list("pk", "title")[:MOST_INCOMING]
+        {"id": pk, "title": title} for pk, title in live.values_list("pk", "title")[:MAX_INCOMING]
     ]

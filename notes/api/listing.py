@@ -1,4 +1,4 @@
-"""Which notes to list, in which order, and how much of each."""
+"""The parameters of a list of notes: filters, order, and the fields to return."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,10 @@ PAGING = ("limit", "cursor", "count")
 
 @dataclass(frozen=True)
 class Order:
-    """A keyset; ``name`` tells its cursors from those of others, '' for the usual order."""
+    """An order of a list, by the column ``keyset``.
+
+    ``name`` is part of its cursors, so that no other order accepts them; '' for the default.
+    """
 
     name: str
     keyset: str
@@ -46,7 +49,7 @@ FILTERS: dict[str, Callable[[NoteQuerySet, Any], NoteQuerySet]] = {
 
 
 class NamesField(serializers.CharField):
-    """Names of fields of a note, with commas between them."""
+    """Names of fields of a note, separated by commas."""
 
     def to_internal_value(self, data: Any) -> Any:
         names = frozenset(super().to_internal_value(data).split(","))
@@ -59,9 +62,9 @@ class NamesField(serializers.CharField):
 
 
 class UnknownParameters:
-    """Refuses parameters that it does not know, instead of answering something else."""
+    """Mixin of serializers that refuse unknown parameters instead of ignoring them."""
 
-    known: tuple[str, ...] = ()  # beside its fields
+    known: tuple[str, ...] = ()  # in addition to its fields
     fields: Any
     initial_data: dict[str, Any]
 
@@ -73,7 +76,7 @@ class UnknownParameters:
             if name not in known
         }
         if unknown:
-            raise serializers.ValidationError({name: [told] for name, told in unknown.items()})
+            raise serializers.ValidationError({name: [error] for name, error in unknown.items()})
         return attrs
 
 
@@ -110,7 +113,7 @@ class ListSerializer(UnknownParameters, serializers.Serializer[Any]):
     exclude = NamesField(required=False, help_text="All but these of each note.")
 
     def get_fields(self) -> dict[str, Any]:
-        # A serializer's own `fields` are something else.
+        # DRF uses the name `fields` itself, so the attribute is called `fields_`.
         return {name.removesuffix("_"): field for name, field in super().get_fields().items()}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -124,42 +127,42 @@ class ListSerializer(UnknownParameters, serializers.Serializer[Any]):
 
 @dataclass(frozen=True)
 class Listing:
-    """What a request asks for; ``fields`` are those of a note to show."""
+    """The validated parameters of a request; ``fields`` are the members of a note to return."""
 
-    asked: dict[str, Any]
+    params: dict[str, Any]
     order: Order
     fields: frozenset[str]
 
     @property
     def scope(self) -> tuple[str, ...]:
-        """What the cursors of this order depend on."""
-        trashed = ("trashed",) if self.asked["trashed"] else ()
+        """The scope of the cursors: a cursor is valid only for the same order and trash filter."""
+        trashed = ("trashed",) if self.params["trashed"] else ()
         return (*trashed, self.order.name) if self.order.name else trashed
 
-    def of(self, notes: NoteQuerySet) -> NoteQuerySet:
-        """Return those of the notes that are asked for, with what their order needs."""
-        notes = notes.trashed() if self.asked["trashed"] else notes.live()
-        if "category" in self.asked:
-            notes = notes.filed_under(self.asked["category"], subtree=self.asked["subtree"])
-        if "tag" in self.asked:
-            names = tags.split(self.asked["tag"])
-            notes = notes.tagged(names, every=self.asked["tags"] == "all")
+    def select(self, notes: NoteQuerySet) -> NoteQuerySet:
+        """Return the notes that match the filters, with the column that the order needs."""
+        notes = notes.trashed() if self.params["trashed"] else notes.live()
+        if "category" in self.params:
+            notes = notes.filed_under(self.params["category"], subtree=self.params["subtree"])
+        if "tag" in self.params:
+            names = tags.split(self.params["tag"])
+            notes = notes.tagged(names, every=self.params["tags"] == "all")
         for name, narrow in FILTERS.items():
-            if name in self.asked:
-                notes = narrow(notes, self.asked[name])
+            if name in self.params:
+                notes = narrow(notes, self.params[name])
         if self.order.keyset == "title_key":
             notes = notes.annotate(title_key=Lower("title"))
         return notes if "content" in self.fields else notes.defer("content")
 
 
 def read(request: Request) -> Listing:
-    """Return what a request's parameters ask for. Raises ValidationError."""
-    parameters: dict[str, Any] = request.query_params.dict()
-    if "tag" in parameters:
-        parameters["tag"] = request.query_params.getlist("tag")
-    given = ListSerializer(data=parameters)
-    given.is_valid(raise_exception=True)
-    asked = given.validated_data
-    everything = frozenset(NAMES)
-    fields = asked.get("fields", everything) - asked.get("exclude", frozenset())
-    return Listing(asked, ORDERS[asked["order"]], fields)
+    """Validate the query parameters of a request. Raises ValidationError."""
+    data: dict[str, Any] = request.query_params.dict()
+    if "tag" in data:
+        data["tag"] = request.query_params.getlist("tag")
+    serializer = ListSerializer(data=data)
+    serializer.is_valid(raise_exception=True)
+    params = serializer.validated_data
+    all_fields = frozenset(NAMES)
+    fields = params.get("fields", all_fields) - params.get("exclude", frozenset())
+    return Listing(params, ORDERS[params["order"]], fields)

@@ -56,7 +56,7 @@ class DeleteSerializer(serializers.Serializer[Any]):
 
 
 def take_flags(fields: dict[str, Any]) -> dict[str, bool]:
-    """Take the flags out of what was sent of a note and return them."""
+    """Remove the flags from the validated fields of a note and return them."""
     return {name: fields.pop(name) for name in FLAGS if name in fields}
 
 
@@ -79,29 +79,28 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     )
     def list(self, request: Request) -> Response:
         """List notes, the last edited first; with `If-None-Match`, only if one has changed."""
-        wanted, user = listing.read(request), caller(request)
+        listed, user = listing.read(request), caller(request)
         notes = Note.objects.visible_to(user)
-        if time := wanted.asked.get("as_of"):
+        if time := listed.params.get("as_of"):
             return self.get_paginated_response(self._as_of(notes, time))
-        notes = wanted.of(notes)
-        self.keyset, self.ascending = wanted.order.keyset, wanted.order.is_ascending
-        self.heavy_column = "content" if "content" in wanted.fields else None
-        self.cursor_scope = wanted.scope
-        # The mark is read first: a tag that is older than the page costs a client one answer more.
-        root, address = root_of(request), request.get_full_path()
-        tag = preconditions.list_etag(
-            user, Feed.objects.get_token(user), f"{root}/", address, *NAMES
-        )
+        notes = listed.select(notes)
+        self.keyset, self.ascending = listed.order.keyset, listed.order.is_ascending
+        self.heavy_column = "content" if "content" in listed.fields else None
+        self.cursor_scope = listed.scope
+        # The feed's token is read before the page: if the feed changes in between, the tag is too
+        # old, and the client only downloads the page once more.
+        root, path = root_of(request), request.get_full_path()
+        tag = preconditions.list_etag(user, Feed.objects.get_token(user), f"{root}/", path, *NAMES)
         if preconditions.etag_matches(request.headers.get("If-None-Match", ""), tag):
             return Response(status=304, headers={"ETag": tag})
         page = versions.mark_seen(
             self.paginate_queryset(notes) or [], within=notes, now=timezone.now()
         )
-        answer = self.get_paginated_response(
-            [note_json(note, root, wanted.fields) for note in page]
+        response = self.get_paginated_response(
+            [note_json(note, root, listed.fields) for note in page]
         )
-        answer.headers["ETag"] = tag
-        return answer
+        response.headers["ETag"] = tag
+        return response
 
     def _as_of(self, notes: NoteQuerySet, time: dt.datetime) -> Sequence[dict[str, Any]]:
         self.keyset, self.heavy_column = "created_at", "content_then"
@@ -115,32 +114,32 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     @extend_schema(request=NoteWriteSerializer, responses={201: NoteSerializer})
     def create(self, request: Request) -> Response:
         """Write a new note."""
-        given = NoteWriteSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = NoteWriteSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         user = caller(request)
-        fields = {"category": user.limited_to_category, **given.validated_data}
+        fields = {"category": user.limited_to_category, **serializer.validated_data}
         self._check_category(fields)
         flags = take_flags(fields)
         note = note_actions.create_note(**fields, flags=flags, by=user, now=timezone.now())
-        answer = self.answer(note, status=201)
-        answer.headers["Location"] = request.build_absolute_uri(
+        response = self.note_response(note, status=201)
+        response.headers["Location"] = request.build_absolute_uri(
             f"{request.path.rstrip('/')}/{note.pk}"
         )
-        return answer
+        return response
 
     @extend_schema(responses={200: NoteSerializer, 304: None})
     def retrieve(self, request: Request, pk: int) -> Response:
         """Read one note; with `If-None-Match`, only if it is in another version."""
         if "If-None-Match" in request.headers:
-            found = self.get_queryset().filter(pk=pk).values_list("version", *FLAGS)
-            for tag in [preconditions.etag(*each) for each in found]:
+            rows = self.get_queryset().filter(pk=pk).values_list("version", *FLAGS)
+            for tag in [preconditions.etag(*row) for row in rows]:
                 if preconditions.etag_matches(request.headers["If-None-Match"], tag):
                     return Response(status=304, headers={"ETag": tag})
-        notes = self.get_queryset()
-        given = versions.mark_seen([self.get_object()], within=notes, now=timezone.now())
-        if not given:
+        queryset = self.get_queryset()
+        notes = versions.mark_seen([self.get_object()], within=queryset, now=timezone.now())
+        if not notes:
             raise NotFound
-        return self.answer(given[0])
+        return self.note_response(notes[0])
 
     @extend_schema(
         parameters=[preconditions.PREFER_MERGE],
@@ -169,10 +168,10 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     @extend_schema(parameters=[DeleteSerializer], responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
         """Move a note to the trash, where it stays for 30 days."""
-        asked = DeleteSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
+        serializer = DeleteSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
         expected = preconditions.expected_versions(request)
-        if asked.validated_data["permanent"]:
+        if serializer.validated_data["permanent"]:
             self.even_trashed = True
             note_actions.purge_note(note=self.get_object(), by=caller(request), expected=expected)
         else:
@@ -185,7 +184,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     def restore(self, request: Request, pk: int) -> Response:
         """Take a note out of the trash."""
         expected = preconditions.expected_versions(request)
-        return self.answer(
+        return self.note_response(
             note_actions.restore_note(
                 note=self.get_object(), by=caller(request), expected=expected, now=timezone.now()
             )
@@ -205,25 +204,25 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         if category is not None and not access.may_file_under(caller(self.request), category):
             raise PermissionDenied
 
-    def _write(self, request: Request, given: serializers.Serializer[Any]) -> Response:
+    def _write(self, request: Request, serializer: serializers.Serializer[Any]) -> Response:
         note, now = self.get_object(), timezone.now()
         expected = preconditions.expected_versions(request)
-        given.is_valid(raise_exception=True)
-        changes, user = given.validated_data, caller(request)
+        serializer.is_valid(raise_exception=True)
+        changes, user = serializer.validated_data, caller(request)
         if not access.may_write(user, note, changes):
             raise PermissionDenied
         self._check_category(changes)
         flags = take_flags(changes)
         if not (preconditions.wants_merge(request) and expected and len(expected) == 1):
-            return self.answer(
+            return self.note_response(
                 note_actions.update_note(
                     note=note, changes=changes, flags=flags, by=user, now=now, expected=expected
                 )
             )
-        (base,) = expected
+        (base_version,) = expected
         note, is_merged = note_actions.merge_note(
-            note=note, changes=changes, flags=flags, base_version=base, by=user, now=now
+            note=note, changes=changes, flags=flags, base_version=base_version, by=user, now=now
         )
-        answer = self.answer(note, **({"merged": True} if is_merged else {}))
-        answer.headers["Preference-Applied"] = "merge"
-        return answer
+        response = self.note_response(note, **({"merged": True} if is_merged else {}))
+        response.headers["Preference-Applied"] = "merge"
+        return response

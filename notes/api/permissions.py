@@ -1,4 +1,4 @@
-"""From HTTP methods to the verbs of ``notes.access``."""
+"""Maps HTTP methods to the verbs of ``notes.access`` and to scopes of tokens."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ VERBS: dict[str, access.Verb] = {
     "POST": "edit",
     "DELETE": "delete",
 }
-# What a personal access token needs (``accounts.permissions``).
+# The scope that a personal access token needs (``accounts.permissions``).
 SCOPES = {
     "GET": "notes:read",
     "POST": "notes:append",
@@ -26,12 +26,12 @@ SCOPES = {
     "PATCH": "notes:write",
     "DELETE": "notes:write",
 }
-# Where a POST replaces something.
+# For views whose POST replaces something.
 WRITING_SCOPES = {**SCOPES, "POST": "notes:write"}
 
 
 class NotePermission(BasePermission):
-    """Asks ``access.can`` for the note that a view has found."""
+    """Checks with ``access.can`` whether the caller may do this with the note of a view."""
 
     def has_object_permission(self, request: Request, view: Any, note: Note) -> bool:
         verbs = {**VERBS, **getattr(view, "verbs", {})}

@@ -17,7 +17,7 @@ from notes.actions import versions
 from notes.actions.versions import Expected
 from notes.models import Note
 
-# "5", W/"5" (what a compressing proxy makes of it), 5, and "5-f", which tells of flags.
+# "5", W/"5" (as a compressing proxy rewrites it), 5, and "5-f", which also names the flags.
 TAG = re.compile(r'(?:W/)?"(\d{1,10})(-f?a?)?"|(\d{1,10})')
 PREFER_MERGE = OpenApiParameter(
     "Prefer",
@@ -28,7 +28,7 @@ PREFER_MERGE = OpenApiParameter(
 
 
 class IfMatchRequired(DomainError):
-    """The account wants every write to name the version that it replaces (RFC 6585, 3)."""
+    """The account requires that every write names the version it replaces (RFC 6585, 3)."""
 
     status = 428
     code = "precondition_required"
@@ -39,7 +39,7 @@ class IfMatchRequired(DomainError):
 
 
 def etag(version: int, is_favorite: bool, is_archived: bool) -> str:
-    """Return the entity tag of a note in a version, with its reader's flags."""
+    """Return the entity tag of a version of a note, with the flags of its reader."""
     flags = ("f" if is_favorite else "") + ("a" if is_archived else "")
     return f'"{version}-{flags}"' if flags else f'"{version}"'
 
@@ -52,10 +52,10 @@ def etag_of(note: Note) -> str:
 def expected_versions(request: Request) -> Expected:
     """Return the versions that ``If-Match`` names, None for any.
 
-    A tag that was never ours names no version. Raises :class:`IfMatchRequired`.
+    A tag that this service never sent names no version. Raises :class:`IfMatchRequired`.
     """
     if request.headers.get("If-None-Match", "").strip() == "*":
-        return frozenset()  # there is a note (RFC 9110, 13.1.2)
+        return frozenset()  # the note exists, so the condition is false (RFC 9110, 13.1.2)
     header = request.headers.get("If-Match")
     if header is None:
         if caller(request).require_if_match:
@@ -65,35 +65,35 @@ def expected_versions(request: Request) -> Expected:
 
 
 def etag_matches(header: str, tag: str) -> bool:
-    """Return whether an ``If-None-Match`` names a tag, in quotes or without."""
-    tags = [each.strip().removeprefix("W/") for each in header.split(",")]
+    """Return whether the value of ``If-None-Match`` names a tag, with or without quotes."""
+    tags = [item.strip().removeprefix("W/") for item in header.split(",")]
     return tags == ["*"] or tag in tags or tag.strip('"') in tags
 
 
-def list_etag(user: User, mark: str | None, *said: str) -> str:
-    """Return the entity tag of a list of notes, or of a page of it, when the feed is at a mark.
+def list_etag(user: User, feed_token: str | None, *inputs: str) -> str:
+    """Return the entity tag of a page of a list of notes, for the present token of the feed.
 
-    ``said`` is what else the answer follows from: the address that it was asked at and what a note
-    consists of. The secret key is in it because the page's cursor is encrypted by it.
+    ``inputs`` are what else the response depends on: the URL of the request and the fields of a
+    note. The tag also depends on the secret key, because the page's cursor is encrypted with it.
     """
-    parts = repr((user.pk, user.limited_to_category, mark, *said))
-    return f'"{key_derivation.derive("list etag", parts).hex()[:32]}"'
+    source = repr((user.pk, user.limited_to_category, feed_token, *inputs))
+    return f'"{key_derivation.derive("list etag", source).hex()[:32]}"'
 
 
 def wants_merge(request: Request) -> bool:
-    """Return whether the client prefers a merge to a refusal (``Prefer: merge``, RFC 7240)."""
+    """Return whether the client prefers a merge to an error (``Prefer: merge``, RFC 7240)."""
     preferences = request.headers.get("Prefer", "").split(",")
-    return "merge" in [each.partition(";")[0].strip().casefold() for each in preferences]
+    return "merge" in [item.partition(";")[0].strip().casefold() for item in preferences]
 
 
 def named_versions(header: str) -> frozenset[int]:
-    """Return the versions whose tags a header lists."""
+    """Return the versions whose entity tags a header lists."""
     tags = (TAG.fullmatch(tag.strip()) for tag in header.split(","))
     return frozenset(int(tag[1] or tag[3]) for tag in tags if tag)
 
 
 class ShowsCurrent:
-    """A view whose 412 and 409 show the note as it is now, to whoever may read it."""
+    """Mixin of views whose 412 and 409 contain the current note, if the caller may read it."""
 
     def handle_exception(self: Any, error: Exception) -> Response:
         note_id = getattr(error, "note_id", None)
@@ -103,6 +103,8 @@ class ShowsCurrent:
         return response
 
     def _current(self: Any, note_id: int) -> dict[str, Any] | None:
-        notes = self.get_queryset()
-        found = versions.mark_seen(list(notes.filter(pk=note_id)), within=notes, now=timezone.now())
-        return self.note_json(found[0]) if found else None
+        queryset = self.get_queryset()
+        notes = versions.mark_seen(
+            list(queryset.filter(pk=note_id)), within=queryset, now=timezone.now()
+        )
+        return self.note_json(notes[0]) if notes else None

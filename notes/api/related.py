@@ -1,4 +1,4 @@
-"""``notes/{id}/related``: notes about the same."""
+"""``notes/{id}/related``: notes on the same subjects."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ from notes.api.search import FIELDS
 from notes.models import Note, tags
 from notes.search import relating
 
-MOST = 20
+MAX_RELATED = 20
 
 
 class RelatedSerializer(UnknownParameters, serializers.Serializer[Any]):
     """How many notes to name."""
 
-    limit = serializers.IntegerField(default=10, min_value=1, max_value=MOST)
+    limit = serializers.IntegerField(default=10, min_value=1, max_value=MAX_RELATED)
 
 
 class RelatedNoteSerializer(NoteSerializer):
@@ -53,32 +53,35 @@ class RelatedView(NoteEndpoint):
     @extend_schema(parameters=[RelatedSerializer], responses={200: RelatedNotesSerializer})
     def get(self, request: Request, pk: int) -> Response:
         """Name the notes that are most about the same as this one, without their contents."""
-        asked = RelatedSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
+        serializer = RelatedSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
         note, user = self.get_object(), caller(request)
         pending = indexing.catch_up(user=user)
         related = relating.relate(
             note_id=note.pk,
             tags=tags.split(note.tags),
             user=user,
-            at_most=asked.validated_data["limit"],
+            at_most=serializer.validated_data["limit"],
         )
-        notes = Note.objects.visible_to(user).live().defer("content")
-        some = notes.filter(pk__in=[one.note_id for one in related])
-        found = {n.pk: n for n in versions.mark_seen(list(some), within=notes, now=timezone.now())}
-        told = [
+        queryset = Note.objects.visible_to(user).live().defer("content")
+        rows = queryset.filter(pk__in=[each.note_id for each in related])
+        notes = {
+            other.pk: other
+            for other in versions.mark_seen(list(rows), within=queryset, now=timezone.now())
+        }
+        results = [
             {
-                **self.note_json(found[one.note_id], FIELDS),
-                "shared_tags": shared(note, found[one.note_id]),
-                "shared_words": one.words,
+                **self.note_json(notes[each.note_id], FIELDS),
+                "shared_tags": shared(note, notes[each.note_id]),
+                "shared_words": each.words,
             }
-            for one in related
-            if one.note_id in found
+            for each in related
+            if each.note_id in notes
         ]
-        return Response({"results": told, "pending": pending})
+        return Response({"results": results, "pending": pending})
 
 
 def shared(note: Note, other: Note) -> list[str]:
     """Return the tags that both notes have."""
-    theirs = {*map(fold, tags.split(other.tags))}
-    return [name for name in tags.split(note.tags) if fold(name) in theirs]
+    folded = {*map(fold, tags.split(other.tags))}
+    return [name for name in tags.split(note.tags) if fold(name) in folded]

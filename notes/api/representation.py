@@ -1,4 +1,4 @@
-"""How a note is found, shown and tagged, the same at every address that is about one."""
+"""Base of the views of one note: its lookup, its JSON and its entity tag."""
 
 from typing import Any, ClassVar
 
@@ -53,12 +53,12 @@ class NoteSerializer(serializers.ModelSerializer[Note]):
 
 
 def root_of(request: Request) -> str:
-    """Return the address that the service was asked at, such as ``https://notes.example.org``."""
+    """Return scheme and host of a request, such as ``https://notes.example.org``."""
     return request.build_absolute_uri("/").removesuffix("/")
 
 
 class NoteEndpoint(preconditions.ShowsCurrent, GenericAPIView[Note]):
-    """What the views of one note have in common."""
+    """Base of the views of one note."""
 
     permission_classes = (IsAuthenticated, HasScope, NotePermission)
     scopes: ClassVar = SCOPES
@@ -66,17 +66,17 @@ class NoteEndpoint(preconditions.ShowsCurrent, GenericAPIView[Note]):
     queryset = Note.objects.none()
     max_json_bytes = settings.MAX_JSON_BYTES
 
-    even_trashed = False  # whether the view reaches into the trash too
+    even_trashed = False  # whether the view also takes notes from the trash
 
     def get_queryset(self) -> NoteQuerySet:
         notes = Note.objects.visible_to(caller(self.request))
         return notes if self.even_trashed else notes.live()
 
     def note_json(self, note: Note, names: Names = NAMES) -> dict[str, Any]:
-        """Return a note, or some members of it, as clients read it."""
+        """Return a note as a JSON object, with all of its members or with those in ``names``."""
         return note_json(note, root_of(self.request), names)
 
-    def answer(self, note: Note, *, status: int = 200, **more: Any) -> Response:
-        """Return a note as the answer to a request, with its entity tag."""
-        data = {**self.note_json(note), **more}
-        return Response(data, status=status, headers={"ETag": preconditions.etag_of(note)})
+    def note_response(self, note: Note, *, status: int = 200, **extra: Any) -> Response:
+        """Return a response with a note and its entity tag; ``extra`` are further members."""
+        payload = {**self.note_json(note), **extra}
+        return Response(payload, status=status, headers={"ETag": preconditions.etag_of(note)})

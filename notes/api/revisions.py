@@ -1,4 +1,4 @@
-"""``notes/{id}/revisions``: what a note said before; read, compared, brought back, pinned."""
+"""``notes/{id}/revisions``: earlier versions of a note; read, compare, restore and pin them."""
 
 from typing import Any, ClassVar
 
@@ -117,7 +117,7 @@ class DifferenceSerializer(serializers.Serializer[Any]):
 
 
 class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
-    """The history of a note that the caller may see, in the trash too."""
+    """The history of a note that the caller may see; the note may be in the trash."""
 
     serializer_class: Any = RevisionSerializer
     scopes: ClassVar = WRITING_SCOPES
@@ -145,16 +145,16 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     @extend_schema(parameters=[AgainstSerializer], responses={200: DifferenceSerializer})
     def diff(self, request: Request, pk: int, version: int) -> Response:
         """Compare what a note said in a version with another one, or with what it says now."""
-        asked = AgainstSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
+        serializer = AgainstSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
         note = self._note()
-        against = asked.validated_data.get("against", note.version)
+        against = serializer.validated_data.get("against", note.version)
         old, new = self._state(note, version), self._state(note, against)
         before, after = (
             state_json({name: getattr(state, name) for name in EDITABLE if name != "content"})
             for state in (old, new)
         )
-        answer = {
+        payload = {
             "version": version,
             "against": against,
             **{name: [before[name], after[name]] for name in before},
@@ -165,14 +165,14 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
                 new_name=f"version {against}",
             ),
         }
-        return Response(DifferenceSerializer(answer).data)
+        return Response(DifferenceSerializer(payload).data)
 
     @extend_schema(request=None, responses={200: NoteSerializer})
     def restore(self, request: Request, pk: int, version: int) -> Response:
         """Give the note all that a version said again, tags and category too, as a new version."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
-        self._state(note, version)  # what is not there is 404, whatever the note's version is
-        return self.answer(
+        self._state(note, version)  # a missing version is 404, whatever If-Match says
+        return self.note_response(
             revisions.restore_state(
                 version=version,
                 note=note,
@@ -185,12 +185,12 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     @extend_schema(request=PinSerializer, responses={200: RevisionSerializer})
     def partial_update(self, request: Request, pk: int, version: int) -> Response:
         """Pin a revision, so that it is never thinned out, or unpin it."""
-        given = PinSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = PinSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         revision = self._revisions(self.get_object()).filter(version=version).first()
         if revision is None:
             raise NotFound
-        is_pinned = given.validated_data["pinned"]
+        is_pinned = serializer.validated_data["pinned"]
         revision = revisions.pin_revision(revision=revision, is_pinned=is_pinned)
         return Response(RevisionSerializer(revision, context=self._context()).data)
 
@@ -198,11 +198,11 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         return {"request": self.request}
 
     def _note(self) -> Note:
-        """Return the note, whose current state is given to a reader."""
-        found = mark_seen([self.get_object()], within=self.get_queryset(), now=timezone.now())
-        if not found:
+        """Return the note and record that its current state was seen. Raises NotFound."""
+        notes = mark_seen([self.get_object()], within=self.get_queryset(), now=timezone.now())
+        if not notes:
             raise NotFound
-        return found[0]
+        return notes[0]
 
     def _revisions(self, note: Note) -> Any:
         return Revision.objects.visible_to(caller(self.request)).filter(note=note)
@@ -229,4 +229,4 @@ class RevisionFileView(FilesEndpoint):
         state = history.get_state(self.get_object(), version, user=caller(request))
         if state is None:
             raise NotFound
-        return self.give(request, self.found(state, attachment_id))
+        return self.download_response(request, self.get_file(state, attachment_id))

@@ -1,4 +1,4 @@
-"""``rewind``: an account or a category back to a time."""
+"""``rewind``: restores all notes of an account or a category as they were at a time."""
 
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -54,7 +54,7 @@ class RewindAnswerSerializer(serializers.Serializer[Any]):
 
 
 class RewindView(APIView):
-    """The notes of whoever asks."""
+    """The notes of the caller."""
 
     scopes: ClassVar = WRITING_SCOPES
 
@@ -66,13 +66,15 @@ class RewindView(APIView):
         goes to the trash. At most 500 notes or 16 MiB change in a call: repeat it with `next` as
         `after` until that is null.
         """
-        given = RewindSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        asked = given.validated_data
-        changes, following = rewinding.rewind(user=caller(request), **asked, now=timezone.now())
-        told = {
+        serializer = RewindSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        validated = serializer.validated_data
+        changes, next_after = rewinding.rewind(
+            user=caller(request), **validated, now=timezone.now()
+        )
+        payload = {
             "changes": [asdict(change) for change in changes],
-            "next": following,
-            "dry_run": asked["dry_run"],
+            "next": next_after,
+            "dry_run": validated["dry_run"],
         }
-        return Response(RewindAnswerSerializer(told).data)
+        return Response(RewindAnswerSerializer(payload).data)

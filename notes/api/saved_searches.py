@@ -1,4 +1,4 @@
-"""``searches``: searches under a name, and what they find."""
+"""``searches``: searches saved under a name, and the notes that they find."""
 
 from typing import Any, ClassVar
 
@@ -70,13 +70,13 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
         user = caller(request)
         if user.limited_to_category:
             raise PermissionDenied
-        given = SavedSearchWriteSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = SavedSearchWriteSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         now = timezone.now()
-        search = saved_searches.save_search(**given.validated_data, by=user, now=now)
-        address = request.build_absolute_uri(f"{request.path.rstrip('/')}/{search.pk}")
-        data = SavedSearchSerializer(search).data
-        return Response(data, status=201, headers={"Location": address})
+        search = saved_searches.save_search(**serializer.validated_data, by=user, now=now)
+        location = request.build_absolute_uri(f"{request.path.rstrip('/')}/{search.pk}")
+        payload = SavedSearchSerializer(search).data
+        return Response(payload, status=201, headers={"Location": location})
 
     @extend_schema(responses={200: SavedSearchSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:
@@ -89,10 +89,10 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
     def partial_update(self, request: Request, pk: int) -> Response:
         """Change what is sent of a saved search."""
         search = self.get_object()
-        given = SavedSearchWriteSerializer(data=request.data, partial=True)
-        given.is_valid(raise_exception=True)
+        serializer = SavedSearchWriteSerializer(data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
         search = saved_searches.change_search(
-            search=search, changes=given.validated_data, now=timezone.now()
+            search=search, changes=serializer.validated_data, now=timezone.now()
         )
         return Response(SavedSearchSerializer(search).data)
 
@@ -105,6 +105,6 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
     @extend_schema(parameters=[PageSerializer], responses={200: FoundNotesSerializer})
     def notes(self, request: Request, pk: int) -> Response:
         """Find notes by a saved search, as ``search`` does."""
-        asked = PageSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        return find(request, self.get_object().query, **asked.validated_data)
+        serializer = PageSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        return find(request, self.get_object().query, **serializer.validated_data)

@@ -1,4 +1,4 @@
-"""``search``: notes by their words."""
+"""``search``: finds notes by their words."""
 
 import hashlib
 from collections.abc import Sequence
@@ -74,69 +74,69 @@ class FoundNotesSerializer(serializers.Serializer[Any]):
 
 
 class SearchView(APIView):
-    """The notes that the caller may see, by their words."""
+    """Search in the notes that the caller may see."""
 
     scopes: ClassVar = SCOPES
 
     @extend_schema(parameters=[SearchSerializer], responses={200: FoundNotesSerializer})
     def get(self, request: Request) -> Response:
         """Find notes, the best answer first; a page may be short and still have a `next`."""
-        asked = SearchSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        return find(request, **asked.validated_data)
+        serializer = SearchSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        return find(request, **serializer.validated_data)
 
 
 def find(request: Request, q: str, limit: int, cursor: str = "") -> Response:
-    """Return the answer to a search. Raises BrokenQuery and ValidationError."""
+    """Return the response to a search. Raises BrokenQuery and ValidationError."""
     search, user = grammar.parse(q), caller(request)
     after = read_cursor(cursor, q, user) if cursor else None
     pending = indexing.catch_up(user=user)
     plan = finding.plan(search, owner=user.pk, language=user.language)
     page = finding.find(plan, user=user, after=after, limit=limit)
-    # The beginnings of the contents are enough for their excerpts.
-    notes = within(user, search).defer("content").annotate(beginning=BEGINNING)
-    found: Any = versions.mark_seen(
-        list(notes.filter(pk__in=page.ids)), within=notes, now=timezone.now()
+    # Excerpts need only the beginnings of the contents.
+    queryset = searched_notes(user, search).defer("content").annotate(beginning=BEGINNING)
+    notes: Any = versions.mark_seen(
+        list(queryset.filter(pk__in=page.ids)), within=queryset, now=timezone.now()
     )
-    looked_for = excerpts.wanted(finding.wanted_words(search), user.language)
-    told = {
-        note["id"]: found_data(note, source.beginning, looked_for, user.language)
-        for note, source in zip(light(found, request), found, strict=True)
+    wanted = excerpts.wanted(finding.wanted_words(search), user.language)
+    results = {
+        summary["id"]: result_json(summary, note.beginning, wanted, user.language)
+        for summary, note in zip(summaries(notes, request), notes, strict=True)
     }
-    following = write_cursor(page.end, q, user) if page.end else None
-    results = [told[pk] for pk in page.ids if pk in told]
-    return Response({"results": results, "next": following, "pending": pending})
+    next_cursor = write_cursor(page.end, q, user) if page.end else None
+    ordered = [results[pk] for pk in page.ids if pk in results]
+    return Response({"results": ordered, "next": next_cursor, "pending": pending})
 
 
-def within(user: User, search: grammar.Search) -> NoteQuerySet:
-    """Return the notes that a search is about, as their readers see them."""
+def searched_notes(user: User, search: grammar.Search) -> NoteQuerySet:
+    """Return the notes that the user may see, live ones only unless the query names the trash."""
     notes = Note.objects.visible_to(user)
     return notes if search.with_trash else notes.live()
 
 
-def light(notes: Sequence[Any], request: Request) -> list[dict[str, Any]]:
-    """Return notes without their contents as clients read them."""
+def summaries(notes: Sequence[Any], request: Request) -> list[dict[str, Any]]:
+    """Return notes as JSON objects without their contents."""
     return [note_json(note, root_of(request), FIELDS) for note in notes]
 
 
-def found_data(
-    note: dict[str, Any], content: str, looked_for: excerpts.Wanted, language: str
+def result_json(
+    summary: dict[str, Any], content: str, wanted: excerpts.Wanted, language: str
 ) -> dict[str, Any]:
-    """Return a note that was found as clients read it, with an excerpt of its content."""
-    excerpt = excerpts.excerpt(content, looked_for, language)
+    """Return a note that was found as a JSON object, with an excerpt of its content."""
+    excerpt = excerpts.excerpt(content, wanted, language)
     return {
-        **note,
+        **summary,
         "excerpt": excerpt.text,
         "excerpt_start": excerpt.start,
         "highlights": {
-            "title": excerpts.mark(note["title"], looked_for, language),
+            "title": excerpts.mark(summary["title"], wanted, language),
             "excerpt": excerpt.spans,
         },
     }
 
 
 def read_cursor(cursor: str, q: str, user: User) -> Place:
-    """Return where a page of the same search ended. Raises ValidationError."""
+    """Decode a cursor of the same search and user. Raises ValidationError."""
     for order in (finding.SCORE, finding.TITLED, finding.RECENT):
         try:
             return Place(order, *cursors.read(cursor, order, _scope(q, user)))
@@ -148,10 +148,10 @@ def read_cursor(cursor: str, q: str, user: User) -> Place:
 
 
 def write_cursor(place: Place, q: str, user: User) -> str:
-    """Return where a page of a search ended, as clients keep it."""
+    """Return the cursor of the place where a page of a search ended."""
     return cursors.write(place.order, place.value, place.key, _scope(q, user))
 
 
 def _scope(q: str, user: User) -> tuple[str, ...]:
-    # What it was is in the address anyway; a digest keeps the cursor short.
+    # The client sends the query again in the URL; a digest keeps the cursor short.
     return (f"user {user.pk}", hashlib.sha256(q.encode()).hexdigest()[:16])

@@ -1,4 +1,4 @@
-"""``sync``: what has changed since a client last looked, and what the client has changed."""
+"""``sync``: reads the changes since the client's last sync and applies the client's changes."""
 
 from typing import Any, ClassVar
 
@@ -102,7 +102,7 @@ class OperationSerializer(WritableSerializer):
 
 
 class EntriesField(serializers.ListField):
-    """Entries as they are: their number is looked at first, each one by itself later."""
+    """A list of raw entries: limits their number; each entry is validated by itself later."""
 
     child = serializers.JSONField(allow_null=True)
 
@@ -145,7 +145,7 @@ class OutcomesSerializer(serializers.Serializer[Any]):
 
 
 class SyncView(APIView):
-    """The feed of whoever asks."""
+    """The feed of the caller."""
 
     scopes: ClassVar = WRITING_SCOPES
     problems: ClassVar = {410: "The cursor is of no use any more: begin without one."}
@@ -158,26 +158,26 @@ class SyncView(APIView):
         A note in the trash or deleted is a change with `deleted`. Go on with the `cursor` of the
         answer, at once while `has_more`, later otherwise.
         """
-        asked = PageQuerySerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        user, text = caller(request), asked.validated_data.get("cursor")
-        after = sync.read_cursor(text, user=user) if text else sync.begin(user=user)
+        serializer = PageQuerySerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        user, cursor = caller(request), serializer.validated_data.get("cursor")
+        after = sync.read_cursor(cursor, user=user) if cursor else sync.begin(user=user)
         if after is None:
             sync_actions.start_generation(instead_of=sync.get_generation())
             raise sync.ResyncRequired
-        page = sync.get_page(user=user, after=after, limit=asked.validated_data["limit"])
-        answer = {
-            "changes": self._told(page.changes),
+        page = sync.get_page(user=user, after=after, limit=serializer.validated_data["limit"])
+        payload = {
+            "changes": self._changes_json(page.changes),
             "cursor": sync.write_cursor(page.end, user=user),
             "has_more": page.has_more,
         }
-        return Response(answer)
+        return Response(payload)
 
-    def _told(self, changes: Any) -> list[dict[str, Any]]:
+    def _changes_json(self, changes: Any) -> list[dict[str, Any]]:
         user = caller(self.request)
-        notes = self._given([change.note for change in changes if change.note])
+        notes = self._mark_seen([change.note for change in changes if change.note])
         root = root_of(self.request)
-        told = []
+        entries = []
         for change in changes:
             note = notes.get(change.note_id)
             entry = {"id": change.note_id, "seq": change.seq, "deleted": True}
@@ -185,8 +185,8 @@ class SyncView(APIView):
                 entry |= {"deleted": False, "note": note_json(note, root)}
             if change.client_id and (not entry["deleted"] or not user.limited_to_category):
                 entry["client_id"] = change.client_id
-            told.append(entry)
-        return told
+            entries.append(entry)
+        return entries
 
     @extend_schema(
         parameters=[preconditions.PREFER_MERGE],
@@ -204,20 +204,22 @@ class SyncView(APIView):
         of a version that is not the current one is a conflict, or is merged with `Prefer: merge`.
         It is safe to send the same changes twice.
         """
-        batch = BatchSerializer(data=request.data)
-        batch.is_valid(raise_exception=True)
+        serializer = BatchSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         user = caller(request)
         results: list[dict[str, Any]] = []
-        operations, places = [], []
-        for place, entry in enumerate(batch.validated_data["changes"]):
-            given = OperationSerializer(data=entry)
+        operations, indexes = [], []
+        for index, entry in enumerate(serializer.validated_data["changes"]):
+            operation_serializer = OperationSerializer(data=entry)
             results.append({})
-            if given.is_valid():
-                operations.append(_operation(given.validated_data, user.limited_to_category))
-                places.append(place)
+            if operation_serializer.is_valid():
+                operations.append(
+                    _operation(operation_serializer.validated_data, user.limited_to_category)
+                )
+                indexes.append(index)
             else:
-                problem = describe(serializers.ValidationError(given.errors))
-                results[place] = {"status": "refused", "problem": problem}
+                problem = describe(serializers.ValidationError(operation_serializer.errors))
+                results[index] = {"status": "refused", "problem": problem}
         outcomes = sync_actions.apply(
             operations=operations,
             merge=preconditions.wants_merge(request),
@@ -225,8 +227,8 @@ class SyncView(APIView):
             now=timezone.now(),
         )
         notes = self._differing(outcomes)
-        for place, operation, outcome in zip(places, operations, outcomes, strict=True):
-            results[place] = self._outcome(operation, outcome, notes)
+        for index, operation, outcome in zip(indexes, operations, outcomes, strict=True):
+            results[index] = self._outcome(operation, outcome, notes)
         return Response({"results": results})
 
     def _outcome(
@@ -235,40 +237,41 @@ class SyncView(APIView):
         outcome: sync_actions.Outcome,
         notes: dict[int, Note],
     ) -> dict[str, Any]:
-        told: dict[str, Any] = {"status": outcome.status}
+        result: dict[str, Any] = {"status": outcome.status}
         root = root_of(self.request)
         if operation.client_id:
-            told["client_id"] = operation.client_id
+            result["client_id"] = operation.client_id
         if outcome.error:
-            told["problem"] = describe(outcome.error)
+            result["problem"] = describe(outcome.error)
         if outcome.note_id is None:
-            return told
+            return result
         note = notes.get(outcome.note_id) if outcome.differs else None
         version = note.version if note else outcome.version
-        told |= {"id": outcome.note_id, "deleted": version is None}
+        result |= {"id": outcome.note_id, "deleted": version is None}
         if version is not None:
-            told["version"] = version
+            result["version"] = version
         if outcome.is_merged:
-            told["merged"] = True
+            result["merged"] = True
         if note:
-            told["note"] = note_json(note, root)
-        return told
+            result["note"] = note_json(note, root)
+        return result
 
     def _differing(self, outcomes: list[sync_actions.Outcome]) -> dict[int, Note]:
-        """Return the notes that the client has another text of, as many as make a page."""
+        """Return the notes that differ from what the client has, as many as fit into a page."""
         ids = {o.note_id for o in outcomes if o.differs and o.note_id}
         notes = Note.objects.visible_to(caller(self.request)).live()
         fitting = sync.fitting(notes.filter(pk__in=ids))
-        return self._given(notes.filter(pk__in=fitting))
+        return self._mark_seen(notes.filter(pk__in=fitting))
 
-    def _given(self, notes: Any) -> dict[int, Note]:
-        rows = Note.objects.visible_to(caller(self.request))
-        given = mark_seen([note for note in notes if note], within=rows, now=timezone.now())
-        return {note.pk: note for note in given}
+    def _mark_seen(self, notes: Any) -> dict[int, Note]:
+        """Record that the notes were seen; return those that still exist, by id."""
+        queryset = Note.objects.visible_to(caller(self.request))
+        seen = mark_seen([note for note in notes if note], within=queryset, now=timezone.now())
+        return {note.pk: note for note in seen}
 
 
 class DigestView(APIView):
-    """A proof of being in step."""
+    """A digest with which a client verifies that it is in step."""
 
     scopes: ClassVar = {"GET": "notes:read"}
 
@@ -281,16 +284,19 @@ class DigestView(APIView):
         return Response({"digest": digest, "notes": count, "cursor": cursor})
 
 
-def _operation(given: dict[str, Any], category: str) -> sync_actions.Operation:
-    """Return an operation; what a limited token creates lies in its category unless it says so."""
-    names = FLAGS if given["op"] == "flag" else EDITABLE
-    fields = {name: given[name] for name in names if name in given}
-    if given["op"] == "create":
+def _operation(validated: dict[str, Any], category: str) -> sync_actions.Operation:
+    """Return an operation from its validated data.
+
+    ``category`` is that of a limited token: a new note gets it unless another one is sent.
+    """
+    names = FLAGS if validated["op"] == "flag" else EDITABLE
+    fields = {name: validated[name] for name in names if name in validated}
+    if validated["op"] == "create":
         fields = {"content": "", "category": category, **fields}
     return sync_actions.Operation(
-        kind=given["op"],
-        note_id=given.get("id"),
-        client_id=given.get("client_id"),
-        base_version=given.get("base_version", 0),
+        kind=validated["op"],
+        note_id=validated.get("id"),
+        client_id=validated.get("client_id"),
+        base_version=validated.get("base_version", 0),
         fields=fields,
     )

@@ -1,4 +1,4 @@
-"""``tags``: which there are, rename, merge and delete."""
+"""``tags``: list, rename, merge and delete tags."""
 
 from typing import Any, ClassVar
 
@@ -47,30 +47,30 @@ class TagViewSet(viewsets.ViewSetMixin, GenericAPIView[Tagging]):
     def overview(self, request: Request) -> Response:
         """List all tags of live notes, by name."""
         notes = Note.objects.visible_to(caller(request)).live()
-        found = Tagging.objects.filter(owner=caller(request), note__in=notes).values("folded")
-        counted = found.annotate(spelled=Min("name"), notes=Count("pk")).order_by("folded")
+        taggings = Tagging.objects.filter(owner=caller(request), note__in=notes).values("folded")
+        rows = taggings.annotate(spelled=Min("name"), notes=Count("pk")).order_by("folded")
         return Response(
-            {"results": [{"name": row["spelled"], "notes": row["notes"]} for row in counted]}
+            {"results": [{"name": row["spelled"], "notes": row["notes"]} for row in rows]}
         )
 
     @extend_schema(request=RenameSerializer, responses={200: TagSerializer})
     def rename(self, request: Request, name: str) -> Response:
         """Rename a tag on every note that has it, those in the trash too."""
-        given = RenameSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        to, now = given.validated_data["name"], timezone.now()
-        called, count = bulk.rename_tag(name=_parsed(name), to=to, by=caller(request), now=now)
-        return Response({"name": called, "notes": count})
+        serializer = RenameSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        to, now = serializer.validated_data["name"], timezone.now()
+        new_name, count = bulk.rename_tag(name=_parse(name), to=to, by=caller(request), now=now)
+        return Response({"name": new_name, "notes": count})
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, name: str) -> Response:
         """Take a tag off every note that has it; the notes stay."""
-        bulk.delete_tag(name=_parsed(name), by=caller(request), now=timezone.now())
+        bulk.delete_tag(name=_parse(name), by=caller(request), now=timezone.now())
         return Response(status=204)
 
 
-def _parsed(text: str) -> str:
-    """Return the tag that an address names. Raises NothingThere."""
+def _parse(text: str) -> str:
+    """Return the tag that a URL names, in its normal form. Raises NothingThere."""
     try:
         return tags.parse(text)
     except tags.InvalidTag:

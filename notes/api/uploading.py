@@ -1,4 +1,4 @@
-"""Files in multipart forms, stored while they arrive: never whole in memory, never on our disk."""
+"""Files in multipart forms, stored while they arrive: no whole file is in memory or on our disk."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -19,7 +19,7 @@ from notes.actions import objects
 from notes.files import storage
 from notes.models import Note, StoredObject
 
-FORM_BYTES = 64 * 2**10  # what a form may be larger than the file in it
+FORM_BYTES = 64 * 2**10  # by which a form may be larger than the file in it
 TAIL_BYTES = 1024
 
 
@@ -35,14 +35,14 @@ class UploadSerializer(serializers.Serializer[Any]):
 
 
 class StoredFile(UploadedFile):
-    """A file of a form whose bytes are in the storage already; ``row`` tells of them."""
+    """A file of a form whose bytes are in the storage already; ``row`` is its stored object."""
 
     def __init__(self, name: str | None, row: StoredObject) -> None:
         super().__init__(file=None, name=name, size=row.size)
         self.row = row
 
     def close(self) -> None:
-        """Do nothing: there is no file here to close."""
+        """Do nothing: there is no local file to close."""
 
 
 class StoringHandler(FileUploadHandler):
@@ -56,31 +56,35 @@ class StoringHandler(FileUploadHandler):
         self.row: StoredObject | None = None
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
-        """Announce the file. Raises :class:`notes.files.storage.StorageUnavailable`."""
+        """Begin to store the file. Raises :class:`notes.files.storage.StorageUnavailable`."""
         super().new_file(*args, **kwargs)
         if self.field_name != "file" or self.receiver is not None:
             raise SkipFile
         self.receiver = objects.Receiver()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        """Store a piece. Raises :class:`notes.actions.objects.FileTooLarge` and as before."""
+        """Store a chunk of the file.
+
+        Raises :class:`notes.actions.objects.FileTooLarge` and
+        :class:`notes.files.storage.StorageUnavailable`.
+        """
         assert self.receiver is not None
         self.receiver.write(raw_data)
 
     def file_complete(self, file_size: int) -> StoredFile:
-        """Return the file, stored."""
+        """Return the file, which is stored now."""
         assert self.receiver is not None
         self.row = self.receiver.finish()
         return StoredFile(self.file_name, self.row)
 
     def give_up(self) -> None:
-        """Delete what came."""
+        """Delete what was stored so far."""
         if self.receiver is not None:
             self.receiver.give_up()
 
 
 class StoringParser(MultiPartParser):
-    """Multipart forms that end as they should: with their last boundary."""
+    """Parses multipart forms; refuses a form that ends before its last boundary."""
 
     def parse(
         self,
@@ -90,34 +94,34 @@ class StoringParser(MultiPartParser):
     ) -> Any:
         assert parser_context is not None
         handler = StoringHandler()
-        # DRF hands the handlers of Django's request to Django's parser.
+        # DRF passes the upload handlers of Django's request to Django's parser.
         parser_context["request"].upload_handlers = [handler]
-        watched = _Watched(stream)
+        tracked = _TailStream(stream)
         try:
-            data = super().parse(watched, media_type, parser_context)  # type: ignore[arg-type]  # the parser only reads it
-            if not watched.ends_with_boundary(media_type or ""):
+            data = super().parse(tracked, media_type, parser_context)  # type: ignore[arg-type]  # the parser only reads it
+            if not tracked.ends_with_boundary(media_type or ""):
                 raise ParseError("The form ends before its last boundary.")
             if not isinstance(data.files.get("file"), StoredFile):
                 handler.give_up()
         except storage.StorageUnavailable:
-            raise  # to delete what came would hang as long again; the sweeper does
+            raise  # deleting would wait for the storage again; the sweeper deletes later
         except Exception:
             handler.give_up()
             raise
         return data
 
 
-class _Watched:
-    """A stream whose last bytes are remembered."""
+class _TailStream:
+    """A stream that keeps its last ``TAIL_BYTES`` bytes."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream, self.tail = stream, b""
 
     def read(self, size: int = -1) -> bytes:
-        piece = self.stream.read(size)
-        if piece:
-            self.tail = (self.tail + piece[-TAIL_BYTES:])[-TAIL_BYTES:]
-        return piece
+        chunk = self.stream.read(size)
+        if chunk:
+            self.tail = (self.tail + chunk[-TAIL_BYTES:])[-TAIL_BYTES:]
+        return chunk
 
     def ends_with_boundary(self, media_type: str) -> bool:
         while self.read(2**16):
@@ -127,9 +131,9 @@ class _Watched:
 
 
 def take_file(request: Request, note: Note) -> tuple[str, StoredObject]:
-    """Store the file of a form and return its name and row, which nothing points at yet.
+    """Store the file of a form; return its name and its stored object, not referenced yet.
 
-    Raises :class:`notes.quotas.QuotaExceeded` before the file comes if it cannot fit,
+    Raises :class:`notes.quotas.QuotaExceeded` before the body is read if the file cannot fit,
     :class:`notes.actions.objects.FileTooLarge` and :class:`notes.files.storage.StorageUnavailable`.
     """
     length = int(request.META.get("CONTENT_LENGTH") or 0)
@@ -139,12 +143,12 @@ def take_file(request: Request, note: Note) -> tuple[str, StoredObject]:
         raise quotas.QuotaExceeded("The account has no room for the file.")
     data = request.data
     try:
-        given = UploadSerializer(data=data)
-        given.is_valid(raise_exception=True)
+        serializer = UploadSerializer(data=data)
+        serializer.is_valid(raise_exception=True)
     except (DomainError, serializers.ValidationError):
         for value in data.values():
             if isinstance(value, StoredFile):
                 objects.discard(value.row.key)
         raise
-    file: StoredFile = given.validated_data["file"]
+    file: StoredFile = serializer.validated_data["file"]
     return file.name or "", file.row

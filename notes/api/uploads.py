@@ -1,4 +1,4 @@
-"""``notes/{id}/attachments/uploads``: files that clients bring to the storage themselves."""
+"""``notes/{id}/attachments/uploads``: files that clients upload to the storage directly."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class PartSerializer(serializers.Serializer[uploads.Part]):
 
 @dataclass
 class Progress:
-    """How far an upload is: where to send what of it, or the file that it became."""
+    """The state of an upload: the URLs for what is missing, or the attachment it became."""
 
     upload: Upload
     method: str = "PUT"
@@ -80,12 +80,12 @@ class UploadStateSerializer(serializers.Serializer[Progress]):
 
 @waits_for_storage("GET", "HEAD", "POST", "DELETE")
 class UploadEndpoint(NoteEndpoint):
-    """What the views of a note's uploads have in common."""
+    """Base of the views of a note's uploads."""
 
     serializer_class: Any = AnnouncedSerializer
     conditional: ClassVar[tuple[str, ...]] = ()
     verbs: ClassVar[dict[str, access.Verb]] = {"GET": "edit", "DELETE": "edit"}
-    # An upload is part of a write: what it shows lets its holder write.
+    # An upload is part of a write: whoever has its signed URLs can write.
     scopes: ClassVar = {**WRITING_SCOPES, "GET": "notes:append", "POST": "notes:append"}
     pagination_class = None
     problems: ClassVar = {
@@ -95,29 +95,33 @@ class UploadEndpoint(NoteEndpoint):
         422: "The bytes are not those that were announced.",
     }
 
-    def found(self, request: Request, pk: int) -> Upload:
-        """Return an upload to a note that the caller may write to. Raises NotFound."""
+    def get_upload(self, request: Request, pk: int) -> Upload:
+        """Return an upload to a note that the caller may edit. Raises NotFound."""
         rows = Upload.objects.filter(note=self.get_object(), pk=pk)
         upload = rows.select_related("object", "note").first()
         if upload is None:
             raise NotFound
         return upload
 
-    def told(self, upload: Upload, *, status: int = 200, has_links: bool = True) -> Response:
-        """Return what there is to say of an upload."""
+    def upload_response(
+        self, upload: Upload, *, status: int = 200, has_links: bool = True
+    ) -> Response:
+        """Return a response with the state of an upload, with signed URLs if ``has_links``."""
         progress = Progress(upload)
         if upload.state == Upload.State.OPEN and has_links:
-            sent_to = uploads.links(upload)
-            if isinstance(sent_to, list):
-                progress.parts = sent_to
+            links = uploads.links(upload)
+            if isinstance(links, list):
+                progress.parts = links
             else:
-                address, progress.headers = sent_to
-                progress.url = self.request.build_absolute_uri(address)
+                url, progress.headers = links
+                progress.url = self.request.build_absolute_uri(url)
         if upload.attachment_id:
-            kept = Note.objects.filter(pk=upload.note_id).values_list("files", flat=True).first()
-            files = [file for file in split(kept or "") if file.id == upload.attachment_id]
+            files_text = (
+                Note.objects.filter(pk=upload.note_id).values_list("files", flat=True).first()
+            )
+            matching = [file for file in split(files_text or "") if file.id == upload.attachment_id]
             place = place_of(upload.note, root_of(self.request))
-            progress.attachment = show_attachment(files[0], place) if files else None
+            progress.attachment = show_attachment(matching[0], place) if matching else None
         return Response(UploadStateSerializer(progress).data, status=status)
 
 
@@ -127,20 +131,27 @@ class UploadsView(UploadEndpoint):
     @extend_schema(request=AnnouncedSerializer, responses={201: UploadStateSerializer})
     def post(self, request: Request, pk: int) -> Response:
         """Announce a file. What is larger than 16 MiB comes in parts: GET the upload for them."""
-        given = AnnouncedSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        most = settings.MAX_DIRECT_FILE_BYTES if storage.takes_parts() else settings.MAX_FILE_BYTES
-        if given.validated_data["size"] > most:
-            raise objects.FileTooLarge(most)
-        upload = uploads.begin(
-            note=self.get_object(), by=caller(request), now=timezone.now(), **given.validated_data
+        serializer = AnnouncedSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        max_bytes = (
+            settings.MAX_DIRECT_FILE_BYTES if storage.takes_parts() else settings.MAX_FILE_BYTES
         )
-        # Links to parts are asked of the storage, which may take its time, and this may run in a
-        # transaction (Idempotency-Key).
-        answer = self.told(upload, status=201, has_links=not uploads.is_in_parts(upload))
+        if serializer.validated_data["size"] > max_bytes:
+            raise objects.FileTooLarge(max_bytes)
+        upload = uploads.begin(
+            note=self.get_object(),
+            by=caller(request),
+            now=timezone.now(),
+            **serializer.validated_data,
+        )
+        # The storage makes the links to parts, which may be slow, and this may run in a transaction
+        # (Idempotency-Key).
+        response = self.upload_response(
+            upload, status=201, has_links=not uploads.is_in_parts(upload)
+        )
         path = f"/api/v1/notes/{pk}/attachments/uploads/{upload.pk}"
-        answer.headers["Location"] = request.build_absolute_uri(path)
-        return answer
+        response.headers["Location"] = request.build_absolute_uri(path)
+        return response
 
 
 class UploadView(UploadEndpoint):
@@ -149,19 +160,19 @@ class UploadView(UploadEndpoint):
     @extend_schema(responses={200: UploadStateSerializer})
     def get(self, request: Request, pk: int, upload_id: int) -> Response:
         """See how far it is, with new links to what is still to be sent."""
-        return self.told(self.found(request, upload_id))
+        return self.upload_response(self.get_upload(request, upload_id))
 
     @extend_schema(request=None, responses={204: None})
     def delete(self, request: Request, pk: int, upload_id: int) -> Response:
         """Give it up; one that is done stays the file that it is."""
-        uploads.abort(upload=self.found(request, upload_id))
+        uploads.abort(upload=self.get_upload(request, upload_id))
         return Response(status=204)
 
 
 class CompleteView(UploadEndpoint):
     """The end of an upload."""
 
-    # It is done once however often it is asked for, and asks the storage in between.
+    # Completing is idempotent by itself, and calls the storage outside of a transaction.
     keeps_own_answers = True
 
     @extend_schema(request=None, responses={200: UploadStateSerializer, 202: UploadStateSerializer})
@@ -171,7 +182,7 @@ class CompleteView(UploadEndpoint):
         202 for one that takes longer to be read through: GET the upload until it is `done`.
         """
         upload = uploads.complete(
-            upload=self.found(request, upload_id), by=caller(request), now=timezone.now()
+            upload=self.get_upload(request, upload_id), by=caller(request), now=timezone.now()
         )
         is_done = upload.state == Upload.State.DONE
-        return self.told(upload, status=200 if is_done else 202)
+        return self.upload_response(upload, status=200 if is_done else 202)

@@ -1,4 +1,4 @@
-"""The addresses of notes, below the API's prefix."""
+"""The URLs of notes, below the prefix of the API."""
 
 from django.urls import path
 

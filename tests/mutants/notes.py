@@ -155,8 +155,8 @@ MUTANTS = [
         "list-etag-without-query",
         "The entity tag of a list is of what was asked for.",
         "notes/api/preconditions.py",
-        "repr((user.pk, user.limited_to_category, mark, *said))",
-        "repr((user.pk, user.limited_to_category, mark))",
+        "repr((user.pk, user.limited_to_category, feed_token, *inputs))",
+        "repr((user.pk, user.limited_to_category, feed_token))",
         (f"{LISTS}::test_a_tag_is_of_what_was_asked_for",),
     ),
     Mutant(
@@ -335,8 +335,8 @@ MUTANTS = [
         "trash-shown-in-lists",
         "Lists do not show the notes in the trash.",
         "notes/api/listing.py",
-        'notes.trashed() if self.asked["trashed"] else notes.live()',
-        'notes.trashed() if self.asked["trashed"] else notes',
+        'notes.trashed() if self.params["trashed"] else notes.live()',
+        'notes.trashed() if self.params["trashed"] else notes',
         (f"{LISTS}::test_filters",),
     ),
     Mutant(
@@ -600,8 +600,8 @@ MUTANTS = [
         "sync-loses-a-field",
         "An operation of sync writes every editable field.",
         "notes/api/sync.py",
-        'names = FLAGS if given["op"] == "flag" else EDITABLE',
-        'names = FLAGS if given["op"] == "flag" else EDITABLE[:3]',
+        'names = FLAGS if validated["op"] == "flag" else EDITABLE',
+        'names = FLAGS if validated["op"] == "flag" else EDITABLE[:3]',
         (f"{FIELDS}::test_every_editable_field_is_written_restored_and_read_as_it_was",),
     ),
     Mutant(
