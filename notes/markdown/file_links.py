@@ -1,7 +1,7 @@
-"""Links to files inside Markdown: stable as they are stored, signed as they are shown.
+"""Links to files in Markdown: stable links in stored text, signed links in displayed text.
 
-Both are addresses anywhere in the text but in code, also in HTML and in definitions of links. In
-code nothing is changed.
+Both are URLs anywhere in the text except in code, also in HTML and in definitions of links. Code is
+never changed.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import NamedTuple
 from notes.markdown.blocks import blocks
 from notes.markdown.inline import Kind, spans
 
-SIGNED = "/files/"  # what signed addresses begin with
-# With or without scheme and host; what follows is not part of a longer path.
+SIGNED = "/files/"  # the beginning of the path of a signed link
+# With or without scheme and host; not followed by more of a path.
 _STABLE = re.compile(
     r"(?P<root>https?://[^\s/()<>\"'\\]{1,300})?"
     r"/api/v1/notes/(?P<note>\d{1,18})/attachments/(?P<file>\d{1,18})"
@@ -23,7 +23,7 @@ _SIGNED = re.compile(r"/files/(?P<token>[\w:-]{20,2000})(?![\w/?&%])", re.ASCII)
 
 
 class FileLink(NamedTuple):
-    """A stable link at ``start`` to ``end`` of a text, to a file by its attachment's number."""
+    """A stable link from ``start`` to ``end`` of a text, to a file by its attachment id."""
 
     start: int
     end: int
@@ -36,7 +36,7 @@ def find(content: str, *, root: str) -> list[FileLink]:
 
     Takes time in proportion to the text.
     """
-    matches = [each for each in _STABLE.finditer(content) if each["root"] in (None, root)]
+    matches = [match for match in _STABLE.finditer(content) if match["root"] in (None, root)]
     return [
         FileLink(*match.span(), int(match["note"]), int(match["file"]))
         for match in _outside_code(content, matches, "/attachments/")
@@ -46,9 +46,10 @@ def find(content: str, *, root: str) -> list[FileLink]:
 def sign(
     content: str, links: Iterable[FileLink], *, address: Callable[[int, int], str | None]
 ) -> str:
-    """Return a text whose links to files lead to the ``address`` of note and attachment.
+    """Return a text whose links to files are replaced by signed links.
 
-    ``links`` are those that :func:`find` has returned. One without an address stays as it is.
+    ``links`` is the result of :func:`find`. ``address`` returns the signed link to a file by the
+    ids of its note and attachment; if it returns None, the link is not changed.
     """
     parts, position = [], 0
     for link in links:
@@ -61,11 +62,11 @@ def sign(
 def unsign(
     content: str, *, read: Callable[[str], tuple[int, int] | None], is_fragment: bool = False
 ) -> str:
-    """Return a text in which addresses that :func:`sign` has put in are stable links again.
+    """Return a text in which the signed links made by :func:`sign` are stable links again.
 
-    ``read`` returns note and attachment of a token, None if it was not signed here. Whether a
-    fragment is code depends on where it is put, so in a fragment they become stable everywhere: a
-    signed address would end after minutes.
+    ``read`` returns the ids of note and attachment of a token, None if this service did not sign
+    it. Whether a fragment is code depends on the text around it, so in a fragment all signed links
+    become stable: a signed link would expire after minutes.
     """
     if SIGNED not in content:
         return content
@@ -82,7 +83,7 @@ def unsign(
 def _outside_code(
     content: str, matches: Sequence[re.Match[str]], needle: str
 ) -> Iterator[re.Match[str]]:
-    """Yield those of the matches that do not touch code. Each of them holds the needle."""
+    """Yield the matches that do not overlap code. Each match contains the needle."""
     if not matches:
         return
     code = _code(content, needle)

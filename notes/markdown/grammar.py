@@ -1,13 +1,13 @@
-"""What the parts of Markdown look like, by CommonMark 0.31 (section numbers in brackets).
+"""Patterns of the parts of Markdown, by CommonMark 0.31 (section numbers in brackets).
 
-Every pattern takes time in proportion to what it reads: the quantifiers are possessive.
+Every pattern takes time in proportion to the text it reads: the quantifiers are possessive.
 """
 
 import re
 
 SPACE = r"[ \t\n]"
 
-# Lines of blocks; tabs are expanded.
+# Lines of blocks. All but LINE match lines whose tabs are expanded.
 LINE = re.compile(r"([^\r\n]*+)(?:\r\n?|\n|\Z)")
 SPACES = re.compile(" *+")
 FENCE = re.compile(r"`{3,}+(?=[^`]*+\Z)|~{3,}+")  # 4.5
@@ -15,7 +15,7 @@ HEADING = re.compile(r"#{1,6}(?: |\Z)")  # 4.2
 UNDERLINE = re.compile(r"(?:=++|-++) *+\Z")  # 4.3
 MARKER = re.compile(r"(?:[-+*]|([0-9]{1,9})[.)])(?= |\Z)")  # 5.2
 
-# HTML (6.6). An attribute is matched by itself: see ``notes.markdown.inline``.
+# HTML (6.6). Attributes are matched one by one: see ``notes.markdown.inline``.
 ATTRIBUTE = re.compile(
     rf"{SPACE}++[a-zA-Z_:][\w:.-]*+"
     rf"(?:{SPACE}*+={SPACE}*+(?:[^\x00-\x20\"'=<>`]++|'[^']*+'|\"[^\"]*+\"))?+",
@@ -25,7 +25,7 @@ TAG_NAME = re.compile(r"<[a-zA-Z][a-zA-Z0-9-]*+")
 TAG_END = re.compile(rf"{SPACE}*+/?>")
 CLOSING_TAG = re.compile(rf"</[a-zA-Z][a-zA-Z0-9-]*+{SPACE}*+>")
 
-# HTML blocks (4.6): what begins them and what ends them, None for an empty line.
+# HTML blocks (4.6): the patterns of the begin and the end; None if an empty line ends the block.
 _TEXT_TAGS = "script|pre|style|textarea"
 _BLOCK_TAGS = (
     "address article aside base basefont blockquote body caption center col colgroup dd details "
@@ -68,11 +68,11 @@ BLANKS = re.compile(rf"{SPACE}*+")
 LABEL = re.compile(r"\[(?=\s*+[^\s\]])(?:[^\[\]\\]|\\.){1,999}+\]:", re.DOTALL)
 LINE_END = re.compile(r"[ \t]*+(?:\n|\Z)")
 _IN_DESTINATION = re.compile(r"(?:\\[!-/:-@\[-`{-~]|[^\x00-\x20\x7f()])++|[()]")
-_MAX_PARENTHESES = 8  # in each other; the specification asks for three
+_MAX_PARENTHESES = 8  # nested; the specification requires three
 
 
 def after_destination(text: str, position: int) -> int:
-    """Return where the destination of a link that begins at a position ends, -1 if none does."""
+    """Return the end of the link destination that begins at a position, -1 if there is none."""
     if text.startswith("<", position):
         bracketed = BRACKETED_DESTINATION.match(text, position)
         return bracketed.end() if bracketed else -1
@@ -91,7 +91,7 @@ def after_destination(text: str, position: int) -> int:
 
 
 def after_definitions(text: str) -> int:
-    """Return where the link reference definitions end that a paragraph begins with."""
+    """Return the end of the link reference definitions at the beginning of a paragraph."""
     position = 0
     while label := LABEL.match(text, position):
         end = _after_definition(text, label.end())
@@ -102,7 +102,7 @@ def after_definitions(text: str) -> int:
 
 
 def _after_definition(text: str, position: int) -> int:
-    """Return where the line ends in which a definition ends whose label ends at a position."""
+    """Return the end of the last line of a definition whose label ends at a position, or -1."""
     end = after_destination(text, _after_blanks(text, position))
     if end < 0:
         return -1

@@ -1,12 +1,12 @@
 """The inline content of a block: code spans, raw HTML, links and wikilinks, by CommonMark 0.31.
 
-What begins first wins, as 6.1 and 6.6 say: a code span, an autolink and a raw HTML tag hold nothing
-else, and neither does what follows the label of a link or image, ``(destination "title")``. A
-wikilink binds more tightly than a link, less than an image: ``[[a]](b)`` is a wikilink, and
-``![[a]](b)`` an image. Links by reference are read as
-text, of which their labels are a part. The time is linear whatever the content is: 0.02 s for 1 MiB
-of an ordinary note, and at most about 2 s for hostile texts (``[a](`` and no more). Full parsing
-by markdown-it-py takes time that grows with the square of some of them.
+The span that begins first has precedence (6.1 and 6.6). A code span, an autolink and a raw HTML tag
+contain no other span, and neither does the ``(destination "title")`` after the label of a link or
+image. A wikilink has precedence over a link, and an image over a wikilink: ``[[a]](b)`` is a
+wikilink, and ``![[a]](b)`` an image. Links by reference are read as text, their labels included.
+The time is linear for every content: 0.02 s for 1 MiB of an ordinary note, and at most about 2 s
+for hostile texts (``[a](`` repeated). A full parse by markdown-it-py takes quadratic time for some
+of those.
 """
 
 import re
@@ -35,7 +35,7 @@ _DECLARATION = re.compile("<![a-zA-Z]")
 
 
 class Kind(Enum):
-    """What a span is. Of a link it is the part in parentheses, of a wikilink with its brackets."""
+    """The kind of a span. LINK is the part in parentheses; WIKILINK includes its brackets."""
 
     CODE = "code"
     HTML = "html"
@@ -44,7 +44,7 @@ class Kind(Enum):
 
 
 class Span(NamedTuple):
-    """A span of an inline content. The spans of a content do not overlap."""
+    """A span of an inline content. Spans do not overlap."""
 
     kind: Kind
     start: int
@@ -61,13 +61,13 @@ class _Scanner:
 
     def __init__(self, content: str) -> None:
         self.content = content
-        self.brackets: list[int] = []  # where brackets without a closing one so far are
-        self.images: set[int] = set()  # those of them after an exclamation mark
-        self.inactive = 0  # brackets of the stack before a link: links hold no links (6.3)
-        self.last_end = 0  # of the spans but wikilinks
+        self.brackets: list[int] = []  # positions of opening brackets that are not closed yet
+        self.images: set[int] = set()  # those that follow an exclamation mark
+        self.inactive = 0  # number of brackets before a link: a link contains no link (6.3)
+        self.last_end = 0  # end of the last span that is no wikilink
         self.runs: dict[int, list[int]] | None = None
-        self.last_found: dict[str, int] = {}
-        self.not_in_tag: set[int] = set()
+        self.last_closers: dict[str, int] = {}
+        self.failed_in_tag: set[int] = set()
 
     def spans(self) -> Iterator[Span]:
         position = 0
@@ -81,24 +81,24 @@ class _Scanner:
                 yield span
 
     def _span(self, mark: str, start: int, end: int) -> Span | None:
-        """Return the span that begins with a mark, or ends with it if it is a wikilink."""
+        """Return the span that begins with a mark; a wikilink or link is returned at its ``]``."""
         match mark[0]:
             case "`":
-                closed = self._after_code(end, end - start)
-                return Span(Kind.CODE, start, closed) if closed > 0 else None
+                span_end = self._after_code(end, end - start)
+                return Span(Kind.CODE, start, span_end) if span_end > 0 else None
             case "<":
-                closed = self._after_html(start)
-                return Span(Kind.HTML, start, closed) if closed > 0 else None
+                span_end = self._after_html(start)
+                return Span(Kind.HTML, start, span_end) if span_end > 0 else None
             case "[" | "!":
                 self.brackets.append(end - 1)
                 if mark[0] == "!":
                     self.images.add(end - 1)
             case "]":
-                return self._closed(start)
+                return self._close_bracket(start)
         return None
 
     def _after_code(self, position: int, length: int) -> int:
-        """Return where the code span ends whose opening backticks end at a position, or -1."""
+        """Return the end of the code span whose opening backticks end at a position, or -1."""
         if self.runs is None:
             self.runs = {}
             for run in BACKTICKS.finditer(self.content, position - length):
@@ -108,7 +108,7 @@ class _Scanner:
         return starts[index] + length if index < len(starts) else -1
 
     def _after_html(self, start: int) -> int:
-        """Return where the autolink or the raw HTML ends that begins at ``start``, or -1."""
+        """Return the end of the autolink or raw HTML that begins at ``start``, or -1."""
         content = self.content
         autolink = AUTOLINK.match(content, start) or CLOSING_TAG.match(content, start)
         if autolink:
@@ -127,26 +127,27 @@ class _Scanner:
         return self._after(start + 3, ">") if _DECLARATION.match(content, start) else -1
 
     def _after(self, position: int, closer: str) -> int:
-        """Return where the next closer after a position ends, -1 if there is none.
+        """Return the end of the next closer after a position, -1 if there is none.
 
-        Where the last one is is looked up once, so that a million openers cost no more than one.
+        The position of the last closer is searched once, so that a million openers without a
+        closer take no more time than one.
         """
-        if closer not in self.last_found:
-            self.last_found[closer] = self.content.rfind(closer)
-        if position > self.last_found[closer]:
+        if closer not in self.last_closers:
+            self.last_closers[closer] = self.content.rfind(closer)
+        if position > self.last_closers[closer]:
             return -1
         return self.content.index(closer, position) + len(closer)
 
     def _after_tag(self, start: int) -> int:
-        """Return where the opening tag ends that begins at ``start``, or -1.
+        """Return the end of the opening tag that begins at ``start``, or -1.
 
-        From between two attributes it always goes on in the same way. So what has failed once from
-        there is known, and tags in the attributes of each other take linear time together.
+        From a position between two attributes the result is always the same. Positions from which
+        no tag ended are remembered, so that tags nested in attributes take linear time in total.
         """
         name = TAG_NAME.match(self.content, start)
         position = name.end() if name else start
         visited = []
-        while position not in self.not_in_tag:
+        while position not in self.failed_in_tag:
             visited.append(position)
             attribute = ATTRIBUTE.match(self.content, position)
             if not attribute:
@@ -154,11 +155,11 @@ class _Scanner:
                     return end.end()
                 break
             position = attribute.end()
-        self.not_in_tag |= set(visited)
+        self.failed_in_tag |= set(visited)
         return -1
 
-    def _closed(self, position: int) -> Span | None:
-        """Return what a closing bracket at a position ends: a wikilink, or the label of a link."""
+    def _close_bracket(self, position: int) -> Span | None:
+        """Return the wikilink that ``]`` at a position ends, or the link whose label it ends."""
         if not self.brackets:
             return None
         bracket = self.brackets.pop()
@@ -177,7 +178,7 @@ class _Scanner:
         return Span(Kind.LINK, position + 1, end)
 
     def _is_wikilink(self, bracket: int, position: int) -> bool:
-        """Return whether ``]`` at a position is the first of two that end a wikilink."""
+        """Return whether ``]`` at a position is the first of the two that end a wikilink."""
         if not self.content.startswith("]]", position) or not self.brackets:
             return False
         begin = bracket + 1
@@ -190,7 +191,7 @@ class _Scanner:
         return not (outer in self.images and self._after_link(position + 2) > 0)
 
     def _after_link(self, start: int) -> int:
-        """Return where ``(destination "title")`` ends that begins at ``start``, or -1."""
+        """Return the end of the ``(destination "title")`` that begins at ``start``, or -1."""
         content = self.content
         if not content.startswith("(", start):
             return -1

@@ -1,4 +1,4 @@
-"""Tasks: the items of lists that begin with a checkbox (GFM 0.29, section 5.3)."""
+"""Tasks: list items that begin with a checkbox (GFM 0.29, section 5.3)."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ _CHECKBOX = re.compile(r"\[[ xX]\][ \t\v\f]++[^ \t\v\f\r\n]")
 
 
 class NoSuchTask(ValueError):
-    """There is no task of that number; ``count`` says how many there are."""
+    """There is no task of that number; ``count`` is the number of tasks."""
 
     def __init__(self, count: int) -> None:
         super().__init__(f"The text has {count} tasks.")
@@ -17,14 +17,14 @@ class NoSuchTask(ValueError):
 
 
 def toggle_task(content: str, number: int) -> str:
-    """Return a text in which the task of a number, from 1, is done if it was open, or open again.
+    """Return the text with one task toggled between open and done; the first has the number 1.
 
-    A task is a list item that begins with ``[ ]``, ``[x]`` or ``[X]``, a blank and something else,
-    at any depth of lists and quotes up to 100, not in code or HTML. Exactly one character changes.
+    A task is a list item that begins with ``[ ]``, ``[x]`` or ``[X]``, a blank and further text, in
+    up to 100 nested lists and quotes, not in code or HTML. Exactly one character changes.
     Raises :class:`NoSuchTask`. Takes time in proportion to the text.
     """
     count = 0
-    for position in _states(content):
+    for position in _state_positions(content):
         count += 1
         if count == number:
             state = "x" if content[position] == " " else " "
@@ -32,8 +32,8 @@ def toggle_task(content: str, number: int) -> str:
     raise NoSuchTask(count)
 
 
-def _states(content: str) -> Iterator[int]:
-    """Yield where the character between the brackets of each task is."""
+def _state_positions(content: str) -> Iterator[int]:
+    """Yield the position of the character between the brackets of each task."""
     last = content.rfind("[")
     if last < 0:
         return

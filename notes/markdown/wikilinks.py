@@ -1,8 +1,8 @@
 """Links between notes in Markdown.
 
 There are two kinds: ``[[Title]]``, also with ``|another text`` or ``#a heading`` after the title,
-and links to the address of a note, ``[text](/api/v1/notes/12)``. In code and in raw HTML there are
-none. Whatever the text, finding them takes linear time.
+and links to the URL of a note, ``[text](/api/v1/notes/12)``. Code and raw HTML contain no links.
+Finding the links takes linear time for every text.
 """
 
 import re
@@ -13,22 +13,22 @@ from itertools import islice
 from notes.markdown.blocks import Block, blocks
 from notes.markdown.inline import MAX_WIKILINK, Kind, spans
 
-MAX_LINKS = 1000  # of a note
+MAX_LINKS = 1000  # of one note that are read
 
 _ADDRESS = re.compile(
     r"\(\s{0,9}<?(?:https?://[^\s()<>/]{1,300})?(?:/api/v1)?/notes/(?P<id>\d{1,18})>?\)", re.ASCII
 )
-# What ends the title between the brackets.
+# The characters that end the title between the brackets.
 _AFTER_TITLE = re.compile(r"[|#]")
-# What would end the link, or make code or HTML of it together with the text around it.
+# Characters that would end the link, or turn it into code or HTML with the text around it.
 _UNWRITABLE = re.compile(r"[\[\]|#`<]|\\\Z")
 
 
 @dataclass(frozen=True)
 class Link:
-    """A link at ``start`` to ``end`` of a text, by ``title``, or by ``note_id`` and without one.
+    """A link from ``start`` to ``end`` of a text, by ``title`` or by ``note_id``.
 
-    ``rest`` is what follows the title within the brackets.
+    ``rest`` is the text after the title within the brackets.
     """
 
     start: int
@@ -39,7 +39,7 @@ class Link:
 
 
 def find(text: str) -> list[Link]:
-    """Return the first thousand links of a text, in their order."""
+    """Return the first 1,000 links of a text, in their order."""
     links: list[Link] = []
     last = max(text.rfind("]]"), text.rfind("/notes/"))
     if last < 0:
@@ -55,10 +55,10 @@ def find(text: str) -> list[Link]:
 
 
 def retitle(text: str, target: Callable[[str], tuple[str, str] | None]) -> str:
-    """Return a text some of whose links by title are written anew.
+    """Return a text with some of its links by title rewritten.
 
-    ``target`` returns the present title and the address of the note that a title means, None where
-    the link stays. A title that cannot stand between brackets, or is '', gives way to the address.
+    ``target`` returns the current title and the URL of the note that a title means, or None to
+    leave the link unchanged. A link gets the URL if the title is '' or cannot stand in brackets.
     """
     parts, position = [], 0
     for link in find(text):
@@ -67,10 +67,10 @@ def retitle(text: str, target: Callable[[str], tuple[str, str] | None]) -> str:
             continue
         title, address = note
         if can_be_written(title) and len(title + link.rest) <= MAX_WIKILINK:
-            written = f"[[{title}{link.rest}]]"
+            replacement = f"[[{title}{link.rest}]]"
         else:
-            written = f"[{link.rest.partition('|')[2] or link.title}]({address})"
-        parts += [text[position : link.start], written]
+            replacement = f"[{link.rest.partition('|')[2] or link.title}]({address})"
+        parts += [text[position : link.start], replacement]
         position = link.end
     return "".join([*parts, text[position:]])
 

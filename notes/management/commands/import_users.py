@@ -1,4 +1,4 @@
-"""``import_users``: bring in the users and notes of the earlier generation's JSON store."""
+"""``import_users``: imports users and notes from the JSON store of the earlier generation."""
 
 import contextlib
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ NO_TIME = "created_at is missing or no time in the past: the time of the import 
 
 @dataclass
 class Tally:
-    """What became of the records of one kind."""
+    """Counts the results for the records of one kind."""
 
     imported: int = 0
     already_there: int = 0
@@ -39,10 +39,10 @@ class Tally:
 
 
 class Command(BaseCommand):
-    """Can be repeated and run in parallel: what is there already is left as it is.
+    """Can be repeated and run in parallel: what exists already is not changed.
 
-    One transaction a user and one an item, so a run that breaks off is finished by the next one.
-    Prints what was skipped or changed and why; never a hash or a word of a note.
+    Each user and each item has its own transaction, so the next run completes an interrupted one.
+    Prints what was skipped or changed and why, but never a hash or the text of a note.
     """
 
     help = "Import users and their notes from the JSON store of the earlier generation."
@@ -74,47 +74,49 @@ class Command(BaseCommand):
                 "again then: what was imported stays and comes in once."
             ) from error
         if dry_run:
-            self._say("A dry run: nothing of this was kept.")
+            self._print("A dry run: nothing of this was kept.")
 
     def _import_users(self, store: transfer.Store) -> dict[str, User]:
-        """Import every user and return by key those who have an account now."""
+        """Import all users; return the accounts by the key of the record."""
         tally = Tally()
         owners: dict[str, User] = {}
-        made: dict[int, str] = {}
+        created: dict[int, str] = {}
         for key, record in store.users.items():
             try:
                 earlier = transfer.read_user(key, record, now=self.now)
                 user, is_new, notices = self._import_user(earlier)
-                if not is_new and user.pk not in made and not _is_theirs(user, earlier):
+                if not is_new and user.pk not in created and not _belongs_to(user, earlier):
                     raise UnusableRecord(
                         "somebody has registered its e-mail address and never confirmed it"
                     )
             except UnusableRecord as reason:
                 tally.skipped += 1
-                self._say(f"user {shown(key)} skipped: {reason}.")
+                self._print(f"user {shown(key)} skipped: {reason}.")
                 continue
             owners[key] = user
             if is_new:
                 tally.imported += 1
-                made[user.pk] = key
+                created[user.pk] = key
             else:
                 tally.already_there += 1
-                if user.pk in made:
-                    notices = [f"it has the e-mail address of {shown(made[user.pk])}: one account"]
+                if user.pk in created:
+                    notices = [
+                        f"it has the e-mail address of {shown(created[user.pk])}: one account"
+                    ]
             for notice in notices:
-                self._say(f"user {shown(key)}: {notice}.")
-        self._say(f"Users: {tally}")
+                self._print(f"user {shown(key)}: {notice}.")
+        self._print(f"Users: {tally}")
         return owners
 
     def _import_user(self, earlier: transfer.EarlierUser) -> tuple[User, bool, list[str]]:
-        """Return the account of a user, whether it is new and what was changed on the way in.
+        """Return the account of a user, whether it is new, and notices of what was changed.
 
         Raises :class:`notes.transfer.UnusableRecord`.
         """
         if not earlier.email:
             raise UnusableRecord("it has no e-mail address")
         try:
-            email = _valid("email", earlier.email)
+            email = _validate("email", earlier.email)
         except ValidationError as error:
             raise UnusableRecord(f"the e-mail address is not valid: {_reason(error)}") from None
         notices: list[str] = []
@@ -128,11 +130,11 @@ class Command(BaseCommand):
         if earlier.created_at is None:
             notices.append(NO_TIME)
         for name in (username, None):
-            if found := _account(email):
-                return found, False, []
+            if account := _account(email):
+                return account, False, []
             if name != username:
                 notices.append("imported without the username, which somebody else has")
-            # Another run may bring in the same user between the look and the write.
+            # A parallel run may import the same user between the query and the write.
             with contextlib.suppress(IntegrityError):
                 user = users.import_user(
                     email=email,
@@ -143,13 +145,13 @@ class Command(BaseCommand):
                     created_at=earlier.created_at or self.now,
                 )
                 return user, True, notices
-        if found := _account(email):
-            return found, False, []
+        if account := _account(email):
+            return account, False, []
         raise UnusableRecord("the account came and went while it was imported")
 
     def _username(self, earlier: transfer.EarlierUser, notices: list[str]) -> str | None:
         try:
-            return _valid("username", earlier.username) or None
+            return _validate("username", earlier.username) or None
         except ValidationError as error:
             notices.append(f"imported without the username: {_reason(error)}")
             return None
@@ -159,18 +161,18 @@ class Command(BaseCommand):
         if len(earlier.full_name) > length:
             notices.append(f"the full name was cut to {length} characters")
         try:
-            return str(_valid("full_name", earlier.full_name[:length]))
+            return str(_validate("full_name", earlier.full_name[:length]))
         except ValidationError as error:
             notices.append(f"imported without the full name: {_reason(error)}")
             return ""
 
     def _import_items(self, store: transfer.Store, owners: dict[str, User]) -> None:
         tally = Tally()
-        taken: dict[tuple[int, str], str] = {}
+        digests: dict[tuple[int, str], str] = {}
         for key, records in store.items.items():
             if not isinstance(records, list):
                 tally.skipped += 1
-                self._say(f"items of {shown(key)} skipped: they are not a list.")
+                self._print(f"items of {shown(key)} skipped: they are not a list.")
                 continue
             for number, record in enumerate(records, start=1):
                 name = f"item {transfer.item_name(record, number)} of {shown(key)}"
@@ -179,26 +181,26 @@ class Command(BaseCommand):
                         raise UnusableRecord("its user was not imported")
                     item = transfer.read_item(record, key=key, store=store, now=self.now)
                     source = item.source
-                    if taken.get((owners[key].pk, source), item.digest) != item.digest:
+                    if digests.get((owners[key].pk, source), item.digest) != item.digest:
                         source = item.digest  # the id names another item of the same account
                     is_new, notices = self._import_item(item, source, owners[key])
-                    taken[owners[key].pk, source] = item.digest
+                    digests[owners[key].pk, source] = item.digest
                 except UnusableRecord as reason:
                     tally.skipped += 1
-                    self._say(f"{name} skipped: {reason}.")
+                    self._print(f"{name} skipped: {reason}.")
                     continue
                 if is_new:
                     tally.imported += 1
                 else:
                     tally.already_there += 1
                 for notice in notices:
-                    self._say(f"{name}: {notice}.")
-        self._say(f"Items: {tally}")
+                    self._print(f"{name}: {notice}.")
+        self._print(f"Items: {tally}")
 
     def _import_item(
         self, item: transfer.EarlierItem, source: str, owner: User
     ) -> tuple[bool, list[str]]:
-        """Return whether the item became a note now and what was changed on the way in.
+        """Return whether a note was created, and notices of what was changed.
 
         Raises :class:`notes.transfer.UnusableRecord`.
         """
@@ -227,7 +229,7 @@ class Command(BaseCommand):
             raise UnusableRecord("the account was deleted meanwhile") from None
         return (True, notices) if note else (False, [])
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         encoding = getattr(self.stdout, "encoding", None) or "utf-8"
         self.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding))
 
@@ -236,10 +238,11 @@ def _account(email: str) -> User | None:
     return User.objects.filter(email_folded=fold(email)).first()
 
 
-def _is_theirs(user: User, earlier: transfer.EarlierUser) -> bool:
-    """Return whether an account is the person's, and not one that a stranger has registered.
+def _belongs_to(user: User, earlier: transfer.EarlierUser) -> bool:
+    """Return whether an account belongs to the person of a record, not to a stranger.
 
-    Its address was confirmed, or it came from the same record: nobody chooses ``created_at``.
+    It does if its e-mail address is confirmed or if it was imported from the same record: nobody
+    can choose ``created_at``.
     """
     return (
         user.email_verified
@@ -248,8 +251,8 @@ def _is_theirs(user: User, earlier: transfer.EarlierUser) -> bool:
     )
 
 
-def _valid(field: str, value: str) -> Any:
-    """Return what registering would make of a value. Raises DRF's ValidationError."""
+def _validate(field: str, value: str) -> Any:
+    """Validate a value as registration does and return it. Raises DRF's ValidationError."""
     return RegisterSerializer().fields[field].run_validation(value)
 
 

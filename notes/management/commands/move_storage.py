@@ -1,4 +1,4 @@
-"""``move_storage``: bring every file from the other storage into the one in use."""
+"""``move_storage``: copies every file from the other storage into the storage in use."""
 
 import sys
 from typing import Any
@@ -10,7 +10,7 @@ from notes.files import storage
 
 
 class Command(BaseCommand):
-    """May be stopped and started again, and run while the service does."""
+    """Can be stopped and started again, and can run while the service runs."""
 
     help = (
         "Bring every stored file from OTHER_STORAGE into the storage in use, comparing checksums. "
@@ -21,22 +21,22 @@ class Command(BaseCommand):
         if not storage.is_moving():
             raise CommandError("Set OTHER_STORAGE to where the files are now.")
         try:
-            moved = moving.move(tell=self._tell)
+            result = moving.move(tell=self._show_progress)
         except storage.StorageUnavailable:
             raise CommandError(
                 "A storage does not answer. Start again: what is done stays done.", returncode=2
             ) from None
-        for key in moved.missing:
+        for key in result.missing:
             self.stdout.write(f"not in the other storage as it was stored: {key}")
         self.stdout.write(
-            f"{moved.brought} brought ({moved.bytes / 2**20:.1f} MiB), {moved.there} there "
-            f"already, {len(moved.missing)} missing."
+            f"{result.brought} brought ({result.bytes / 2**20:.1f} MiB), {result.there} there "
+            f"already, {len(result.missing)} missing."
         )
-        if moved.missing:
+        if result.missing:
             sys.exit(1)
 
-    def _tell(self, done: int, total: int) -> None:
-        """Draw how far it is; into a file only every tenth of the way."""
+    def _show_progress(self, done: int, total: int) -> None:
+        """Draw a progress bar; if the output is no terminal, only once for each 10 %."""
         width = 40
         filled = width * done // max(1, total)
         line = f"[{'#' * filled}{'.' * (width - filled)}] {done} of {total}"

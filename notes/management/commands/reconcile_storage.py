@@ -1,4 +1,4 @@
-"""``reconcile_storage``: hold the stored files against the database, and put right what can be."""
+"""``reconcile_storage``: compares the stored files with the database and repairs what it can."""
 
 import datetime as dt
 import sys
@@ -14,7 +14,7 @@ from notes.models import Note, StoredObject
 
 
 class Command(BaseCommand):
-    """May run while the service does, as often as one likes; the worker runs it once a day."""
+    """Can run while the service runs, any number of times; the worker runs it once a day."""
 
     help = (
         "Delete stored objects without a row, drop unfinished uploads, and name what is lost or "
@@ -43,22 +43,22 @@ class Command(BaseCommand):
             )
         except StorageUnavailable:
             raise CommandError("The storage does not answer.", returncode=2) from None
-        for found, keys in (("lost", report.lost), ("wrong", report.wrong)):
+        for label, keys in (("lost", report.lost), ("wrong", report.wrong)):
             for key in keys:
-                self.stdout.write(f"{found}: {key} ({self._users_of(key)})")
-        done = "would be deleted" if options["dry_run"] else "deleted"
+                self.stdout.write(f"{label}: {key} ({self._users_of(key)})")
+        action = "would be deleted" if options["dry_run"] else "deleted"
         for key in report.orphans:
-            self.stdout.write(f"without a row, {done}: {key}")
+            self.stdout.write(f"without a row, {action}: {key}")
         for key in report.unfinished:
-            self.stdout.write(f"unfinished upload, {done}: {key}")
+            self.stdout.write(f"unfinished upload, {action}: {key}")
         self.stdout.write(str(report))
         if not report.is_whole or (options["dry_run"] and not report.is_clean):
             sys.exit(1)
 
     def _users_of(self, key: str) -> str:
-        """Return which notes have an object, or had it before."""
+        """Return a text that names the notes that refer to an object, now or in their history."""
         stored = StoredObject.objects.filter(key=key)
-        has_it = Q(attachments__object__in=stored) | Q(revisions__kept_files__object__in=stored)
-        notes = Note.objects.filter(has_it).distinct().order_by("pk").values_list("pk", flat=True)
+        refers = Q(attachments__object__in=stored) | Q(revisions__kept_files__object__in=stored)
+        notes = Note.objects.filter(refers).distinct().order_by("pk").values_list("pk", flat=True)
         ids = ", ".join(map(str, notes[:20]))
         return f"of notes {ids}" if ids else "of no note"

@@ -1,4 +1,4 @@
-"""``resync_clients``: after a backup was restored, make every client begin anew."""
+"""``resync_clients``: makes every client sync from the beginning after a restored backup."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from notes.actions.sync import start_generation
 
 
 class Command(BaseCommand):
-    """Says what a restored database cannot know of itself: that it was restored.
+    """Records that the database was restored, which the database itself cannot know.
 
-    A cursor that is ahead of its feed tells it too, but only once a client comes with one.
+    A cursor that is ahead of its feed shows it too, but only when a client sends such a cursor.
     """
 
     help = "Make every client of the change feed begin anew; run it after restoring a backup."

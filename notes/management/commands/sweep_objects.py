@@ -1,4 +1,4 @@
-"""``sweep_objects``: delete the stored objects that a crash or an outage left behind."""
+"""``sweep_objects``: deletes the stored objects that a crash or an outage left behind."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from notes.files.storage import StorageUnavailable
 
 
 class Command(BaseCommand):
-    """Runs before the server starts, and whenever an operator likes: it can be repeated."""
+    """Runs before the server starts, and whenever an operator starts it; it can be repeated."""
 
     help = "Delete stored objects that nothing points at any more."
 
@@ -22,8 +22,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            gone = objects.sweep(now=timezone.now(), patience=options["patience"])
+            deleted = objects.sweep(now=timezone.now(), patience=options["patience"])
         except StorageUnavailable:
             self.stderr.write("The storage does not answer; the objects stay for the next sweep.")
             return
-        self.stdout.write(f"{gone} objects deleted.")
+        self.stdout.write(f"{deleted} objects deleted.")
