@@ -8,7 +8,6 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,7 +20,13 @@ from notes import access, downloads
 from notes.actions import attachments, objects
 from notes.api import preconditions
 from notes.api.fields import TextField
-from notes.api.representation import AttachmentSerializer, FileSerializer, NoteEndpoint, root_of
+from notes.api.representation import (
+    AttachmentSerializer,
+    FileSerializer,
+    NoteEndpoint,
+    or_404,
+    root_of,
+)
 from notes.api.uploading import StoringParser, UploadSerializer, take_file
 from notes.files import thumbnailing
 from notes.models import Note, Revision, StoredObject, Thumbnail
@@ -122,18 +127,13 @@ class FilesEndpoint(NoteEndpoint):
 
     def get_file(self, note: Note | Revision, attachment_id: int) -> File:
         """Return a file of a note or of one of its revisions. Raises NotFound."""
-        for file in split(note.files):
-            if file.id == attachment_id:
-                return file
-        raise NotFound
+        return or_404(next((file for file in split(note.files) if file.id == attachment_id), None))
 
     def download_response(self, request: Request, file: File) -> HttpResponseBase:
         """Return a response with the bytes of a file, or a redirect to them. Raises NotFound."""
         serializer = ShowSerializer(data=request.query_params.dict())
         serializer.is_valid(raise_exception=True)
-        stored = StoredObject.objects.filter(pk=file.object, state="ready").first()
-        if stored is None:
-            raise NotFound
+        stored = or_404(StoredObject.objects.filter(pk=file.object, state="ready").first())
         headers = {name.lower(): value for name, value in request.headers.items()}
         return downloads.answer(
             stored, file.name, headers=headers, is_inline=serializer.validated_data["inline"]
@@ -156,9 +156,7 @@ class NoteFileView(FilesEndpoint):
     @extend_schema(parameters=[ShowSerializer], responses=DOWNLOAD)
     def get(self, request: Request, pk: int) -> HttpResponseBase:
         """Get the file, or be sent to it."""
-        file = main(self.get_object().files)
-        if file is None:
-            raise NotFound
+        file = or_404(main(self.get_object().files))
         return self.download_response(request, file)
 
     @extend_schema(request=FORM, responses={200: FileSerializer})
@@ -177,9 +175,7 @@ class NoteFileView(FilesEndpoint):
     @extend_schema(request=None, parameters=[RemoveSerializer], responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
         """Take the file away."""
-        file = main(self.get_object().files)
-        if file is None:
-            raise NotFound
+        file = or_404(main(self.get_object().files))
         return _remove(self, request, file.id)
 
 

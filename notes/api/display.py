@@ -8,13 +8,11 @@ from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
 from notes import downloads
-from notes.actions.versions import mark_seen
 from notes.api import preconditions
 from notes.api.representation import NoteEndpoint
 from notes.markdown import file_links
@@ -44,10 +42,7 @@ class DisplayView(NoteEndpoint):
         A browser can show them, without the token. They are never kept: when they come back in a
         note's content, the stable links are stored.
         """
-        notes = mark_seen([self.get_object()], within=self.get_queryset(), now=timezone.now())
-        if not notes:
-            raise NotFound
-        (note,) = notes
+        note = self.get_seen_note()
         root = request.build_absolute_uri("/").rstrip("/")
         links = file_links.find(note.content, root=root)
         files = self._files({link.note_id for link in links})

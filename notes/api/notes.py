@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -135,11 +135,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
             for tag in [preconditions.etag(*row) for row in rows]:
                 if preconditions.etag_matches(request.headers["If-None-Match"], tag):
                     return Response(status=304, headers={"ETag": tag})
-        queryset = self.get_queryset()
-        notes = versions.mark_seen([self.get_object()], within=queryset, now=timezone.now())
-        if not notes:
-            raise NotFound
-        return self.note_response(notes[0])
+        return self.note_response(self.get_seen_note())
 
     @extend_schema(
         parameters=[preconditions.PREFER_MERGE],

@@ -1,9 +1,11 @@
 """Base of the views of one note: its lookup, its JSON and its entity tag."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django.conf import settings
+from django.utils import timezone
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -11,12 +13,15 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from accounts.permissions import HasScope
+from notes.actions.versions import mark_seen
 from notes.api import preconditions
 from notes.api.permissions import SCOPES, NotePermission
 from notes.models import Note
 from notes.models.attachments import File
 from notes.models.fields import NAMES, Names, note_json
 from notes.models.notes import NoteQuerySet
+
+Child = TypeVar("Child")
 
 
 class FileSerializer(serializers.Serializer[File]):
@@ -57,6 +62,17 @@ def root_of(request: Request) -> str:
     return request.build_absolute_uri("/").removesuffix("/")
 
 
+def or_404(child: Child | None) -> Child:
+    """Return what was looked up within a note, such as a file or a revision.
+
+    Raises NotFound for None, the same problem as for a note that the caller may not see. The note
+    itself comes first, from ``NoteEndpoint.get_object``, which checks who may see and change it.
+    """
+    if child is None:
+        raise NotFound
+    return child
+
+
 class NoteEndpoint(preconditions.ShowsCurrent, GenericAPIView[Note]):
     """Base of the views of one note."""
 
@@ -71,6 +87,12 @@ class NoteEndpoint(preconditions.ShowsCurrent, GenericAPIView[Note]):
     def get_queryset(self) -> NoteQuerySet:
         notes = Note.objects.visible_to(caller(self.request))
         return notes if self.even_trashed else notes.live()
+
+    def get_seen_note(self) -> Note:
+        """Return the note and record that the caller sees its current state. Raises NotFound."""
+        queryset = self.get_queryset()
+        notes = mark_seen([self.get_object()], within=queryset, now=timezone.now())
+        return or_404(notes[0] if notes else None)
 
     def note_json(self, note: Note, names: Names = NAMES) -> dict[str, Any]:
         """Return a note as a JSON object, with all of its members or with those in ``names``."""

@@ -6,7 +6,6 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -14,11 +13,16 @@ from accounts.authentication import caller
 from cloudnotes.api.routes import waits_for_storage
 from notes import differences, history
 from notes.actions import revisions
-from notes.actions.versions import mark_seen
 from notes.api import preconditions
 from notes.api.attachments import DOWNLOAD, FilesEndpoint, ShowSerializer
 from notes.api.permissions import WRITING_SCOPES
-from notes.api.representation import FileSerializer, NoteEndpoint, NoteSerializer, root_of
+from notes.api.representation import (
+    FileSerializer,
+    NoteEndpoint,
+    NoteSerializer,
+    or_404,
+    root_of,
+)
 from notes.models import Note, Revision, attachments, tags
 from notes.models.fields import EDITABLE, Place, show_attachment, state_json
 
@@ -139,7 +143,7 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     @extend_schema(responses={200: WholeRevisionSerializer})
     def retrieve(self, request: Request, pk: int, version: int) -> Response:
         """Read what a note said in a version, also in the one it is in now."""
-        state = self._state(self._note(), version)
+        state = self._state(self.get_seen_note(), version)
         return Response(WholeRevisionSerializer(state, context=self._context()).data)
 
     @extend_schema(parameters=[AgainstSerializer], responses={200: DifferenceSerializer})
@@ -147,7 +151,7 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         """Compare what a note said in a version with another one, or with what it says now."""
         serializer = AgainstSerializer(data=request.query_params.dict())
         serializer.is_valid(raise_exception=True)
-        note = self._note()
+        note = self.get_seen_note()
         against = serializer.validated_data.get("against", note.version)
         old, new = self._state(note, version), self._state(note, against)
         before, after = (
@@ -187,9 +191,7 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         """Pin a revision, so that it is never thinned out, or unpin it."""
         serializer = PinSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        revision = self._revisions(self.get_object()).filter(version=version).first()
-        if revision is None:
-            raise NotFound
+        revision = or_404(self._revisions(self.get_object()).filter(version=version).first())
         is_pinned = serializer.validated_data["pinned"]
         revision = revisions.pin_revision(revision=revision, is_pinned=is_pinned)
         return Response(RevisionSerializer(revision, context=self._context()).data)
@@ -197,21 +199,11 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     def _context(self) -> dict[str, Any]:
         return {"request": self.request}
 
-    def _note(self) -> Note:
-        """Return the note and record that its current state was seen. Raises NotFound."""
-        notes = mark_seen([self.get_object()], within=self.get_queryset(), now=timezone.now())
-        if not notes:
-            raise NotFound
-        return notes[0]
-
     def _revisions(self, note: Note) -> Any:
         return Revision.objects.visible_to(caller(self.request)).filter(note=note)
 
     def _state(self, note: Note, version: int) -> Revision:
-        state = history.get_state(note, version, user=caller(self.request))
-        if state is None:
-            raise NotFound
-        return state
+        return or_404(history.get_state(note, version, user=caller(self.request)))
 
 
 @waits_for_storage("GET", "HEAD")
@@ -226,7 +218,5 @@ class RevisionFileView(FilesEndpoint):
     )
     def get(self, request: Request, pk: int, version: int, attachment_id: int) -> HttpResponseBase:
         """Get a file as it was, or be sent to it."""
-        state = history.get_state(self.get_object(), version, user=caller(request))
-        if state is None:
-            raise NotFound
+        state = or_404(history.get_state(self.get_object(), version, user=caller(request)))
         return self.download_response(request, self.get_file(state, attachment_id))

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,7 +17,7 @@ from notes import access
 from notes.actions import objects, uploads
 from notes.api.fields import TextField
 from notes.api.permissions import WRITING_SCOPES
-from notes.api.representation import AttachmentSerializer, NoteEndpoint, root_of
+from notes.api.representation import AttachmentSerializer, NoteEndpoint, or_404, root_of
 from notes.files import storage
 from notes.models import Note, Upload
 from notes.models.attachments import split
@@ -98,10 +97,7 @@ class UploadEndpoint(NoteEndpoint):
     def get_upload(self, request: Request, pk: int) -> Upload:
         """Return an upload to a note that the caller may edit. Raises NotFound."""
         rows = Upload.objects.filter(note=self.get_object(), pk=pk)
-        upload = rows.select_related("object", "note").first()
-        if upload is None:
-            raise NotFound
-        return upload
+        return or_404(rows.select_related("object", "note").first())
 
     def upload_response(
         self, upload: Upload, *, status: int = 200, has_links: bool = True
