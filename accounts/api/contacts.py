@@ -30,6 +30,7 @@ from accounts.models.contacts import (
     one_line,
     phone_number,
 )
+from cloudnotes.api.location import location
 
 MAX_SEARCH = 200
 MAX_IMPORT_BYTES = 2**20
@@ -197,8 +198,7 @@ class ContactViewSet(viewsets.GenericViewSet[Contact]):
             owner=caller(request), fields=given.validated_data, now=timezone.now()
         )
         answer = self.get_serializer(contact).data
-        location = request.build_absolute_uri(f"{request.path.rstrip('/')}/{contact.pk}")
-        return Response(answer, status=201, headers={"Location": location})
+        return Response(answer, status=201, headers={"Location": location(request, contact.pk)})
 
     def retrieve(self, request: Request, pk: int) -> Response:
         """Read one contact."""

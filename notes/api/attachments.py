@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from accounts import idempotency
 from accounts.authentication import caller
 from cloudnotes.api.errors import DomainError
+from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
 from notes import access, downloads
 from notes.actions import attachments, objects
@@ -206,11 +207,9 @@ class AttachmentsView(FilesEndpoint):
                 note=note, name=name, stored=row, by=caller(request), now=timezone.now(),
                 expected=expected,
             )  # fmt: skip
-            path = f"/api/v1/notes/{note.pk}/attachments/{file.id}"
-            location = request.build_absolute_uri(path)
-            return self.attachment_response(
-                changed, file, status=201, headers={"Location": location}
-            )
+            collection = f"/api/v1/notes/{note.pk}/attachments"
+            headers = {"Location": location(request, file.id, collection=collection)}
+            return self.attachment_response(changed, file, status=201, headers=headers)
 
         with objects.discarded_if_refused(row):
             response = idempotency.once(self, said=f"{name}\n{row.sha256}", ask=add)

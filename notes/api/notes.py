@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
+from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
 from notes import access, history
 from notes.actions import notes as note_actions
@@ -122,9 +123,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         flags = take_flags(fields)
         note = note_actions.create_note(**fields, flags=flags, by=user, now=timezone.now())
         response = self.note_response(note, status=201)
-        response.headers["Location"] = request.build_absolute_uri(
-            f"{request.path.rstrip('/')}/{note.pk}"
-        )
+        response.headers["Location"] = location(request, note.pk)
         return response
 
     @extend_schema(responses={200: NoteSerializer, 304: None})

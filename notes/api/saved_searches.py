@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from accounts.identifiers import fold
+from cloudnotes.api.location import location
 from notes.actions import saved_searches
 from notes.api.fields import TextField
 from notes.api.permissions import WRITING_SCOPES
@@ -74,9 +75,9 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
         serializer.is_valid(raise_exception=True)
         now = timezone.now()
         search = saved_searches.save_search(**serializer.validated_data, by=user, now=now)
-        location = request.build_absolute_uri(f"{request.path.rstrip('/')}/{search.pk}")
         payload = SavedSearchSerializer(search).data
-        return Response(payload, status=201, headers={"Location": location})
+        headers = {"Location": location(request, search.pk)}
+        return Response(payload, status=201, headers=headers)
 
     @extend_schema(responses={200: SavedSearchSerializer})
     def retrieve(self, request: Request, pk: int) -> Response:

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
+from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
 from notes import access
 from notes.actions import objects, uploads
@@ -145,8 +146,8 @@ class UploadsView(UploadEndpoint):
         response = self.upload_response(
             upload, status=201, has_links=not uploads.is_in_parts(upload)
         )
-        path = f"/api/v1/notes/{pk}/attachments/uploads/{upload.pk}"
-        response.headers["Location"] = request.build_absolute_uri(path)
+        collection = f"/api/v1/notes/{pk}/attachments/uploads"
+        response.headers["Location"] = location(request, upload.pk, collection=collection)
         return response
 
 
