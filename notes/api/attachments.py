@@ -17,6 +17,7 @@ from accounts.authentication import caller
 from cloudnotes.api.errors import DomainError
 from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
+from cloudnotes.api.validation import validate
 from notes import access, downloads
 from notes.actions import attachments, objects
 from notes.api import preconditions
@@ -132,13 +133,10 @@ class FilesEndpoint(NoteEndpoint):
 
     def download_response(self, request: Request, file: File) -> HttpResponseBase:
         """Return a response with the bytes of a file, or a redirect to them. Raises NotFound."""
-        serializer = ShowSerializer(data=request.query_params.dict())
-        serializer.is_valid(raise_exception=True)
+        params = validate(ShowSerializer, request.query_params.dict())
         stored = or_404(StoredObject.objects.filter(pk=file.object, state="ready").first())
         headers = {name.lower(): value for name, value in request.headers.items()}
-        return downloads.answer(
-            stored, file.name, headers=headers, is_inline=serializer.validated_data["inline"]
-        )
+        return downloads.answer(stored, file.name, headers=headers, is_inline=params["inline"])
 
     def attachment_response(self, note: Note, file: File, **options: Any) -> Response:
         """Return a response that describes a file, with the note's entity tag.
@@ -247,10 +245,9 @@ class AttachmentView(FilesEndpoint):
         """Rename the file."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
         self.get_file(note, attachment_id)
-        serializer = FileNameSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        validated = validate(FileNameSerializer, request.data)
         note, file = attachments.rename_file(
-            note=note, attachment_id=attachment_id, name=serializer.validated_data["name"],
+            note=note, attachment_id=attachment_id, name=validated["name"],
             by=caller(request), now=timezone.now(), expected=expected,
         )  # fmt: skip
         return self.attachment_response(note, file)
@@ -275,12 +272,9 @@ class ThumbnailView(FilesEndpoint):
     )
     def get(self, request: Request, pk: int, attachment_id: int) -> HttpResponseBase:
         """Get a WebP of the image that fits into a square, or be sent to it."""
-        serializer = SizeSerializer(data=request.query_params.dict())
-        serializer.is_valid(raise_exception=True)
+        params = validate(SizeSerializer, request.query_params.dict())
         file = self.get_file(self.get_object(), attachment_id)
-        thumbnails = Thumbnail.objects.filter(
-            source=file.object, size=serializer.validated_data["size"]
-        )
+        thumbnails = Thumbnail.objects.filter(source=file.object, size=params["size"])
         thumbnail = thumbnails.select_related("object").first()
         if thumbnail is None:
             pending = StoredObject.objects.filter(pk=file.object, thumbnails_due_at__isnull=False)
@@ -292,9 +286,8 @@ class ThumbnailView(FilesEndpoint):
 
 
 def _remove(view: FilesEndpoint, request: Request, attachment_id: int) -> Response:
-    serializer = RemoveSerializer(data=request.query_params.dict())
-    serializer.is_valid(raise_exception=True)
-    note, is_permanent = view.get_object(), serializer.validated_data["permanent"]
+    params = validate(RemoveSerializer, request.query_params.dict())
+    note, is_permanent = view.get_object(), params["permanent"]
     if not is_permanent:
         view.get_file(note, attachment_id)
     note = attachments.remove_file(

@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.api.fields import CategoryField
 from accounts.authentication import caller
+from cloudnotes.api.validation import validate
 from notes import access
 from notes.actions import bulk
 from notes.api.fields import TagsField
@@ -66,9 +67,7 @@ class BulkView(APIView):
         `not_found` and stop nobody. No version is asked for: where the one in the answer is more
         than yours and one, somebody else has written too, and the note is to be read.
         """
-        serializer = BulkSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        validated, user = serializer.validated_data, caller(request)
+        validated, user = validate(BulkSerializer, request.data), caller(request)
         value = validated.get(NEEDS.get(validated["op"], ""), "")
         if validated["op"] == "move" and not access.may_file_under(user, value):
             raise PermissionDenied

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from accounts import categories
 from accounts.api.fields import CategoryField
 from accounts.authentication import caller
+from cloudnotes.api.validation import validate
 from notes import access
 from notes.actions import bulk
 from notes.api.permissions import WRITING_SCOPES
@@ -80,9 +81,7 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
     @extend_schema(request=MoveSerializer, responses={200: MovedSerializer})
     def move(self, request: Request, category: str) -> Response:
         """Rename or move a category with all below it, or merge it with another one."""
-        serializer = MoveSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        to = serializer.validated_data["category"]
+        to = validate(MoveSerializer, request.data)["category"]
         self._check(to)
         count = bulk.move_category(
             category=_parse(category), to=to, by=caller(request), now=timezone.now()
@@ -92,11 +91,10 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
     @extend_schema(parameters=[DeleteSerializer], responses={204: None})
     def destroy(self, request: Request, category: str) -> Response:
         """Delete a category: its notes go to the one above, or to the trash."""
-        serializer = DeleteSerializer(data=request.query_params.dict())
-        serializer.is_valid(raise_exception=True)
+        params = validate(DeleteSerializer, request.query_params.dict())
         context: dict[str, Any] = {"by": caller(request), "now": timezone.now()}
         parsed = _parse(category)
-        if serializer.validated_data["notes"] == "trash":
+        if params["notes"] == "trash":
             bulk.trash_category(category=parsed, **context)
         else:
             parent = parsed.rpartition(categories.SEPARATOR)[0]

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from accounts.permissions import has_scope, require_scope
+from cloudnotes.api.validation import validate
 from notes.actions import edits
 from notes.api import preconditions
 from notes.api.fields import ContentField
@@ -74,9 +75,7 @@ class EditsView(NoteEndpoint):
 
         Each edit is a revision of its own. A token with the scope `notes:append` may append.
         """
-        serializer = EditSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        validated = serializer.validated_data
+        validated = validate(EditSerializer, request.data)
         require_scope(request, "notes:append" if validated["op"] == "append" else "notes:write")
         note = edits.edit_note(
             note=self.get_object(),

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from accounts.api.fields import CategoryField
+from cloudnotes.api.validation import validate
 from notes.api.fields import TagsField
 from notes.models import tags
 from notes.models.fields import NAMES
@@ -160,9 +161,7 @@ def read(request: Request) -> Listing:
     data: dict[str, Any] = request.query_params.dict()
     if "tag" in data:
         data["tag"] = request.query_params.getlist("tag")
-    serializer = ListSerializer(data=data)
-    serializer.is_valid(raise_exception=True)
-    params = serializer.validated_data
+    params = validate(ListSerializer, data)
     all_fields = frozenset(NAMES)
     fields = params.get("fields", all_fields) - params.get("exclude", frozenset())
     return Listing(params, ORDERS[params["order"]], fields)

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from accounts.authentication import caller
 from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
+from cloudnotes.api.validation import validate
 from notes import access, history
 from notes.actions import notes as note_actions
 from notes.actions import versions
@@ -115,10 +116,9 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     @extend_schema(request=NoteWriteSerializer, responses={201: NoteSerializer})
     def create(self, request: Request) -> Response:
         """Write a new note."""
-        serializer = NoteWriteSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        validated = validate(NoteWriteSerializer, request.data)
         user = caller(request)
-        fields = {"category": user.limited_to_category, **serializer.validated_data}
+        fields = {"category": user.limited_to_category, **validated}
         self._check_category(fields)
         flags = take_flags(fields)
         note = note_actions.create_note(**fields, flags=flags, by=user, now=timezone.now())
@@ -163,10 +163,9 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     @extend_schema(parameters=[DeleteSerializer], responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
         """Move a note to the trash, where it stays for 30 days."""
-        serializer = DeleteSerializer(data=request.query_params.dict())
-        serializer.is_valid(raise_exception=True)
+        params = validate(DeleteSerializer, request.query_params.dict())
         expected = preconditions.expected_versions(request)
-        if serializer.validated_data["permanent"]:
+        if params["permanent"]:
             self.even_trashed = True
             note_actions.purge_note(note=self.get_object(), by=caller(request), expected=expected)
         else:

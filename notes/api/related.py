@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from accounts.identifiers import fold
+from cloudnotes.api.validation import validate
 from notes.actions import indexing, versions
 from notes.api.listing import UnknownParameters
 from notes.api.representation import NoteEndpoint, NoteSerializer
@@ -53,15 +54,14 @@ class RelatedView(NoteEndpoint):
     @extend_schema(parameters=[RelatedSerializer], responses={200: RelatedNotesSerializer})
     def get(self, request: Request, pk: int) -> Response:
         """Name the notes that are most about the same as this one, without their contents."""
-        serializer = RelatedSerializer(data=request.query_params.dict())
-        serializer.is_valid(raise_exception=True)
+        params = validate(RelatedSerializer, request.query_params.dict())
         note, user = self.get_object(), caller(request)
         pending = indexing.catch_up(user=user)
         related = relating.relate(
             note_id=note.pk,
             tags=tags.split(note.tags),
             user=user,
-            at_most=serializer.validated_data["limit"],
+            at_most=params["limit"],
         )
         queryset = Note.objects.visible_to(user).live().defer("content")
         rows = queryset.filter(pk__in=[each.note_id for each in related])

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from cloudnotes.api.routes import waits_for_storage
+from cloudnotes.api.validation import validate
 from notes import differences, history
 from notes.actions import revisions
 from notes.api import preconditions
@@ -149,10 +150,9 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     @extend_schema(parameters=[AgainstSerializer], responses={200: DifferenceSerializer})
     def diff(self, request: Request, pk: int, version: int) -> Response:
         """Compare what a note said in a version with another one, or with what it says now."""
-        serializer = AgainstSerializer(data=request.query_params.dict())
-        serializer.is_valid(raise_exception=True)
+        params = validate(AgainstSerializer, request.query_params.dict())
         note = self.get_seen_note()
-        against = serializer.validated_data.get("against", note.version)
+        against = params.get("against", note.version)
         old, new = self._state(note, version), self._state(note, against)
         before, after = (
             state_json({name: getattr(state, name) for name in EDITABLE if name != "content"})
@@ -189,10 +189,8 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     @extend_schema(request=PinSerializer, responses={200: RevisionSerializer})
     def partial_update(self, request: Request, pk: int, version: int) -> Response:
         """Pin a revision, so that it is never thinned out, or unpin it."""
-        serializer = PinSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        is_pinned = validate(PinSerializer, request.data)["pinned"]
         revision = or_404(self._revisions(self.get_object()).filter(version=version).first())
-        is_pinned = serializer.validated_data["pinned"]
         revision = revisions.pin_revision(revision=revision, is_pinned=is_pinned)
         return Response(RevisionSerializer(revision, context=self._context()).data)
 

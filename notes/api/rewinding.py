@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.api.fields import CategoryField
 from accounts.authentication import caller
+from cloudnotes.api.validation import validate
 from notes.actions import rewinding
 from notes.api.permissions import WRITING_SCOPES
 
@@ -66,9 +67,7 @@ class RewindView(APIView):
         goes to the trash. At most 500 notes or 16 MiB change in a call: repeat it with `next` as
         `after` until that is null.
         """
-        serializer = RewindSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        validated = serializer.validated_data
+        validated = validate(RewindSerializer, request.data)
         changes, next_after = rewinding.rewind(
             user=caller(request), **validated, now=timezone.now()
         )

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from accounts.authentication import caller
 from accounts.identifiers import fold
 from cloudnotes.api.location import location
+from cloudnotes.api.validation import validate
 from notes.actions import saved_searches
 from notes.api.fields import TextField
 from notes.api.permissions import WRITING_SCOPES
@@ -71,10 +72,9 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
         user = caller(request)
         if user.limited_to_category:
             raise PermissionDenied
-        serializer = SavedSearchWriteSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        validated = validate(SavedSearchWriteSerializer, request.data)
         now = timezone.now()
-        search = saved_searches.save_search(**serializer.validated_data, by=user, now=now)
+        search = saved_searches.save_search(**validated, by=user, now=now)
         payload = SavedSearchSerializer(search).data
         headers = {"Location": location(request, search.pk)}
         return Response(payload, status=201, headers=headers)
@@ -90,11 +90,8 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
     def partial_update(self, request: Request, pk: int) -> Response:
         """Change what is sent of a saved search."""
         search = self.get_object()
-        serializer = SavedSearchWriteSerializer(data=request.data, partial=True)
-        serializer.is_valid(raise_exception=True)
-        search = saved_searches.change_search(
-            search=search, changes=serializer.validated_data, now=timezone.now()
-        )
+        changes = validate(SavedSearchWriteSerializer, request.data, partial=True)
+        search = saved_searches.change_search(search=search, changes=changes, now=timezone.now())
         return Response(SavedSearchSerializer(search).data)
 
     @extend_schema(responses={204: None})
@@ -106,6 +103,5 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
     @extend_schema(parameters=[PageSerializer], responses={200: FoundNotesSerializer})
     def notes(self, request: Request, pk: int) -> Response:
         """Find notes by a saved search, as ``search`` does."""
-        serializer = PageSerializer(data=request.query_params.dict())
-        serializer.is_valid(raise_exception=True)
-        return find(request, self.get_object().query, **serializer.validated_data)
+        params = validate(PageSerializer, request.query_params.dict())
+        return find(request, self.get_object().query, **params)

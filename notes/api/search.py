@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from accounts.authentication import caller
 from accounts.models import User
 from cloudnotes.api import cursors
+from cloudnotes.api.validation import validate
 from notes.actions import indexing, versions
 from notes.api.fields import TextField
 from notes.api.listing import UnknownParameters
@@ -81,9 +82,7 @@ class SearchView(APIView):
     @extend_schema(parameters=[SearchSerializer], responses={200: FoundNotesSerializer})
     def get(self, request: Request) -> Response:
         """Find notes, the best answer first; a page may be short and still have a `next`."""
-        serializer = SearchSerializer(data=request.query_params.dict())
-        serializer.is_valid(raise_exception=True)
-        return find(request, **serializer.validated_data)
+        return find(request, **validate(SearchSerializer, request.query_params.dict()))
 
 
 def find(request: Request, q: str, limit: int, cursor: str = "") -> Response:

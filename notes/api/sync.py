@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.authentication import caller
 from cloudnotes.api.errors import describe
+from cloudnotes.api.validation import validate
 from notes import sync
 from notes.actions import sync as sync_actions
 from notes.actions.versions import mark_seen
@@ -158,14 +159,13 @@ class SyncView(APIView):
         A note in the trash or deleted is a change with `deleted`. Go on with the `cursor` of the
         answer, at once while `has_more`, later otherwise.
         """
-        serializer = PageQuerySerializer(data=request.query_params.dict())
-        serializer.is_valid(raise_exception=True)
-        user, cursor = caller(request), serializer.validated_data.get("cursor")
+        params = validate(PageQuerySerializer, request.query_params.dict())
+        user, cursor = caller(request), params.get("cursor")
         after = sync.read_cursor(cursor, user=user) if cursor else sync.begin(user=user)
         if after is None:
             sync_actions.start_generation(instead_of=sync.get_generation())
             raise sync.ResyncRequired
-        page = sync.get_page(user=user, after=after, limit=serializer.validated_data["limit"])
+        page = sync.get_page(user=user, after=after, limit=params["limit"])
         payload = {
             "changes": self._changes_json(page.changes),
             "cursor": sync.write_cursor(page.end, user=user),
@@ -204,21 +204,18 @@ class SyncView(APIView):
         of a version that is not the current one is a conflict, or is merged with `Prefer: merge`.
         It is safe to send the same changes twice.
         """
-        serializer = BatchSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        entries = validate(BatchSerializer, request.data)["changes"]
         user = caller(request)
         results: list[dict[str, Any]] = []
         operations, indexes = [], []
-        for index, entry in enumerate(serializer.validated_data["changes"]):
-            operation_serializer = OperationSerializer(data=entry)
+        for index, entry in enumerate(entries):
+            serializer = OperationSerializer(data=entry)
             results.append({})
-            if operation_serializer.is_valid():
-                operations.append(
-                    _operation(operation_serializer.validated_data, user.limited_to_category)
-                )
+            if serializer.is_valid():
+                operations.append(_operation(serializer.validated_data, user.limited_to_category))
                 indexes.append(index)
             else:
-                problem = describe(serializers.ValidationError(operation_serializer.errors))
+                problem = describe(serializers.ValidationError(serializer.errors))
                 results[index] = {"status": "refused", "problem": problem}
         outcomes = sync_actions.apply(
             operations=operations,

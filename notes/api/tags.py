@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import caller
+from cloudnotes.api.validation import validate
 from notes.actions import bulk
 from notes.api.fields import TagField
 from notes.api.permissions import WRITING_SCOPES
@@ -56,9 +57,7 @@ class TagViewSet(viewsets.ViewSetMixin, GenericAPIView[Tagging]):
     @extend_schema(request=RenameSerializer, responses={200: TagSerializer})
     def rename(self, request: Request, name: str) -> Response:
         """Rename a tag on every note that has it, those in the trash too."""
-        serializer = RenameSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        to, now = serializer.validated_data["name"], timezone.now()
+        to, now = validate(RenameSerializer, request.data)["name"], timezone.now()
         new_name, count = bulk.rename_tag(name=_parse(name), to=to, by=caller(request), now=now)
         return Response({"name": new_name, "notes": count})
 

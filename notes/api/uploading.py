@@ -14,6 +14,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 
 from cloudnotes.api.errors import DomainError
+from cloudnotes.api.validation import validate
 from notes import quotas
 from notes.actions import objects
 from notes.files import storage
@@ -143,12 +144,11 @@ def take_file(request: Request, note: Note) -> tuple[str, StoredObject]:
         raise quotas.QuotaExceeded("The account has no room for the file.")
     data = request.data
     try:
-        serializer = UploadSerializer(data=data)
-        serializer.is_valid(raise_exception=True)
+        validated = validate(UploadSerializer, data)
     except (DomainError, serializers.ValidationError):
         for value in data.values():
             if isinstance(value, StoredFile):
                 objects.discard(value.row.key)
         raise
-    file: StoredFile = serializer.validated_data["file"]
+    file: StoredFile = validated["file"]
     return file.name or "", file.row

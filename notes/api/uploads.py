@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from accounts.authentication import caller
 from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
+from cloudnotes.api.validation import validate
 from notes import access
 from notes.actions import objects, uploads
 from notes.api.fields import TextField
@@ -128,18 +129,17 @@ class UploadsView(UploadEndpoint):
     @extend_schema(request=AnnouncedSerializer, responses={201: UploadStateSerializer})
     def post(self, request: Request, pk: int) -> Response:
         """Announce a file. What is larger than 16 MiB comes in parts: GET the upload for them."""
-        serializer = AnnouncedSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        validated = validate(AnnouncedSerializer, request.data)
         max_bytes = (
             settings.MAX_DIRECT_FILE_BYTES if storage.takes_parts() else settings.MAX_FILE_BYTES
         )
-        if serializer.validated_data["size"] > max_bytes:
+        if validated["size"] > max_bytes:
             raise objects.FileTooLarge(max_bytes)
         upload = uploads.begin(
             note=self.get_object(),
             by=caller(request),
             now=timezone.now(),
-            **serializer.validated_data,
+            **validated,
         )
         # The storage makes the links to parts, which may be slow, and this may run in a transaction
         # (Idempotency-Key).
