@@ -3,7 +3,6 @@
 import re
 
 from django.http import HttpResponse
-from django.utils.http import parse_etags
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -11,6 +10,7 @@ from rest_framework.views import APIView
 from accounts import pictures
 from accounts.actions import avatars
 from accounts.models import Avatar
+from cloudnotes.api.conditional import etag_matches
 from cloudnotes.api.errors import DomainError
 from cloudnotes.api.routes import waits_for_storage
 
@@ -62,8 +62,7 @@ def chosen_size(request: Request) -> int:
 
 def has_current(request: Request, avatar: Avatar) -> bool:
     """Return whether ``If-None-Match`` names this picture (RFC 9110, 13.1.2)."""
-    tags = parse_etags(request.headers.get("If-None-Match", ""))
-    return "*" in tags or f'"{avatar.etag}"' in (tag.removeprefix("W/") for tag in tags)
+    return etag_matches(request.headers.get("If-None-Match", ""), f'"{avatar.etag}"')
 
 
 def answer(avatar: Avatar, image: bytes = b"", status: int = 200) -> HttpResponse:

@@ -6,8 +6,9 @@ from django.conf import settings
 from django.core import signing
 from django.http import Http404, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.http import content_disposition_header, parse_etags
+from django.utils.http import content_disposition_header
 
+from cloudnotes.api.conditional import etag_matches
 from notes.files import filetypes, storage
 from notes.files.ranges import Unsatisfiable, read_range
 from notes.models import StoredObject
@@ -37,7 +38,7 @@ def answer(
     Http404 when the object is gone and :class:`notes.files.storage.StorageUnavailable`.
     """
     tag = f'"{stored.sha256}"'
-    if _names(headers.get("if-none-match", ""), tag):
+    if etag_matches(headers.get("if-none-match", ""), tag):
         return HttpResponse(status=304, headers={"ETag": tag})
     is_inline = is_inline and stored.content_type in filetypes.INLINE_TYPES
     link = storage.link(stored.key, name, stored.content_type, is_inline=is_inline)
@@ -83,8 +84,3 @@ def read_display_path(
     except (signing.BadSignature, ValueError, TypeError):
         return None
     return note_id, attachment_id, object_id, name
-
-
-def _names(header: str, tag: str) -> bool:
-    tags = parse_etags(header)
-    return tags == ["*"] or tag in [each.removeprefix("W/") for each in tags]

@@ -65,7 +65,10 @@ def expected_versions(request: Request) -> Expected:
 
 
 def etag_matches(header: str, tag: str) -> bool:
-    """Return whether the value of ``If-None-Match`` names a tag, with or without quotes."""
+    """Return whether the value of ``If-None-Match`` names a tag, with or without quotes.
+
+    ``cloudnotes.api.conditional`` has the strict rule, which files and pictures follow.
+    """
     tags = [item.strip().removeprefix("W/") for item in header.split(",")]
     return tags == ["*"] or tag in tags or tag.strip('"') in tags
 
