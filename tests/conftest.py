@@ -58,6 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # As in tests/patience.py: the machine may pause for seconds.
     pictures.TIMEOUT_SECONDS = 60.0
     settings.PASSWORD_HASHERS[0] = "tests.hashers.QuickBCryptSHA256"
+    # pytest-django knows that SQLite's test databases are in memory by Django's engine alone.
+    if not environment.POSTGRESQL:
+        settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = ":memory:"
     # Each test client would look for all static files anew; services serve them.
     settings.WHITENOISE_USE_FINDERS = False
 
