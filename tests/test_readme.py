@@ -1,4 +1,7 @@
-"""Every command of the README does what it says: this runs them."""
+"""Every command of the README does what it says: this runs them.
+
+That all documents name what exists is in ``test_docs``.
+"""
 
 import contextlib
 import os
@@ -12,13 +15,12 @@ import requests
 
 from tests.conftest import leg
 from tests.ports import free_port
-from tests.servers import BIN, PATIENT, ROOT
+from tests.servers import PATIENT, ROOT
 from tests.waiting import TIMEOUT_SECONDS, until
 
 pytestmark = pytest.mark.service
 
 README = (ROOT / "README.md").read_text()
-PAGES = README + (ROOT / "CONTRIBUTING.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 CURL = "".join(block for block in BLOCKS if "curl" in block)
 MAKE = [block.strip() for block in BLOCKS if "curl" not in block]
@@ -109,18 +111,3 @@ def test_make_test_is_what_runs_this():
     )
     assert "pytest" in planned.stdout
     assert "make test\n" in (ROOT / ".ci" / "run").read_text()
-
-
-def test_every_other_command_that_pages_name_exists():
-    help_text = subprocess.run(
-        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    for target in set(re.findall(r"`make ([a-z-]+)[` ]", PAGES)):
-        assert f"make {target}\t" in help_text
-    for command in set(re.findall(r"manage\.py ([a-z_]+)", PAGES)):
-        subprocess.run(
-            [BIN / "python", "manage.py", command, "--help"],
-            cwd=ROOT, check=True, capture_output=True,
-        )  # fmt: skip
-    for path in re.findall(r"\]\(([^)h][^)]*)\)", PAGES):
-        assert (ROOT / path).exists(), path
