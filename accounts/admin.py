@@ -150,9 +150,9 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         return self.readonly_fields + (() if caller(request).is_superuser else RIGHTS)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        live = Session.objects.live(timezone.now()).filter(user=OuterRef("pk"))
-        found: QuerySet[User] = super().get_queryset(request)
-        return found.annotate(session_count=counted(live, "user"))
+        live_sessions = Session.objects.live(timezone.now()).filter(user=OuterRef("pk"))
+        queryset: QuerySet[User] = super().get_queryset(request)
+        return queryset.annotate(session_count=counted(live_sessions, "user"))
 
     @admin.display(description="live sessions", ordering="session_count")
     def live_sessions(self, user: Any) -> int:
@@ -191,8 +191,8 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         for user in changed:
             users.set_active(user=user, is_active=is_active, by=caller(request), now=timezone.now())
             number += 1
-        said = "enabled" if is_active else "disabled"
-        self.message_user(request, f"{number} users {said}.", messages.SUCCESS)
+        state = "enabled" if is_active else "disabled"
+        self.message_user(request, f"{number} users {state}.", messages.SUCCESS)
 
     def save_model(self, request: HttpRequest, user: User, form: Any, change: bool) -> None:
         super().save_model(request, user, form, change)

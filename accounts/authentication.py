@@ -59,15 +59,15 @@ class BearerAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: HttpRequest | Request) -> Bearer | None:
-        asked: Any = getattr(request, "_request", request)
-        if not hasattr(asked, "bearer"):
+        http_request: Any = getattr(request, "_request", request)
+        if not hasattr(http_request, "bearer"):
             try:
-                asked.bearer = self._authenticate(request)
+                http_request.bearer = self._authenticate(request)
             except AuthenticationFailed as refusal:
-                asked.bearer = refusal
-        if isinstance(asked.bearer, AuthenticationFailed):
-            raise asked.bearer
-        bearer: Bearer | None = asked.bearer
+                http_request.bearer = refusal
+        if isinstance(http_request.bearer, AuthenticationFailed):
+            raise http_request.bearer
+        bearer: Bearer | None = http_request.bearer
         return bearer
 
     def _authenticate(self, request: HttpRequest | Request) -> Bearer | None:
@@ -80,7 +80,7 @@ class BearerAuthentication(BaseAuthentication):
                 "Send the access token as 'Authorization: Bearer <token>'.", code="unknown_scheme"
             )
         token = token.strip()
-        if personal_tokens.is_one(token):
+        if personal_tokens.is_personal_token(token):
             return self._by_access_token(token)
         return self._by_session(token)
 
@@ -132,7 +132,7 @@ async def recognize(authorization: str, scope: str, fetch: Executor) -> User | N
     if scheme.lower() != "bearer":
         return None
     token, now = token.strip(), timezone.now()
-    if personal_tokens.is_one(token):
+    if personal_tokens.is_personal_token(token):
         digest = personal_tokens.digest(token)
         rows = await fetch(TOKEN, digest=digest, now=now) if digest else []
         if not rows:

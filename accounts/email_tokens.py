@@ -24,24 +24,25 @@ def code(mail: Mail) -> str:
     return _digits(key_derivation.derive("mail.code", *_identity(mail)))
 
 
-def mail_id(given: str) -> int | None:
+def mail_id(text: str) -> int | None:
     """Return the id of the mail that a token claims to come from, None if it is no token."""
-    number = given.partition(".")[0]
-    if not (number.isascii() and number.isdigit() and len(number) < 20):
+    digits = text.partition(".")[0]
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
         return None
-    return int(number) if int(number) <= BIGGEST_ID else None
+    return int(digits) if int(digits) <= BIGGEST_ID else None
 
 
-def is_token(mail: Mail, given: str) -> bool:
+def is_token(mail: Mail, candidate: str) -> bool:
     """Return whether ``given`` is the mail's token; takes the same time for every wrong one."""
     derived = key_derivation.derive_all("mail.token", *_identity(mail))
-    return _is_one_of(given, [f"{mail.pk}.{_text(secret)}" for secret in derived])
+    return _is_one_of(candidate, [f"{mail.pk}.{_text(secret)}" for secret in derived])
 
 
-def is_code(mail: Mail, given: str) -> bool:
+def is_code(mail: Mail, candidate: str) -> bool:
     """Return whether ``given`` is the mail's code."""
     return _is_one_of(
-        given, [_digits(one) for one in key_derivation.derive_all("mail.code", *_identity(mail))]
+        candidate,
+        [_digits(secret) for secret in key_derivation.derive_all("mail.code", *_identity(mail))],
     )
 
 
@@ -59,5 +60,5 @@ def _digits(secret: bytes) -> str:
     return f"{int.from_bytes(secret) % 10**CODE_DIGITS:0{CODE_DIGITS}}"
 
 
-def _is_one_of(given: str, right: list[str]) -> bool:
-    return any(hmac.compare_digest(given.encode(), each.encode()) for each in right)
+def _is_one_of(candidate: str, valid: list[str]) -> bool:
+    return any(hmac.compare_digest(candidate.encode(), text.encode()) for text in valid)

@@ -66,8 +66,8 @@ class PasslibPBKDF2Hasher(PBKDF2PasswordHasher):
         rounds = iterations or self.iterations
         raw = base64.b64decode(salt + "==", altchars=b"./")
         checksum = hashlib.pbkdf2_hmac("sha256", password.encode(), raw, rounds)
-        written = base64.b64encode(checksum, altchars=b"./").decode().rstrip("=")
-        return f"{self.algorithm}${rounds}${salt}${written}"
+        encoded = base64.b64encode(checksum, altchars=b"./").decode().rstrip("=")
+        return f"{self.algorithm}${rounds}${salt}${encoded}"
 
     def must_update(self, encoded: str) -> bool:
         return True
@@ -85,7 +85,7 @@ def adopt(hashed: str) -> str | None:
             hashed = ours + hashed.removeprefix(prefix)
             break
     for form in _VERIFIABLE:
-        if (known := form.fullmatch(hashed)) and len(hashed) <= COLUMN_LENGTH:
-            costs = known.groupdict().items()
+        if (match := form.fullmatch(hashed)) and len(hashed) <= COLUMN_LENGTH:
+            costs = match.groupdict().items()
             return hashed if all(int(cost) <= LIMITS[name] for name, cost in costs) else None
     return None

@@ -107,15 +107,15 @@ class IdempotencyMiddleware:
             request.user = bearer[0]
             for throttle in getattr(view_class, "throttle_classes", ()):
                 throttle().allow_request(request, None)
-            kept = KeptAnswer(request, key, bearer)
-            return _carry_out(request, kept, lambda: view(request, *args, **kwargs))
+            record = KeptAnswer(request, key, bearer)
+            return _carry_out(request, record, lambda: view(request, *args, **kwargs))
         except AuthenticationFailed:
             return None  # the view says so
         except (DomainError, Error, RequestDataTooBig, UnreadablePostError) as error:
-            answer = errors.answer(error)
-            if answer is None:
+            response = errors.answer(error)
+            if response is None:
                 raise
-            return answer
+            return response
 
 
 def once(view: APIView, *, said: str, ask: Callable[[], Response]) -> HttpResponse:
@@ -131,35 +131,35 @@ def once(view: APIView, *, said: str, ask: Callable[[], Response]) -> HttpRespon
     if key is None:
         return ask()
     bearer: Any = (caller(request), request.auth)
-    kept = KeptAnswer(request._request, key, bearer, said=said)
+    record = KeptAnswer(request._request, key, bearer, body_summary=said)
     return _carry_out(
-        request._request, kept, lambda: view.finalize_response(request, ask(), **view.kwargs)
+        request._request, record, lambda: view.finalize_response(request, ask(), **view.kwargs)
     )
 
 
 def _carry_out(
-    request: HttpRequest, kept: "KeptAnswer", ask_view: Callable[[], HttpResponse]
+    request: HttpRequest, record: "KeptAnswer", call_view: Callable[[], HttpResponse]
 ) -> HttpResponse:
     """Return the answer that was kept, or the view's, kept if it had an effect."""
     is_settled = False
     try:
         with transaction.atomic():
-            kept.lock()
-            answer = kept.find(timezone.now())
-            if answer is not None:
-                return answer
-            answer = ask_view()
-            if isinstance(answer, SimpleTemplateResponse):
-                answer.render()
-            is_lost = answer.status_code >= 500
-            if answer.status_code < 400:
-                kept.store(answer, timezone.now())
+            record.lock()
+            response = record.find(timezone.now())
+            if response is not None:
+                return response
+            response = call_view()
+            if isinstance(response, SimpleTemplateResponse):
+                response.render()
+            is_lost = response.status_code >= 500
+            if response.status_code < 400:
+                record.store(response, timezone.now())
             elif connection.needs_rollback or not connection.is_usable():
                 is_lost = True  # a statement failed, and not in a block of the view's own
             if is_lost:
                 transaction.set_rollback(True)
         is_settled = not is_lost
-        return answer
+        return response
     finally:
         if not is_settled:
             limits.spend_again(request)
@@ -173,22 +173,26 @@ class KeptAnswer:
     """
 
     def __init__(
-        self, request: HttpRequest, key: str, bearer: Bearer, *, said: str | None = None
+        self, request: HttpRequest, key: str, bearer: Bearer, *, body_summary: str | None = None
     ) -> None:
         if not WELL_FORMED.fullmatch(key):
             raise MalformedKey
         self.user, credential = bearer
-        # The key is part of each: without it nobody can try what a request may have said.
-        whose = (self.user.pk, key)
-        said = _describe(request, credential, said)
-        self.digests = [each.hex() for each in key_derivation.derive_all("idempotency key", *whose)]
+        # The key is part of each derivation: without the key nobody can test a guess of what a
+        # request contained.
+        owner = (self.user.pk, key)
+        description = _describe(request, credential, body_summary)
+        self.digests = [
+            digest.hex() for digest in key_derivation.derive_all("idempotency key", *owner)
+        ]
         self.fingerprints = [
-            each.hex() for each in key_derivation.derive_all("idempotency request", *whose, said)
+            digest.hex()
+            for digest in key_derivation.derive_all("idempotency request", *owner, description)
         ]
         self.cipher = MultiFernet(
             [
-                Fernet(base64.urlsafe_b64encode(each))
-                for each in key_derivation.derive_all("idempotency answer", *whose)
+                Fernet(base64.urlsafe_b64encode(secret))
+                for secret in key_derivation.derive_all("idempotency answer", *owner)
             ]
         )
 
@@ -220,22 +224,22 @@ class KeptAnswer:
         if row.fingerprint not in self.fingerprints:
             raise KeyReused
         head, _, body = self.cipher.decrypt(bytes(row.answer)).partition(b"\n")
-        answer = HttpResponse(body, status=row.status)
-        del answer.headers["Content-Type"]  # which an empty answer has not
+        response = HttpResponse(body, status=row.status)
+        del response.headers["Content-Type"]  # which an empty answer has not
         for name, value in json.loads(head).items():
-            answer.headers[name] = value
-        answer.headers["Idempotent-Replayed"] = "true"
-        return answer
+            response.headers[name] = value
+        response.headers["Idempotent-Replayed"] = "true"
+        return response
 
-    def store(self, answer: HttpResponse, now: dt.datetime) -> None:
+    def store(self, response: HttpResponse, now: dt.datetime) -> None:
         """Keep an answer, as it is before any middleware adds to it."""
-        head = json.dumps(dict(answer.items())).encode()
+        head = json.dumps(dict(response.items())).encode()
         IdempotencyKey.objects.create(
             user=self.user,
             digest=self.digests[0],
             fingerprint=self.fingerprints[0],
-            status=answer.status_code,
-            answer=self.cipher.encrypt(head + b"\n" + answer.content),
+            status=response.status_code,
+            answer=self.cipher.encrypt(head + b"\n" + response.content),
             created_at=now,
         )
 
@@ -248,7 +252,7 @@ def forget_old() -> bool:
     return len(ids) == BATCH
 
 
-def _describe(request: HttpRequest, credential: Any, said: str | None) -> str:
+def _describe(request: HttpRequest, credential: Any, body_summary: str | None) -> str:
     """Return what tells a request from others, with what its credential may do.
 
     So that a token of fewer powers is not given what one of more powers was told. ``said`` stands
@@ -257,7 +261,9 @@ def _describe(request: HttpRequest, credential: Any, said: str | None) -> str:
     powers = ["session"]
     if isinstance(credential, PersonalAccessToken):
         powers = ["token", credential.scopes, credential.category]
-    telling = TELLING_HEADERS if said is None else TELLING_HEADERS[1:]
-    headers = [request.headers.get(name) for name in telling]
-    body = hashlib.sha256(request.body if said is None else said.encode()).hexdigest()
+    header_names = TELLING_HEADERS if body_summary is None else TELLING_HEADERS[1:]
+    headers = [request.headers.get(name) for name in header_names]
+    body = hashlib.sha256(
+        request.body if body_summary is None else body_summary.encode()
+    ).hexdigest()
     return json.dumps([request.method, request.get_full_path(), headers, body, powers])

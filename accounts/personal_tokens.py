@@ -20,7 +20,7 @@ def new_token() -> str:
     return PREFIX + body + _checksum(body)
 
 
-def is_one(text: str) -> bool:
+def is_personal_token(text: str) -> bool:
     """Return whether a bearer token is meant to be a personal access token."""
     return text.startswith(PREFIX)
 

@@ -169,7 +169,7 @@ def _read(lines: list[str]) -> Reading:
         phone=_phone(_line(properties["TEL"])),
         uid=_line(properties["UID"]),
         birthday=birthday,
-        notes="\n".join(_unescaped(each.value) for each in properties["NOTE"]),
+        notes="\n".join(_unescaped(note.value) for note in properties["NOTE"]),
     )
     if not (card.first_name or card.last_name or card.email):
         raise Unreadable("The card has neither a name nor an e-mail address.")
@@ -261,8 +261,8 @@ def _names(names: list[Property], full_name: str, email: str) -> tuple[str, str]
             _one_line(_unescaped(match[1], comma=" "))
             for match in islice(_COMPONENT.finditer(name.value), 3)
         ]
-        last_name, given, additional = [*components, "", ""][:3]
-        first_name = f"{given} {additional}".strip()
+        last_name, given_name, additional_names = [*components, "", ""][:3]
+        first_name = f"{given_name} {additional_names}".strip()
     if not (first_name or last_name) and full_name != email:
         first_name = full_name
     return first_name, last_name
@@ -274,7 +274,7 @@ def _phone(number: str) -> str:
     if visible[:4].lower() != "tel:":
         return visible
     number, *parameters = visible[4:].split(";")
-    extensions = [each[4:] for each in parameters if each.lower().startswith("ext=")]
+    extensions = [parameter[4:] for parameter in parameters if parameter.lower().startswith("ext=")]
     return " ext ".join([number, *extensions[:1]])
 
 

@@ -98,9 +98,9 @@ def note_change(*, user: User, before: str, now: dt.datetime) -> None:
 def resend_verification(*, email: str, now: dt.datetime) -> None:
     """Send the mail that asks to confirm an address again, if it has an account that needs it."""
     user = User.objects.filter(email_folded=fold(email), is_active=True).first()
-    needs_it = user if user and not user.email_verified else None
-    address = "" if needs_it else email
-    mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=needs_it, address=address, now=now)
+    recipient = user if user and not user.email_verified else None
+    address = "" if recipient else email
+    mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=recipient, address=address, now=now)
 
 
 def request_change(*, user: User, password: str, email: str, now: dt.datetime) -> None:

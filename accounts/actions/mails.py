@@ -80,19 +80,24 @@ def send_due() -> bool:
         claimed.update(failed_at=timezone.now())
         logger.error("mail given up", extra={"mail": mail.pk, "kind": mail.kind})
         return True
-    about = {"mail": mail.pk, "kind": mail.kind, "user": mail.user_id, "attempts": mail.attempts}
+    log_fields = {
+        "mail": mail.pk,
+        "kind": mail.kind,
+        "user": mail.user_id,
+        "attempts": mail.attempts,
+    }
     try:
         emails.send(mail)
     except emails.Undeliverable as error:
         claimed.update(failed_at=timezone.now())
-        logger.error("mail refused: %s", error, extra=about)
+        logger.error("mail refused: %s", error, extra=log_fields)
         return True
     except emails.ServerGone as error:
         claimed.update(due_at=timezone.now() + _wait(mail.attempts))
-        logger.warning("mail waits: %s", error, extra=about)
+        logger.warning("mail waits: %s", error, extra=log_fields)
         return False
     _note_sent(claimed)
-    logger.info("mail sent", extra=about)
+    logger.info("mail sent", extra=log_fields)
     return True
 
 
@@ -126,11 +131,11 @@ def redeem_token(*, token: str, kinds: set[Mail.Kind], now: dt.datetime) -> tupl
     To be called in the transaction that does what the mail was sent for. Of parallel callers one
     gets it. Raises :class:`LinkRefused`.
     """
-    number = email_tokens.mail_id(token)
-    found = Mail.objects.filter(pk=number, kind__in=kinds).first() if number else None
-    if found is None or not email_tokens.is_token(found, token):
+    mail_id = email_tokens.mail_id(token)
+    mail = Mail.objects.filter(pk=mail_id, kind__in=kinds).first() if mail_id else None
+    if mail is None or not email_tokens.is_token(mail, token):
         raise LinkRefused
-    return _redeem(found, now)
+    return _redeem(mail, now)
 
 
 def spend_code(*, address: str, code: str, kinds: set[Mail.Kind], now: dt.datetime) -> Mail:
@@ -146,8 +151,8 @@ def spend_code(*, address: str, code: str, kinds: set[Mail.Kind], now: dt.dateti
             .select_for_update()
             .order_by("pk")
         )
-        tried = Mail.objects.filter(pk__in=[mail.pk for mail in candidates])
-        tried.update(wrong_codes=F("wrong_codes") + 1)
+        attempted = Mail.objects.filter(pk__in=[mail.pk for mail in candidates])
+        attempted.update(wrong_codes=F("wrong_codes") + 1)
     for mail in candidates:
         if email_tokens.is_code(mail, code):
             return mail
@@ -169,8 +174,8 @@ def void_links(*, user: User, now: dt.datetime) -> None:
 
 def _redeem(mail: Mail, now: dt.datetime) -> tuple[Mail, User]:
     # The user first, as everywhere: two orders of locking would be a deadlock.
-    owner = User.objects.select_for_update().filter(is_active=True)
-    user = owner.filter(pk=mail.user_id).first() if mail.user_id else None
+    active_users = User.objects.select_for_update().filter(is_active=True)
+    user = active_users.filter(pk=mail.user_id).first() if mail.user_id else None
     if user is None or not Mail.objects.redeemable(now).filter(pk=mail.pk).update(used_at=now):
         raise LinkRefused
     return mail, user

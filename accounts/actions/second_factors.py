@@ -156,18 +156,18 @@ def _log_refused(user: User) -> None:
 
 def _secrets(factor: SecondFactor) -> list[str]:
     derived = key_derivation.derive_all("totp", factor.user_id, factor.nonce)
-    return [base64.b32encode(each[:20]).decode() for each in derived]
+    return [base64.b32encode(secret[:20]).decode() for secret in derived]
 
 
 def _use_one_time_password(factor: SecondFactor, code: str, now: dt.datetime) -> bool:
-    given, current = code.replace(" ", ""), int(now.timestamp()) // STEP_SECONDS
-    if not given.isascii():
+    entered, current_step = code.replace(" ", ""), int(now.timestamp()) // STEP_SECONDS
+    if not entered.isascii():
         return False
     for secret in _secrets(factor):
         totp = pyotp.TOTP(secret)
-        for step in range(current - DRIFT_STEPS, current + DRIFT_STEPS + 1):
-            right = totp.generate_otp(step)
-            if hmac.compare_digest(given, right) and step > factor.last_step:
+        for step in range(current_step - DRIFT_STEPS, current_step + DRIFT_STEPS + 1):
+            expected = totp.generate_otp(step)
+            if hmac.compare_digest(entered, expected) and step > factor.last_step:
                 factor.last_step = step
                 factor.save(update_fields=["last_step"])
                 return True
@@ -178,10 +178,10 @@ def _use_recovery_code(factor: SecondFactor, code: str) -> bool:
     digest = _digest(code)
     if digest not in factor.recovery_digests:
         return False
-    factor.recovery_digests = [each for each in factor.recovery_digests if each != digest]
+    factor.recovery_digests = [stored for stored in factor.recovery_digests if stored != digest]
     factor.save(update_fields=["recovery_digests"])
-    about = {"event": "recovery_code_used", "user": factor.user_id}
-    security_log.warning("recovery code used", extra=about)
+    log_fields = {"event": "recovery_code_used", "user": factor.user_id}
+    security_log.warning("recovery code used", extra=log_fields)
     return True
 
 

@@ -76,10 +76,10 @@ def authenticate(*, user: User | None, password: str, address: str) -> User:
     """
     if user is None:
         make_password(password)
-        right = False
+        is_right = False
     else:
-        right = user.check_password(password)
-    if user is None or not right or not user.is_active:
+        is_right = user.check_password(password)
+    if user is None or not is_right or not user.is_active:
         security_log.warning("login refused", extra={"event": "login_refused", "address": address})
         raise WrongCredentials
     if settings.EMAIL_VERIFICATION == "required" and not user.email_verified:
@@ -108,9 +108,9 @@ def log_in(
             if code is None:
                 raise SecondFactorRequired
             second_factors.use(user=user, code=code, now=now)
-        known = _get_devices(user)
+        known_devices = _get_devices(user)
         session = open_session(user=user, user_agent=user_agent, address=address, now=now)
-        if known and _device(session.user_agent, address) not in known:
+        if known_devices and _device(session.user_agent, address) not in known_devices:
             details = {"user_agent": session.user_agent, "address": address}
             mails.enqueue(kind=Mail.Kind.NEW_DEVICE, user=user, now=now, details=details)
     security_log.info(

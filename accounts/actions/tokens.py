@@ -65,5 +65,5 @@ def delete_token(*, token: PersonalAccessToken) -> None:
 
 
 def _log(event: str, token: PersonalAccessToken) -> None:
-    about = {"event": event, "user": token.user_id, "token": token.pk, "scopes": token.scopes}
-    security_log.info(event, extra=about)
+    log_fields = {"event": event, "user": token.user_id, "token": token.pk, "scopes": token.scopes}
+    security_log.info(event, extra=log_fields)

@@ -50,17 +50,17 @@ def register_unseen(
 
 
 def _register_unseen(user: User, email: str, username: str | None, now: dt.datetime) -> None:
-    known = User.objects.filter(email_folded=fold(email)).first()
-    if known is None:
-        free = not User.objects.filter(username_folded=fold(username or "")).exists()
+    account = User.objects.filter(email_folded=fold(email)).first()
+    if account is None:
+        is_username_free = not User.objects.filter(username_folded=fold(username or "")).exists()
         user.pk = None
-        user.set_identifiers(email=email, username=username if free else None)
+        user.set_identifiers(email=email, username=username if is_username_free else None)
         user.save()
         mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=user, now=now)
-    elif known.email_verified or not known.is_active:
-        mails.enqueue(kind=Mail.Kind.ALREADY_REGISTERED, user=known, now=now)
+    elif account.email_verified or not account.is_active:
+        mails.enqueue(kind=Mail.Kind.ALREADY_REGISTERED, user=account, now=now)
     else:
-        mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=known, now=now)
+        mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=account, now=now)
 
 
 def register(
@@ -112,8 +112,8 @@ def import_user(
         user.password = password_hash
     with transaction.atomic():
         user.save()
-        about = {"event": "user_imported", "user": user.pk}
-        transaction.on_commit(lambda: security_log.info("user_imported", extra=about))
+        log_fields = {"event": "user_imported", "user": user.pk}
+        transaction.on_commit(lambda: security_log.info("user_imported", extra=log_fields))
     return user
 
 
@@ -174,8 +174,8 @@ def delete(*, user: User, by: User) -> None:
 
 def _forget_in_admin(user: User) -> None:
     """Take the name out of what staff have done to the account, and end its admin sessions."""
-    about = ContentType.objects.get_for_model(User)
-    LogEntry.objects.filter(content_type=about, object_id=str(user.pk)).update(
+    content_type = ContentType.objects.get_for_model(User)
+    LogEntry.objects.filter(content_type=content_type, object_id=str(user.pk)).update(
         object_repr=f"user {user.pk}"
     )
     sessions.end_admin_sessions(user=user)

@@ -75,24 +75,24 @@ class RegisterView(PublicView):
     )
     def post(self, request: Request) -> Response:
         """Make an account: 201 with tokens, or 202 where addresses have to be confirmed first."""
-        given = RegisterSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = RegisterSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         limits.spend(request, "register")
         now = timezone.now()
         if settings.EMAIL_VERIFICATION == "required":
             users.register_unseen(
-                email=given.validated_data["email"],
-                password=given.validated_data["password"],
-                username=given.validated_data.get("username"),
-                full_name=given.validated_data["full_name"],
+                email=serializer.validated_data["email"],
+                password=serializer.validated_data["password"],
+                username=serializer.validated_data.get("username"),
+                full_name=serializer.validated_data["full_name"],
                 now=now,
             )
             return sent()
         session = users.register(
-            email=given.validated_data["email"],
-            password=given.validated_data["password"],
-            username=given.validated_data.get("username"),
-            full_name=given.validated_data["full_name"],
+            email=serializer.validated_data["email"],
+            password=serializer.validated_data["password"],
+            username=serializer.validated_data.get("username"),
+            full_name=serializer.validated_data["full_name"],
             now=now,
             **device(request),
         )
@@ -117,22 +117,22 @@ class LoginView(PublicView):
         responses={200: TokensSerializer},
     )
     def post(self, request: Request) -> Response:
-        given = LoginSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        identifier = given.validated_data.get("username") or given.validated_data["email"]
-        found = sessions.find(identifier)
-        limits.spend(request, "login", f"user {found.pk}" if found else identifier)
+        serializer = LoginSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        identifier = serializer.validated_data.get("username") or serializer.validated_data["email"]
+        candidate = sessions.find(identifier)
+        limits.spend(request, "login", f"user {candidate.pk}" if candidate else identifier)
         now = timezone.now()
-        where = device(request)
+        client = device(request)
         user = sessions.authenticate(
-            user=found,
-            password=given.validated_data["password"],
-            address=where["address"],
+            user=candidate,
+            password=serializer.validated_data["password"],
+            address=client["address"],
         )
-        code = given.validated_data.get("code") or None
+        code = serializer.validated_data.get("code") or None
         if code is not None:
             limits.spend(request, "second_factor", user.pk)
-        session = sessions.log_in(user=user, code=code, now=now, **where)
+        session = sessions.log_in(user=user, code=code, now=now, **client)
         return Response(tokens(session, now))
 
 
@@ -150,10 +150,10 @@ class RefreshView(PublicView):
         responses={200: TokensSerializer},
     )
     def post(self, request: Request) -> Response:
-        given = RefreshSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = RefreshSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         now = timezone.now()
-        session = sessions.refresh(token=given.validated_data["refresh_token"], now=now)
+        session = sessions.refresh(token=serializer.validated_data["refresh_token"], now=now)
         return Response(tokens(session, now))
 
 

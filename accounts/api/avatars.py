@@ -42,9 +42,9 @@ class AvatarView(APIView):
         """Set or replace the picture; its middle is cut out as a square."""
         if int(request.META.get("CONTENT_LENGTH") or 0) > pictures.MAX_BYTES + FORM_BYTES:
             raise pictures.PictureTooLarge  # before waiting for it
-        given = PictureSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        images = pictures.cut(given.validated_data["avatar"])
+        serializer = PictureSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        images = pictures.cut(serializer.validated_data["avatar"])
         user = avatars.set_avatar(user=caller(request), images=images)
         return Response(UserSerializer(user, context={"request": request}).data)
 

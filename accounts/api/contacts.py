@@ -192,13 +192,13 @@ class ContactViewSet(viewsets.GenericViewSet[Contact]):
     @extend_schema(request=ContactWriteSerializer, responses={201: ContactSerializer})
     def create(self, request: Request) -> Response:
         """Write a new contact."""
-        given = ContactWriteSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = ContactWriteSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         contact = contact_actions.create_contact(
-            owner=caller(request), fields=given.validated_data, now=timezone.now()
+            owner=caller(request), fields=serializer.validated_data, now=timezone.now()
         )
-        answer = self.get_serializer(contact).data
-        return Response(answer, status=201, headers={"Location": location(request, contact.pk)})
+        payload = self.get_serializer(contact).data
+        return Response(payload, status=201, headers={"Location": location(request, contact.pk)})
 
     def retrieve(self, request: Request, pk: int) -> Response:
         """Read one contact."""
@@ -220,11 +220,11 @@ class ContactViewSet(viewsets.GenericViewSet[Contact]):
         contact_actions.delete_contact(contact=self.get_object())
         return Response(status=204)
 
-    def _write(self, request: Request, given: serializers.Serializer[Any]) -> Response:
+    def _write(self, request: Request, serializer: serializers.Serializer[Any]) -> Response:
         contact = self.get_object()
-        given.is_valid(raise_exception=True)
+        serializer.is_valid(raise_exception=True)
         contact = contact_actions.update_contact(
-            contact=contact, changes=given.validated_data, now=timezone.now()
+            contact=contact, changes=serializer.validated_data, now=timezone.now()
         )
         return Response(self.get_serializer(contact).data)
 
@@ -254,15 +254,15 @@ class BirthdaysView(GenericAPIView[Contact]):
         A `cursor` is good for the `today` that it was given out for: send the same one with each
         page.
         """
-        given = BirthdaysSerializer(data=request.query_params.dict())
-        given.is_valid(raise_exception=True)
-        today = given.validated_data.get("today") or timezone.now().date()
+        serializer = BirthdaysSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        today = serializer.validated_data.get("today") or timezone.now().date()
         self.cursor_scope = (today.isoformat(),)
-        rows = self.get_queryset().with_birthday_within(today, given.validated_data["days"])
-        answer = BirthdaySerializer(
+        rows = self.get_queryset().with_birthday_within(today, serializer.validated_data["days"])
+        birthdays = BirthdaySerializer(
             self.paginate_queryset(rows), many=True, context={"today": today}
         )
-        return self.get_paginated_response(answer.data)
+        return self.get_paginated_response(birthdays.data)
 
 
 class ExportView(APIView):
@@ -304,10 +304,10 @@ class ImportView(APIView):
         birthday without a year, a second e-mail address or phone number) in `notices`.
         """
         # DRF asks no parser when there is no body.
-        done = contact_actions.import_contacts(
+        report = contact_actions.import_contacts(
             owner=caller(request), text=request.data.get("text", ""), now=timezone.now()
         )
-        return Response(ImportSerializer(asdict(done)).data)
+        return Response(ImportSerializer(asdict(report)).data)
 
 
 def _written(batches: Iterator[list[Contact]]) -> Iterator[str]:

@@ -58,19 +58,19 @@ class VerifyEmailView(PublicView):
 
     @extend_schema(request=VerifySerializer, responses={200: VerifiedSerializer})
     def post(self, request: Request) -> Response:
-        given = VerifySerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        token, now = given.validated_data.get("token"), timezone.now()
-        password = given.validated_data.get("password")
+        serializer = VerifySerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        token, now = serializer.validated_data.get("token"), timezone.now()
+        password = serializer.validated_data.get("password")
         if token:
             limits.spend(request, "verify", token.partition(".")[0])
             user = addresses.verify_by_token(token=token, password=password, now=now)
         else:
-            address = given.validated_data["email"]
+            address = serializer.validated_data["email"]
             limits.spend(request, "verify", address)
             user = addresses.verify_by_code(
                 address=address,
-                code=given.validated_data["code"],
+                code=serializer.validated_data["code"],
                 password=password,
                 now=now,
             )
@@ -82,9 +82,9 @@ class ResendView(PublicView):
 
     @extend_schema(request=AddressSerializer, responses={202: SentSerializer})
     def post(self, request: Request) -> Response:
-        given = AddressSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        email = given.validated_data["email"]
+        serializer = AddressSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        email = serializer.validated_data["email"]
         limits.spend(request, "resend", email)
         addresses.resend_verification(email=email, now=timezone.now())
         return sent()
@@ -97,8 +97,10 @@ class ChangeEmailView(APIView):
 
     @extend_schema(request=ChangeEmailSerializer, responses={202: SentSerializer})
     def post(self, request: Request) -> Response:
-        given = ChangeEmailSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = ChangeEmailSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         limits.spend(request, "email_change", caller(request).pk)
-        addresses.request_change(user=caller(request), **given.validated_data, now=timezone.now())
+        addresses.request_change(
+            user=caller(request), **serializer.validated_data, now=timezone.now()
+        )
         return sent()

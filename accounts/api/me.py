@@ -99,15 +99,17 @@ class MeView(APIView):
 
     @extend_schema(request=ProfileSerializer, responses={200: MeSerializer})
     def patch(self, request: Request) -> Response:
-        given = ProfileSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        user = users.update_profile(user=caller(request), changes=given.validated_data)
+        serializer = ProfileSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        user = users.update_profile(user=caller(request), changes=serializer.validated_data)
         return Response(MeSerializer(user, context={"request": request}).data)
 
     @extend_schema(request=PasswordSerializer, responses={204: None})
     def delete(self, request: Request) -> Response:
-        given = PasswordSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = PasswordSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         limits.spend(request, "password", caller(request).pk)
-        users.delete_own_account(user=caller(request), password=given.validated_data["password"])
+        users.delete_own_account(
+            user=caller(request), password=serializer.validated_data["password"]
+        )
         return Response(status=204)

@@ -39,12 +39,12 @@ class ChangePasswordView(APIView):
 
     @extend_schema(request=ChangePasswordSerializer, responses={200: TokensSerializer})
     def post(self, request: Request) -> Response:
-        given = ChangePasswordSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = ChangePasswordSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         limits.spend(request, "password", caller(request).pk)
         now = timezone.now()
         session = passwords.change_password(
-            user=caller(request), **given.validated_data, now=now, **device(request)
+            user=caller(request), **serializer.validated_data, now=now, **device(request)
         )
         return Response(tokens(session, now))
 
@@ -54,9 +54,9 @@ class ForgotPasswordView(PublicView):
 
     @extend_schema(request=AddressSerializer, responses={202: SentSerializer})
     def post(self, request: Request) -> Response:
-        given = AddressSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        email = given.validated_data["email"]
+        serializer = AddressSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        email = serializer.validated_data["email"]
         limits.spend(request, "forgot", email)
         passwords.request_reset(email=email, now=timezone.now())
         return sent()
@@ -67,9 +67,9 @@ class ResetPasswordView(PublicView):
 
     @extend_schema(request=ResetPasswordSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
-        given = ResetPasswordSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        token, password = given.validated_data["token"], given.validated_data["password"]
+        serializer = ResetPasswordSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        token, password = serializer.validated_data["token"], serializer.validated_data["password"]
         limits.spend(request, "reset", token.partition(".")[0])
         passwords.reset_password(token=token, new_password=password, now=timezone.now())
         return Response(status=204)

@@ -24,10 +24,10 @@ class SentSerializer(serializers.Serializer[Any]):
 
 def sent() -> Response:
     """Return the answer, always the same, of what tells its outcome by mail alone."""
-    said = (
+    detail = (
         "If this concerns an account or a free address, a mail with what to do next is on its way."
     )
-    return Response({"detail": said}, status=202)
+    return Response({"detail": detail}, status=202)
 
 
 def device(request: HttpRequest | Request) -> dict[str, str]:

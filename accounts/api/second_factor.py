@@ -69,11 +69,11 @@ class TwoFactorView(APIView):
     @extend_schema(request=PasswordSerializer, responses={200: SetupSerializer})
     def post(self, request: Request) -> Response:
         """Begin to set it up; nothing changes until it is confirmed."""
-        given = PasswordSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = PasswordSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         limits.spend(request, "password", caller(request).pk)
         factor = second_factors.begin(
-            user=caller(request), **given.validated_data, now=timezone.now()
+            user=caller(request), **serializer.validated_data, now=timezone.now()
         )
         address = second_factors.provisioning_uri(factor)
         return Response(
@@ -87,11 +87,13 @@ class TwoFactorView(APIView):
     @extend_schema(request=PasswordAndCodeSerializer, responses={204: None})
     def delete(self, request: Request) -> Response:
         """Switch it off."""
-        given = PasswordAndCodeSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = PasswordAndCodeSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         limits.spend(request, "password", caller(request).pk)
         limits.spend(request, "second_factor", caller(request).pk)
-        second_factors.disable(user=caller(request), **given.validated_data, now=timezone.now())
+        second_factors.disable(
+            user=caller(request), **serializer.validated_data, now=timezone.now()
+        )
         return Response(status=204)
 
 
@@ -102,11 +104,11 @@ class ConfirmView(APIView):
 
     @extend_schema(request=CodeSerializer, responses={200: RecoveryCodesSerializer})
     def post(self, request: Request) -> Response:
-        given = CodeSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = CodeSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         limits.spend(request, "second_factor", caller(request).pk)
         codes = second_factors.confirm(
-            user=caller(request), **given.validated_data, now=timezone.now()
+            user=caller(request), **serializer.validated_data, now=timezone.now()
         )
         return Response({"recovery_codes": codes})
 
@@ -118,11 +120,11 @@ class RecoveryCodesView(APIView):
 
     @extend_schema(request=PasswordAndCodeSerializer, responses={200: RecoveryCodesSerializer})
     def post(self, request: Request) -> Response:
-        given = PasswordAndCodeSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = PasswordAndCodeSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         limits.spend(request, "password", caller(request).pk)
         limits.spend(request, "second_factor", caller(request).pk)
         codes = second_factors.renew_recovery_codes(
-            user=caller(request), **given.validated_data, now=timezone.now()
+            user=caller(request), **serializer.validated_data, now=timezone.now()
         )
         return Response({"recovery_codes": codes})

@@ -95,11 +95,11 @@ class AccessTokensView(OwnAccessTokens):
     @extend_schema(request=CreateAccessTokenSerializer, responses={201: NewAccessTokenSerializer})
     def post(self, request: Request) -> Response:
         """Make one. The answer is the only place that ever shows it."""
-        given = CreateAccessTokenSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        serializer = CreateAccessTokenSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         limits.spend(request, "token_creation", caller(request).pk)
         token, secret = tokens.create_token(
-            user=caller(request), **given.validated_data, now=timezone.now()
+            user=caller(request), **serializer.validated_data, now=timezone.now()
         )
         return Response({**AccessTokenSerializer(token).data, "token": secret}, status=201)
 

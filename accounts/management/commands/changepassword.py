@@ -18,6 +18,6 @@ class Command(DjangoCommand):
             user = User.objects.get_by_natural_key(options["username"])
         except User.DoesNotExist:
             raise CommandError("Name the account by its e-mail address.") from None
-        said: str | None = super().handle(*args, **{**options, "username": user.email})
+        output: str | None = super().handle(*args, **{**options, "username": user.email})
         passwords.note_change(user=user, now=timezone.now())
-        return said
+        return output
