@@ -25,10 +25,10 @@ WELL_KNOWN_KEYS = {
 
 def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """Return an error for every combination of settings that would betray a promise."""
-    found: list[CheckMessage] = []
+    errors: list[CheckMessage] = []
 
     def refuse(number: int, message: str, hint: str) -> None:
-        found.append(Error(message, hint=hint, id=f"cloudnotes.E{number:03}"))
+        errors.append(Error(message, hint=hint, id=f"cloudnotes.E{number:03}"))
 
     if settings.ENVIRONMENT not in ("development", "production"):
         refuse(1, "ENVIRONMENT is unknown.", "Set it to development or production.")
@@ -48,7 +48,7 @@ def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
     if settings.STAFF_TWO_FACTOR not in ("optional", "required"):
         refuse(13, "STAFF_TWO_FACTOR is unknown.", "Set it to optional or required.")
     if not settings.IN_PRODUCTION:
-        return found
+        return errors
     if settings.EMAIL_URL.startswith("consolemail"):
         refuse(
             11,
@@ -95,7 +95,7 @@ def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
             "PUBLIC_BASE_URL is not set.",
             "Set it to the address that people use, such as https://notes.example.org.",
         )
-    return found
+    return errors
 
 
 def check_triggers(

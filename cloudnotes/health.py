@@ -82,14 +82,14 @@ def _defect() -> str:
 @functools.lru_cache(maxsize=1)
 def _outside(_period: int) -> dict[str, str]:
     """Return the state of Redis and the storage, asked at most once in ``REPORT_SECONDS``."""
-    asked = {"redis": _asker.submit(_redis), "storage": _asker.submit(_storage)}
-    found = {}
-    for name, answer in asked.items():
+    futures = {"redis": _executor.submit(_redis), "storage": _executor.submit(_storage)}
+    states = {}
+    for name, future in futures.items():
         try:
-            found[name] = answer.result(timeout=TIMEOUT_SECONDS)
+            states[name] = future.result(timeout=TIMEOUT_SECONDS)
         except TimeoutError:
-            found[name] = "slow"
-    return found
+            states[name] = "slow"
+    return states
 
 
 def _redis() -> str:
@@ -112,4 +112,4 @@ def _storage() -> str:
 
 
 _seen_whole = threading.Event()
-_asker = ThreadPoolExecutor(2, thread_name_prefix="health")
+_executor = ThreadPoolExecutor(2, thread_name_prefix="health")

@@ -22,13 +22,13 @@ def read(url: str, region: str) -> dict[str, Any]:
             "CloudNotes cannot start: OTHER_STORAGE is not file:///folder or "
             "s3://key:secret@bucket?endpoint=https://…&region=…"
         )
-    said = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    endpoint = said.get("endpoint")
+    params = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    endpoint = params.get("endpoint")
     return {
         "BACKEND": "notes.files.s3.BucketStorage",
         "OPTIONS": {
             "bucket_name": bucket,
-            "region_name": said.get("region") or region or None,
+            "region_name": params.get("region") or region or None,
             "access_key": unquote(parts.username) if parts.username else None,
             "secret_key": unquote(parts.password) if parts.password else None,
             "endpoint_url": endpoint,

@@ -12,6 +12,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cloudnotes.settings")
 
 if refusal := first_refusal():
     sys.exit(refusal)
-plain = get_wsgi_application()
+django_application = get_wsgi_application()
 # By name: it knows models, which can be imported from here on.
-application = import_string("cloudnotes.fastpath.dispatch.sync_transport")(plain)
+application = import_string("cloudnotes.fastpath.dispatch.sync_transport")(django_application)

@@ -31,18 +31,18 @@ def write(keyset: str, value: Value, key: int, scope: Sequence[str] = ()) -> str
 
     ``scope`` is what else the order of the list depends on.
     """
-    told = value.isoformat() if isinstance(value, dt.datetime) else value
+    json_value = value.isoformat() if isinstance(value, dt.datetime) else value
     is_time = isinstance(value, dt.datetime)
-    place = json.dumps([keyset, is_time, told, key, *scope]).encode()
-    return _encode(_cipher(settings.SECRET_KEY).encrypt(place, None))
+    position = json.dumps([keyset, is_time, json_value, key, *scope]).encode()
+    return _encode(_cipher(settings.SECRET_KEY).encrypt(position, None))
 
 
 def read(cursor: str, keyset: str, scope: Sequence[str] = ()) -> tuple[Value, int]:
     """Return value and key of the row that a cursor names. Raises :class:`NotACursor`."""
-    known, is_time, told, key, *rest = json.loads(_decrypt(cursor))
-    if known != keyset or rest != [*scope]:
+    cursor_keyset, is_time, json_value, key, *cursor_scope = json.loads(_decrypt(cursor))
+    if cursor_keyset != keyset or cursor_scope != [*scope]:
         raise NotACursor
-    return dt.datetime.fromisoformat(told) if is_time else told, key
+    return dt.datetime.fromisoformat(json_value) if is_time else json_value, key
 
 
 @functools.lru_cache(8)

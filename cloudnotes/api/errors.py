@@ -94,8 +94,8 @@ class TooManyRequests(DomainError):
 def note_rate_limit(request: Any, status: RateLimit) -> None:
     """Remember the scarcest limit that a request has met, for the ``RateLimit-*`` headers."""
     request = getattr(request, "_request", request)
-    known: RateLimit | None = getattr(request, "rate_limit", None)
-    if known is None or status.remaining <= known.remaining:
+    scarcest: RateLimit | None = getattr(request, "rate_limit", None)
+    if scarcest is None or status.remaining <= scarcest.remaining:
         request.rate_limit = status
 
 
@@ -146,23 +146,23 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
     A bug then takes Django's way to ``server_error`` and is logged with its traceback.
     """
-    described = describe(error)
-    if described is None:
+    members = describe(error)
+    if members is None:
         return None
-    response = Response(described, status=described["status"], content_type=CONTENT_TYPE)
+    response = Response(members, status=members["status"], content_type=CONTENT_TYPE)
     if challenge := getattr(error, "auth_header", None):
         response.headers["WWW-Authenticate"] = challenge
-    if retry_after := _retry_after(error, described["status"]):
+    if retry_after := _retry_after(error, members["status"]):
         response.headers["Retry-After"] = retry_after
     return response
 
 
 def answer(error: Exception) -> HttpResponse | None:
     """Return what :func:`exception_handler` does, for an exception raised outside of the views."""
-    described = describe(error)
-    if described is None:
+    members = describe(error)
+    if members is None:
         return None
-    body, status = json.dumps(described), described["status"]
+    body, status = json.dumps(members), members["status"]
     response = HttpResponse(body, content_type=CONTENT_TYPE, status=status)
     if retry_after := _retry_after(error, status):
         response.headers["Retry-After"] = retry_after
@@ -181,8 +181,8 @@ def describe(error: Exception) -> dict[str, Any] | None:
     match error:
         case DomainError(status=status, code=code, field=field):
             detail = str(error)
-            where = [{"field": field, "code": code, "detail": detail}] if field else []
-            return problem(status, code, detail, where, **error.members)
+            field_errors = [{"field": field, "code": code, "detail": detail}] if field else []
+            return problem(status, code, detail, field_errors, **error.members)
         case drf.ValidationError():
             return _invalid(list(_flatten(error.get_full_details())))
         case ModelValidationError():
@@ -241,10 +241,10 @@ def _violation(error: IntegrityError) -> dict[str, Any] | None:
     code, detail = constraint.violation_error_code, str(constraint.get_violation_error_message())
     names = getattr(constraint, "fields", ())
     # A folded copy answers for the field that it was folded from.
-    where = [
+    field_errors = [
         {"field": name.removesuffix("_folded"), "code": code, "detail": detail} for name in names
     ]
-    return problem(400, code, detail, where)
+    return problem(400, code, detail, field_errors)
 
 
 def violated_constraint(error: IntegrityError) -> BaseConstraint | None:
@@ -259,16 +259,16 @@ def violated_constraint(error: IntegrityError) -> BaseConstraint | None:
 
 @functools.cache
 def _constraints() -> dict[str, BaseConstraint]:
-    found: dict[str, BaseConstraint] = {}
+    constraints: dict[str, BaseConstraint] = {}
     for model in apps.get_models():
         table = model._meta.db_table
         for constraint in model._meta.constraints:
-            found[constraint.name] = constraint
+            constraints[constraint.name] = constraint
             names = getattr(constraint, "fields", ())
             columns = [getattr(model._meta.get_field(name), "column", "") for name in names]
-            found[", ".join(f"{table}.{column}" for column in columns)] = constraint
-    found.pop("", None)
-    return found
+            constraints[", ".join(f"{table}.{column}" for column in columns)] = constraint
+    constraints.pop("", None)
+    return constraints
 
 
 def _respond(status: int, code: str, detail: str) -> HttpResponse:

@@ -20,5 +20,5 @@ def derive(purpose: str, *parts: object, key: str | None = None) -> bytes:
 
 def derive_all(purpose: str, *parts: object) -> list[bytes]:
     """Return what :func:`derive` gives with the current key and gave with the ones before it."""
-    known = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return [derive(purpose, *parts, key=key) for key in known]
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [derive(purpose, *parts, key=key) for key in keys]

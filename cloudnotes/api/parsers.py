@@ -69,8 +69,8 @@ class JSONAlways(BaseContentNegotiation):
     """Picks a parser by Content-Type and the view's one renderer whatever Accept says."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
-        wanted = (request.content_type or "").partition(";")[0].strip().lower()
-        return next((parser for parser in parsers if parser.media_type == wanted), None)
+        media_type = (request.content_type or "").partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == media_type), None)
 
     def select_renderer(
         self,
@@ -129,16 +129,16 @@ class _Objects:
 
 
 def _unstorable(value: Any) -> bool:
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
+    pending = [value]
+    while pending:
+        item = pending.pop()
         if isinstance(item, str):
             if _UNSTORABLE.search(item):
                 return True
         elif isinstance(item, dict):
-            waiting += [*item.keys(), *item.values()]
+            pending += [*item.keys(), *item.values()]
         elif isinstance(item, list):
-            waiting += item
+            pending += item
     return False
 
 

@@ -33,13 +33,13 @@ def loggable(path: str) -> str:
 def log(method: str | None, path: str, status: int, started: float) -> None:
     """Write the line of a request that began at ``started``, on ``time.perf_counter``'s clock."""
     if settings.REQUEST_LOG:
-        about = {
+        log_fields = {
             "method": method,
             "path": path,
             "status": status,
             "milliseconds": round((time.perf_counter() - started) * 1000, 1),
         }
-        logger.info("%s %s %d", method, path, status, extra=about)
+        logger.info("%s %s %d", method, path, status, extra=log_fields)
 
 
 class RequestIdMiddleware:

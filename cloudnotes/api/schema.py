@@ -98,19 +98,19 @@ class APISchema(AutoSchema):
             return None
         problem = {"schema": self.resolve_serializer(PROBLEM, "response").ref}
         for status, text in self._problems().items():
-            answer = {"description": text, "content": {"application/problem+json": problem}}
-            operation["responses"].setdefault(str(status), answer)
-        takes = getattr(self.view, "delete_takes", None)
-        if self.method == "DELETE" and takes is not None:
-            body = {"schema": self.resolve_serializer(takes, "request").ref}
+            response = {"description": text, "content": {"application/problem+json": problem}}
+            operation["responses"].setdefault(str(status), response)
+        body_serializer = getattr(self.view, "delete_takes", None)
+        if self.method == "DELETE" and body_serializer is not None:
+            body = {"schema": self.resolve_serializer(body_serializer, "request").ref}
             operation["requestBody"] = {"content": {"application/json": body}, "required": True}
         return operation
 
     def get_override_parameters(self) -> Any:
-        more = [*KEY] if self._takes_key() else []
+        parameters = [*KEY] if self._takes_key() else []
         if self._is_conditional():
-            more += [IF_NONE_MATCH if self.method == "GET" else IF_MATCH, ETAG]
-        return [*super().get_override_parameters(), *more]
+            parameters += [IF_NONE_MATCH if self.method == "GET" else IF_MATCH, ETAG]
+        return [*super().get_override_parameters(), *parameters]
 
     def _is_conditional(self) -> bool:
         is_known = "{" in self.path or self.method == "GET"
@@ -120,20 +120,20 @@ class APISchema(AutoSchema):
         return self.method == "POST" and bool(self.view.get_authenticators())
 
     def _problems(self) -> dict[int, str]:
-        told = dict(ANYWHERE)
+        problems = dict(ANYWHERE)
         if self.view.get_authenticators():
-            told |= WITH_A_TOKEN
+            problems |= WITH_A_TOKEN
         if "{" in self.path:
-            told |= WITH_AN_ID
+            problems |= WITH_AN_ID
         if self.method in ("POST", "PUT", "PATCH", "DELETE"):
-            told |= WITH_A_BODY
+            problems |= WITH_A_BODY
         if self._is_conditional() and self.method != "GET":
-            told |= WITH_A_PRECONDITION
-        told |= getattr(self.view, "problems", {})
+            problems |= WITH_A_PRECONDITION
+        problems |= getattr(self.view, "problems", {})
         if self._takes_key():
             for status, text in WITH_A_KEY.items():
-                told[status] = f"{told.get(status, '')} {text}".strip()
-        return told
+                problems[status] = f"{problems.get(status, '')} {text}".strip()
+        return problems
 
 
 def canonical_only(endpoints: list[Any], **kwargs: Any) -> list[Any]:

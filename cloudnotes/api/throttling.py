@@ -38,10 +38,10 @@ class APIThrottle(BaseThrottle):
     """
 
     def allow_request(self, request: HttpRequest | Request, view: Any) -> bool:
-        asked: Any = getattr(request, "_request", request)
-        if not settings.RATE_LIMITS or hasattr(asked, "is_counted"):
+        http_request: Any = getattr(request, "_request", request)
+        if not settings.RATE_LIMITS or hasattr(http_request, "is_counted"):
             return True
-        asked.is_counted = True
+        http_request.is_counted = True
         if request.META.get(COUNTED):
             note_rate_limit(request, request.META[COUNTED])
             return True
@@ -147,7 +147,7 @@ class SharedCounter:
     def __init__(self) -> None:
         self.fallback = Windows()
         self.lock = threading.Lock()
-        self.asked_again_at = 0.0
+        self.retry_at = 0.0
         self.connected: tuple[str, limits.strategies.MovingWindowRateLimiter] | None = None
 
     def hit(self, key: str, limit: int, seconds: int) -> tuple[bool, RateLimit]:
@@ -156,7 +156,7 @@ class SharedCounter:
             try:
                 return self._hit_redis(key, limit, seconds)
             except (RedisError, OSError) as error:
-                self.asked_again_at = time.monotonic() + BREAK_SECONDS
+                self.retry_at = time.monotonic() + BREAK_SECONDS
                 logger.warning(
                     "Redis cannot be used, limits are counted by process: %s", type(error).__name__
                 )
@@ -164,19 +164,19 @@ class SharedCounter:
 
     def _may_ask(self) -> bool:
         now = time.monotonic()
-        if not self.asked_again_at:
+        if not self.retry_at:
             return True
         with self.lock:
-            if now < self.asked_again_at:
+            if now < self.retry_at:
                 return False
-            self.asked_again_at = now + BREAK_SECONDS  # this one tries; the others wait for it
+            self.retry_at = now + BREAK_SECONDS  # this one tries; the others wait for it
             return True
 
     def _hit_redis(self, key: str, limit: int, seconds: int) -> tuple[bool, RateLimit]:
         limiter, item = self._limiter(), limits.RateLimitItemPerSecond(limit, seconds)
         allowed = limiter.hit(item, key)
         reset, remaining = limiter.get_window_stats(item, key)
-        self.asked_again_at = 0.0
+        self.retry_at = 0.0
         return allowed, RateLimit(limit, max(0, remaining), seconds, reset - time.time())
 
     def _limiter(self) -> limits.strategies.MovingWindowRateLimiter:

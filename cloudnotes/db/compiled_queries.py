@@ -96,10 +96,16 @@ class Query:
     def bind(self, values: dict[str, Any]) -> tuple[str, list[Any]]:
         """Return the statement and its parameters. Raises KeyError for a value that is missing."""
         compiled = self._compile()
-        given = [values[each] if isinstance(each, _Name) else each for each in compiled.parameters]
+        parameters = [
+            values[parameter] if isinstance(parameter, _Name) else parameter
+            for parameter in compiled.parameters
+        ]
         if compiled.adapt:
-            given = [compiled.adapt(v) if isinstance(v, dt.datetime) else v for v in given]
-        return compiled.sql, given
+            parameters = [
+                compiled.adapt(value) if isinstance(value, dt.datetime) else value
+                for value in parameters
+            ]
+        return compiled.sql, parameters
 
     def fetch(self, **values: Any) -> list[Row]:
         """Return the rows, read by this thread's connection."""
@@ -142,11 +148,11 @@ class InstanceQuery(Query, Generic[M]):
         if self._shape is None:
             # What Django's own ModelIterable works out for each queryset.
             compiler = self._compile().compiler
-            select, told = compiler.select, compiler.klass_info
-            columns = slice(told["select_fields"][0], told["select_fields"][-1] + 1)
+            select, klass_info = compiler.select, compiler.klass_info
+            columns = slice(klass_info["select_fields"][0], klass_info["select_fields"][-1] + 1)
             names = [column[0].target.attname for column in select[columns]]
-            populators = get_related_populators(told, select, "default")
-            self._shape = told["model"], columns, names, populators
+            populators = get_related_populators(klass_info, select, "default")
+            self._shape = klass_info["model"], columns, names, populators
         model, columns, names, populators = self._shape
         instance: M = model.from_db("default", names, row[columns])
         for populator in populators:

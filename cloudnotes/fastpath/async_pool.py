@@ -53,25 +53,25 @@ class Connections:
         sql, parameters = query.bind(values)
         until = deadline and deadline - query.timeout_seconds
         try:
-            used = await self._take(until)
+            pooled = await self._take(until)
         except (psycopg.Error, OSError) as error:
             raise NotDone(str(error)) from error
-        used.is_late = False
-        alarm = asyncio.get_running_loop().call_later(query.timeout_seconds, used.give_up)
+        pooled.is_late = False
+        alarm = asyncio.get_running_loop().call_later(query.timeout_seconds, pooled.give_up)
         try:
-            cursor = used.cursor_of(query)
+            cursor = pooled.cursor_of(query)
             await cursor.execute(sql, parameters)
             rows: list[Row] = await cursor.fetchall()
             cursor.forget_rows()
         except BaseException as error:
-            used.forget()
+            pooled.forget()
             self._give(None)
             if isinstance(error, LockNotAvailable | QueryCanceled):
                 raise NotDone(str(error)) from error
             raise
         finally:
             alarm.cancel()
-        self._give(used)
+        self._give(pooled)
         return rows
 
     def close(self) -> None:
@@ -85,13 +85,13 @@ class Connections:
             raise TimeoutError("no time is left")
         if self.idle:
             return self.idle.pop()
-        used: _Connection | None = None
+        pooled: _Connection | None = None
         if self.free:
             self.free -= 1
         else:
-            used = await self._wait(until)
-        if used:
-            return used
+            pooled = await self._wait(until)
+        if pooled:
+            return pooled
         try:
             async with asyncio.timeout_at(until):
                 return await self._connect()
@@ -99,52 +99,52 @@ class Connections:
             self._give(None)
             raise
 
-    def _give(self, used: "_Connection | None") -> None:
+    def _give(self, pooled: "_Connection | None") -> None:
         """Hand a connection, or the place of one that is no more, to who waits longest."""
         while self.waiting:
-            turn = self.waiting.popleft()
-            if not turn.done():
-                turn.set_result(used)
+            waiter = self.waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(pooled)
                 return
-        if used:
-            self.idle.append(used)
+        if pooled:
+            self.idle.append(pooled)
         else:
             self.free += 1
 
     async def _wait(self, until: float | None) -> "_Connection | None":
         """Return what is handed over. Raises TimeoutError."""
         loop = asyncio.get_running_loop()
-        turn: asyncio.Future[_Connection | None] = loop.create_future()
-        self.waiting.append(turn)
+        waiter: asyncio.Future[_Connection | None] = loop.create_future()
+        self.waiting.append(waiter)
         # Not asyncio.timeout: with many connections every request comes by here, at twice the cost.
-        alarm = loop.call_at(until, _end, turn) if until else None
+        alarm = loop.call_at(until, _end, waiter) if until else None
         try:
-            used = await turn
+            pooled = await waiter
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and not turn.exception():
-                self._give(turn.result())  # it came in the same moment
+            if waiter.done() and not waiter.cancelled() and not waiter.exception():
+                self._give(waiter.result())  # it came in the same moment
             raise
         finally:
             if alarm:
                 alarm.cancel()
-        return used
+        return pooled
 
     async def _connect(self) -> "_Connection":
-        options = connection.get_connection_params()
+        parameters = connection.get_connection_params()
         for name in ("context", "cursor_factory"):  # Django's, for its own connections
-            options.pop(name, None)
-        options["options"] = f"{options.get('options', '')} {self.options}"
-        options["prepare_threshold"] = 0 if settings.PREPARED_STATEMENTS else None
-        opened = await _Connection.connect(**options, autocommit=True)
+            parameters.pop(name, None)
+        parameters["options"] = f"{parameters.get('options', '')} {self.options}"
+        parameters["prepare_threshold"] = 0 if settings.PREPARED_STATEMENTS else None
+        opened = await _Connection.connect(**parameters, autocommit=True)
         # By default an integer's type follows from its size, and each type prepares anew.
         opened.adapters.register_dumper(int, Int8Dumper)
         opened.pool, opened.cursors = self, {}
         return opened
 
 
-def _end(turn: "asyncio.Future[_Connection | None]") -> None:
-    if not turn.done():
-        turn.set_exception(TimeoutError("no connection was free in time"))
+def _end(waiter: "asyncio.Future[_Connection | None]") -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError("no connection was free in time"))
 
 
 class _Connection(psycopg.AsyncConnection[Any]):
@@ -164,7 +164,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
         """Carry out a step of libpq's protocol that waits for the socket."""
         loop = asyncio.get_running_loop()
         try:
-            wanted = next(gen)
+            events = next(gen)
             if self.watched < 0:
                 self.watched = self.pgconn.socket
                 loop.add_reader(self.watched, self._wake, READY_R)
@@ -172,15 +172,15 @@ class _Connection(psycopg.AsyncConnection[Any]):
                 if self.is_late:
                     raise psycopg.OperationalError(LATE)
                 self.turn = loop.create_future()
-                if wanted & WAIT_W:
+                if events & WAIT_W:
                     loop.add_writer(self.watched, self._wake, READY_W)
                 try:
                     ready = await self.turn
                 finally:
                     self.turn = None
-                    if wanted & WAIT_W:
+                    if events & WAIT_W:
                         loop.remove_writer(self.watched)
-                wanted = gen.send(ready)
+                events = gen.send(ready)
         except StopIteration as done:
             return done.value
 

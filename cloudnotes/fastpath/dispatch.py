@@ -49,17 +49,17 @@ class AsyncTransport:
 
     def __init__(self, dispatcher: Dispatcher, *, reads: Connections, writes: Connections) -> None:
         self.dispatcher, self.reads, self.writes = dispatcher, reads, writes
-        self.turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self.write_locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(
         self, scope: Scope, body: IO[bytes], size: int
     ) -> wsgi_adapter.Response | None:
         """Return the answer to an HTTP scope, None to leave it, with its body, to a thread."""
-        found = self.dispatcher.find(scope["method"], scope["raw_path"].decode("latin-1"))
-        if found is None or scope.get("root_path"):
+        match = self.dispatcher.find(scope["method"], scope["raw_path"].decode("latin-1"))
+        if match is None or scope.get("root_path"):
             return None
         started = time.perf_counter()
-        view, numbers = found
+        view, numbers = match
         fields = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
@@ -74,35 +74,35 @@ class AsyncTransport:
             body.read(),
         )
         body.seek(0)
-        answer = await self._answer(request, view, numbers)
-        if answer is None:
+        response = await self._answer(request, view, numbers)
+        if response is None:
             scope[errors.COUNTED] = request.counted
             return None
         body.close()
-        raw = [
+        raw_headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in all_headers(request, answer, view)
+            for name, value in all_headers(request, response, view)
         ]
-        request_id.log(request.method, request.path, answer.status, started)
-        return wsgi_adapter.Response(answer.status, raw, answer.body)
+        request_id.log(request.method, request.path, response.status, started)
+        return wsgi_adapter.Response(response.status, raw_headers, response.body)
 
     async def _answer(
         self, request: Request, view: View, numbers: tuple[int, ...]
     ) -> Response | None:
         started = time.perf_counter()
-        answer, error = None, None
+        response, error = None, None
         try:
-            answer = await self._take(request, view, numbers)
+            response = await self._take(request, view, numbers)
         except errors.DomainError:
             pass
-        except (psycopg.Error, OSError) as met:
-            error = met  # a connection that broke, the database has gone, or all is busy
+        except (psycopg.Error, OSError) as caught:
+            error = caught  # a connection that broke, the database has gone, or all is busy
         except Exception:
             logger.exception("The fast path failed on %s %s", request.method, request.path)
             return failed(view)
         if error and time.perf_counter() - started >= RETRY_SECONDS:
             return unavailable(error)
-        return answer
+        return response
 
     async def _take(
         self, request: Request, view: View, numbers: tuple[int, ...]
@@ -120,13 +120,13 @@ class AsyncTransport:
             return await view.answer(request, user, fetch, *numbers)
         # A user's writes follow each other in any case, by the lock of the feed: here they wait
         # without a connection, of which nobody then takes all.
-        turn = self.turns.setdefault(user.pk, asyncio.Lock())
+        write_lock = self.write_locks.setdefault(user.pk, asyncio.Lock())
         async with asyncio.timeout_at(deadline - Statement.timeout_seconds):
-            await turn.acquire()
+            await write_lock.acquire()
         try:
             return await view.answer(request, user, fetch, *numbers)
         finally:
-            turn.release()
+            write_lock.release()
 
     def close(self) -> None:
         """Close the connections that are idle."""
@@ -137,14 +137,16 @@ class AsyncTransport:
 class SyncTransport:
     """The fast path in a thread: a WSGI application in front of another one, the Django path."""
 
-    def __init__(self, dispatcher: Dispatcher, plain: Callable[..., Iterable[bytes]]) -> None:
-        self.dispatcher, self.plain = dispatcher, plain
+    def __init__(
+        self, dispatcher: Dispatcher, django_application: Callable[..., Iterable[bytes]]
+    ) -> None:
+        self.dispatcher, self.django_application = dispatcher, django_application
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        told = self.take(environ)
-        if told is None:
-            return self.plain(environ, start_response)
-        status, fields, body = told
+        response = self.take(environ)
+        if response is None:
+            return self.django_application(environ, start_response)
+        status, fields, body = response
         start_response(f"{status} {http.HTTPStatus(status).phrase}", fields)
         return [body]
 
@@ -153,10 +155,10 @@ class SyncTransport:
 
         What was read of ``wsgi.input`` can be read again then.
         """
-        found = self.dispatcher.find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        if found is None or environ["SCRIPT_NAME"] or errors.COUNTED in environ:
+        match = self.dispatcher.find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        if match is None or environ["SCRIPT_NAME"] or errors.COUNTED in environ:
             return None
-        view, numbers = found
+        view, numbers = match
         length = int(environ.get("CONTENT_LENGTH") or 0)
         if length > view.max_body_bytes:
             return None
@@ -164,12 +166,12 @@ class SyncTransport:
         request = _read(environ, length)
         token = request_id.current.set(request_id.choose(request.headers.get("x-request-id")))
         try:
-            answer = self._answer(request, view, numbers)
-            if answer is None:
+            response = self._answer(request, view, numbers)
+            if response is None:
                 environ[errors.COUNTED] = request.counted
                 return None
-            request_id.log(request.method, request.path, answer.status, started)
-            return answer.status, all_headers(request, answer, view), answer.body
+            request_id.log(request.method, request.path, response.status, started)
+            return response.status, all_headers(request, response, view), response.body
         finally:
             request_id.current.reset(token)
 
@@ -190,8 +192,8 @@ def failed(view: View) -> Response | None:
     """Return what comes of a bug of ours: 500 for a write, which nobody may try again."""
     if not view.max_body_bytes:
         return None
-    told = errors.problem(500, *errors.INTERNAL_ERROR)
-    return Response(render(told), 500, {}, errors.CONTENT_TYPE)
+    problem = errors.problem(500, *errors.INTERNAL_ERROR)
+    return Response(render(problem), 500, {}, errors.CONTENT_TYPE)
 
 
 def drive(coroutine: Coroutine[Any, Any, Response | None]) -> Response | None:
@@ -199,8 +201,8 @@ def drive(coroutine: Coroutine[Any, Any, Response | None]) -> Response | None:
     try:
         coroutine.send(None)
     except StopIteration as done:
-        answer: Response | None = done.value
-        return answer
+        response: Response | None = done.value
+        return response
     raise RuntimeError("In a thread nothing may wait on an event loop.")
 
 
@@ -231,15 +233,15 @@ def _read(environ: dict[str, Any], length: int) -> Request:
 
 
 @functools.cache
-def _road() -> Dispatcher:
+def _dispatcher() -> Dispatcher:
     paths = settings.FAST_PATH_VIEWS if settings.FAST_PATH else ()
     views = [view for path in paths for view in import_string(path)]
     return Dispatcher(views, authenticate=import_string(settings.FAST_PATH_AUTHENTICATOR))
 
 
-def sync_transport(plain: Callable[..., Iterable[bytes]]) -> SyncTransport:
+def sync_transport(django_application: Callable[..., Iterable[bytes]]) -> SyncTransport:
     """Return the transport that runs in threads, before a WSGI application."""
-    return SyncTransport(_road(), plain)
+    return SyncTransport(_dispatcher(), django_application)
 
 
 def async_transport() -> AsyncTransport | None:
@@ -248,4 +250,4 @@ def async_transport() -> AsyncTransport | None:
         return None
     reads = Connections(settings.WEB_THREADS)
     writes = Connections(settings.WEB_THREADS, WRITE_OPTIONS)
-    return AsyncTransport(_road(), reads=reads, writes=writes)
+    return AsyncTransport(_dispatcher(), reads=reads, writes=writes)

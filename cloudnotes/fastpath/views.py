@@ -185,9 +185,9 @@ def unavailable(error: Exception | None = None) -> Response:
     """Return the problem of a database that cannot be used: 503."""
     if not isinstance(error, OperationalError | InterfaceError):
         error = OperationalError(str(error or "no answer in time"))
-    told = errors.describe(error)
-    more = {"Retry-After": str(errors.RETRY_SECONDS)}
-    return Response(render(told), 503, more, errors.CONTENT_TYPE)
+    problem = errors.describe(error)
+    extra_headers = {"Retry-After": str(errors.RETRY_SECONDS)}
+    return Response(render(problem), 503, extra_headers, errors.CONTENT_TYPE)
 
 
 def _is_ordinary(request: Request, view: View) -> bool:
@@ -229,12 +229,12 @@ async def _count(user: Known) -> tuple[bool, errors.RateLimit]:
     return await loop.run_in_executor(None, throttling.count, "api", str(user.pk))
 
 
-def all_headers(request: Request, answer: Response, view: View) -> Fields:
+def all_headers(request: Request, response: Response, view: View) -> Fields:
     """Return all headers of an answer: its own, and those that middleware adds elsewhere."""
-    fields = {**headers.DATA, "Allow": view.allow, "Vary": "origin", **answer.headers}
-    if answer.status != 304:
-        fields["Content-Type"] = answer.content_type
-        fields["Content-Length"] = str(len(answer.body))
+    fields = {**headers.DATA, "Allow": view.allow, "Vary": "origin", **response.headers}
+    if response.status != 304:
+        fields["Content-Type"] = response.content_type
+        fields["Content-Length"] = str(len(response.body))
     if request.counted:
         fields |= throttling.describe(request.counted)
     if origin := request.headers.get("origin"):

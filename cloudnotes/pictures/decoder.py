@@ -64,18 +64,18 @@ UPRIGHT = {
 
 def confine(*, cpu_seconds: int, seconds: int) -> None:
     """Bindable this process for good: its memory, its time, and that it writes no file."""
-    for what, limit in (
+    for resource_kind, limit in (
         (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
         (resource.RLIMIT_CPU, cpu_seconds),
         (resource.RLIMIT_FSIZE, 0),  # the pipe is no file
         (resource.RLIMIT_CORE, 0),
     ):
-        hard = resource.getrlimit(what)[1]
+        hard = resource.getrlimit(resource_kind)[1]
         if hard != resource.RLIM_INFINITY:
             limit = min(limit, hard)
         # The system kills at the hard limit without a word of why, so that lies a second further.
-        above = limit + 1 if what == resource.RLIMIT_CPU and hard != limit else limit
-        resource.setrlimit(what, (limit, above))
+        hard_limit = limit + 1 if resource_kind == resource.RLIMIT_CPU and hard != limit else limit
+        resource.setrlimit(resource_kind, (limit, hard_limit))
     signal.alarm(seconds)
 
 
@@ -122,16 +122,18 @@ def _costly_segments(data: mmap.mmap) -> Iterator[int]:
     Segment by segment and not by looking for the bytes: a film appended to a photo has them by
     chance, once in 64 KiB.
     """
-    at = 2
+    position = 2
     for _ in range(MAX_SEGMENTS):
-        found = SEGMENT.search(data, at)
-        if not found or found[1] == END_OF_IMAGE:
+        marker = SEGMENT.search(data, position)
+        if not marker or marker[1] == END_OF_IMAGE:
             return
-        at = found.end()
-        if found[1] == START_OF_SCAN or (found[1] == APP1 and data[at + 2 : at + 6] == b"Exif"):
-            yield at
-        if at + 2 <= len(data):
-            at += max(2, int.from_bytes(data[at : at + 2], "big"))
+        position = marker.end()
+        if marker[1] == START_OF_SCAN or (
+            marker[1] == APP1 and data[position + 2 : position + 6] == b"Exif"
+        ):
+            yield position
+        if position + 2 <= len(data):
+            position += max(2, int.from_bytes(data[position : position + 2], "big"))
     raise NotMade(NOT_AN_IMAGE)
 
 

@@ -108,15 +108,15 @@ def _answer(child: "subprocess.Popen[bytes]", until: float) -> bytes:
 
 def _unpacked(output: bytes, sizes: tuple[int, ...]) -> dict[int, bytes]:
     """Return the pictures, each after its length; a child that was taken over may send anything."""
-    images, at = {}, 0
+    images, position = {}, 0
     for size in sizes:
-        header = output[at : at + LENGTH.size]
+        header = output[position : position + LENGTH.size]
         (length,) = LENGTH.unpack(header) if len(header) == LENGTH.size else (0,)
-        at += LENGTH.size + length
-        image = output[at - length : at]
+        position += LENGTH.size + length
+        image = output[position - length : position]
         if len(image) < length or not (image.startswith(b"RIFF") and image[8:12] == b"WEBP"):
             raise NotMade(CRASHED)
         images[size] = image
-    if at != len(output):
+    if position != len(output):
         raise NotMade(CRASHED)
     return images

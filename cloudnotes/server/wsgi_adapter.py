@@ -95,9 +95,9 @@ class ThreadPool:
         if not done:
             work.add_done_callback(self._drop)
             raise Refused(503, "unavailable", "The answer takes too long. Please try again.")
-        answer = work.result()
-        answer.threads = self.pool
-        return answer
+        response = work.result()
+        response.threads = self.pool
+        return response
 
     def _drop(self, work: "asyncio.Future[Response]") -> None:
         if not work.cancelled() and work.exception() is None and work.result().rest is not None:
@@ -170,20 +170,22 @@ class WSGIAdapter:
         name = request_id.choose(offered)
         request_id.current.set(name)
         try:
-            answer = await self._answer(scope, headers, receive)
-        except Disconnected as silence:
-            await self._refuse(scope, receive, send, Refused(408, "body_timeout", f"{silence}"))
+            response = await self._answer(scope, headers, receive)
+        except Disconnected as error:
+            await self._refuse(scope, receive, send, Refused(408, "body_timeout", f"{error}"))
         except Refused as refusal:
             await self._refuse(scope, receive, send, refusal)
         except OSError:
             logger.exception("A request body cannot be kept on disk.")
-            full = Refused(503, "unavailable", "The body cannot be taken. Please try again.")
-            await self._refuse(scope, receive, send, full)
+            body_refusal = Refused(
+                503, "unavailable", "The body cannot be taken. Please try again."
+            )
+            await self._refuse(scope, receive, send, body_refusal)
         else:
             if b"upgrade" in headers:
                 # The server's parser reads nothing more on a connection that offered one.
-                answer.headers.append((b"connection", b"close"))
-            await self._send(answer, scope["method"], receive, send)
+                response.headers.append((b"connection", b"close"))
+            await self._send(response, scope["method"], receive, send)
 
     async def _answer(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive
@@ -194,15 +196,15 @@ class WSGIAdapter:
             arriving = ArrivingBody(receive, asyncio.get_running_loop(), length)
             body: IO[bytes] = io.BufferedReader(arriving, MEMORY_BYTES)
             environ = self._environ(scope, body, length)
-            answer = await self.upload.run(lambda: self._ask(environ))
+            response = await self.upload.run(lambda: self._ask(environ))
             if arriving.more and b"expect" in headers:
                 # Nobody asked for the body, so nobody knows whether it comes.
-                answer.headers.append((b"connection", b"close"))
-            answer.unread = arriving.more and b"expect" not in headers
-            return answer
+                response.headers.append((b"connection", b"close"))
+            response.unread = arriving.more and b"expect" not in headers
+            return response
         body, size = await self.collector.collect(receive, length)
-        if self.fast and (answered := await self.fast(scope, body, size)):
-            return answered
+        if self.fast and (fast_response := await self.fast(scope, body, size)):
+            return fast_response
         environ = self._environ(scope, body, size)
         return await self._pool(scope, headers).run(lambda: self._ask(environ))
 
@@ -210,8 +212,10 @@ class WSGIAdapter:
         """Return where a request runs whose body has been collected."""
         if headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
             return self.upload
-        asked = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}"
-        return self.storage if self.stores and self.stores.search(asked) else self.default
+        request_line = (
+            f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}"
+        )
+        return self.storage if self.stores and self.stores.search(request_line) else self.default
 
     def _declared_length(self, headers: dict[bytes, bytes]) -> int | None:
         """Return the Content-Length, 0 without a body, None for a chunked one.
@@ -283,61 +287,64 @@ class WSGIAdapter:
             environ["wsgi.input"].close()
 
     def _call(self, environ: dict[str, Any]) -> Response:
-        answer = Response()
+        response = Response()
         written: list[bytes] = []
 
         def start_response(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None
         ) -> Callable[[bytes], None]:
-            answer.status = int(status.split(" ", 1)[0])
-            answer.headers = [
+            response.status = int(status.split(" ", 1)[0])
+            response.headers = [
                 (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
             ]
             return written.append
 
         result = self.application(environ, start_response)
-        answer.close = getattr(result, "close", answer.close)
+        response.close = getattr(result, "close", response.close)
         if getattr(result, "streaming", not isinstance(result, list)):
-            answer.rest = iter(result)
-            return answer
+            response.rest = iter(result)
+            return response
         try:
-            answer.body = b"".join([*written, *result])
+            response.body = b"".join([*written, *result])
         finally:
-            answer.close()
-        if answer.status in (204, 304):  # they have no content, not one of length 0 (RFC 9110, 8.6)
-            answer.headers = [each for each in answer.headers if each[0] != b"content-length"]
-        elif not any(name == b"content-length" for name, _ in answer.headers):
-            answer.headers.append((b"content-length", b"%d" % len(answer.body)))
-        return answer
+            response.close()
+        if response.status in (204, 304):
+            # They have no content, which is not content of length 0 (RFC 9110, 8.6).
+            response.headers = [
+                header for header in response.headers if header[0] != b"content-length"
+            ]
+        elif not any(name == b"content-length" for name, _ in response.headers):
+            response.headers.append((b"content-length", b"%d" % len(response.body)))
+        return response
 
-    async def _send(self, answer: Response, method: str, receive: Receive, send: Send) -> None:
+    async def _send(self, response: Response, method: str, receive: Receive, send: Send) -> None:
         await send(
             {
                 "type": "http.response.start",
-                "status": answer.status,
-                "headers": answer.headers,
+                "status": response.status,
+                "headers": response.headers,
             }
         )
-        if answer.rest is None:
-            body = {"type": "http.response.body", "body": answer.body}
-            if answer.unread:
+        if response.rest is None:
+            body = {"type": "http.response.body", "body": response.body}
+            if response.unread:
                 await send({**body, "more_body": True})
                 await drop(receive)
                 body = {"type": "http.response.body", "body": b""}
             await send(body)
             return
         loop = asyncio.get_running_loop()
-        gone = asyncio.ensure_future(_disconnect(receive))
+        disconnected = asyncio.ensure_future(_disconnect(receive))
         try:
-            while method != "HEAD" and not gone.done():
-                chunk = await loop.run_in_executor(answer.threads, next, answer.rest, None)
+            while method != "HEAD" and not disconnected.done():
+                chunk = await loop.run_in_executor(response.threads, next, response.rest, None)
                 if chunk is None:
                     break
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            gone.cancel()
-            await loop.run_in_executor(answer.threads, answer.close)
+            disconnected.cancel()
+            await loop.run_in_executor(response.threads, response.close)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Refused) -> None:
         """Response with a problem; after a 413, read on for a while before closing.

@@ -142,6 +142,6 @@ def test_one_caller_in_five_seconds_asks_a_redis_that_is_gone(settings, caplog, 
     before = len(caplog.records)
     assert hit_in_parallel(counter, "other") == 20
     assert len(caplog.records) == before
-    counter.asked_again_at = time.monotonic() - 1  # the break is over: one asks again
+    counter.retry_at = time.monotonic() - 1  # the break is over: one asks again
     assert hit_in_parallel(counter, "third") == 20
     assert len(caplog.records) == before + 1

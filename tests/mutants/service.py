@@ -124,8 +124,8 @@ MUTANTS = [
         "problem-as-plain-json",
         "Every error is application/problem+json.",
         "cloudnotes/api/errors.py",
-        'status=described["status"], content_type=CONTENT_TYPE)',
-        'status=described["status"])',
+        'status=members["status"], content_type=CONTENT_TYPE)',
+        'status=members["status"])',
         (f"{INPUT}::test_bad_forms",),
     ),
     Mutant(

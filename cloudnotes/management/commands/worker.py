@@ -17,10 +17,10 @@ class Command(BaseCommand):
     help = "Send mail and do the other work that is due, until told to stop."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        told = threading.Event()
+        stop_requested = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: told.set())
+            signal.signal(number, lambda *_: stop_requested.set())
         worker = Worker()
         worker.start()
-        told.wait()
+        stop_requested.wait()
         worker.stop(TIMEOUT_SECONDS)
