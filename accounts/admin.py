@@ -26,7 +26,7 @@ IDENTIFIERS = {"email_folded", "username_folded"}
 
 
 class FoldedIdentifiers(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """What both user forms add: the folded copies follow, and a taken identifier is an error."""
+    """A base of both user forms: sets the folded columns and reports a taken identifier."""
 
     def clean(self) -> dict[str, Any]:
         super().clean()
@@ -44,7 +44,7 @@ class FoldedIdentifiers(forms.ModelForm):  # type: ignore[type-arg]  # not gener
 
 
 class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not generic at run time
-    """A password that staff set for somebody; it ends that person's sessions."""
+    """Staff set a user's password; this ends the user's sessions."""
 
     def save(self, commit: bool = True) -> User:
         with transaction.atomic():
@@ -54,7 +54,7 @@ class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # not ge
 
 
 class NewUserForm(FoldedIdentifiers, AdminUserCreationForm):
-    """An account that staff make for somebody."""
+    """Staff create an account."""
 
     class Meta:
         model = User
@@ -62,7 +62,7 @@ class NewUserForm(FoldedIdentifiers, AdminUserCreationForm):
 
 
 class UserForm(FoldedIdentifiers, UserChangeForm):  # type: ignore[type-arg]  # same
-    """An account that staff change."""
+    """Staff change an account."""
 
     class Meta:
         model = User
@@ -80,7 +80,7 @@ class UserForm(FoldedIdentifiers, UserChangeForm):  # type: ignore[type-arg]  # 
 
 
 def counted(rows: QuerySet[Any], by: str) -> Coalesce:
-    """Return an expression that counts ``rows`` of an outer query's row, one subquery a count.
+    """Return an expression that counts ``rows`` of an outer query's row in a subquery.
 
     Two counts over two joins would multiply each other.
     """
@@ -134,7 +134,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     )
 
     def has_change_permission(self, request: HttpRequest, user: User | None = None) -> bool:
-        """Return whether staff may change users; superusers only superusers may."""
+        """Return whether staff may change a user; only superusers may change superusers."""
         return super().has_change_permission(request, user) and self._may_touch(request, user)
 
     def has_delete_permission(self, request: HttpRequest, user: User | None = None) -> bool:
@@ -146,7 +146,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     def get_readonly_fields(
         self, request: HttpRequest, user: User | None = None
     ) -> tuple[str, ...]:
-        """Return what a form only shows: to all but superusers also who may do what."""
+        """Return the read-only fields; ``RIGHTS`` are read-only for all but superusers."""
         return self.readonly_fields + (() if caller(request).is_superuser else RIGHTS)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
@@ -212,7 +212,7 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows to look at."""
+    """Rows that staff can see but not change."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -226,7 +226,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
-    """Sessions, to look at; they are ended through their user."""
+    """Sessions, read-only; they are ended through their user."""
 
     list_display = (
         "user",
@@ -256,7 +256,7 @@ class SessionAdmin(ReadOnlyAdmin):
 
 @admin.register(PersonalAccessToken)
 class PersonalAccessTokenAdmin(ReadOnlyAdmin):
-    """Personal access tokens, to look at and to end."""
+    """Personal access tokens, which staff can see and delete."""
 
     list_display = (
         "user",
@@ -287,7 +287,7 @@ class PersonalAccessTokenAdmin(ReadOnlyAdmin):
 
 @admin.register(Mail)
 class MailAdmin(ReadOnlyAdmin):
-    """Mails: what waits, what was sent, what was given up. Never what is in them."""
+    """Mails: waiting, sent or given up; never their content."""
 
     list_display = ("kind", "address", "user", "created_at", "attempts", "sent_at", "failed_at")
     list_filter = ("kind", "created_at", ("failed_at", admin.EmptyFieldListFilter))

@@ -23,7 +23,7 @@ USED_EVERY = dt.timedelta(minutes=1)
 
 Bearer = tuple[User, Session | PersonalAccessToken]
 
-# What a request needs of its user; the rest is read if it is ever asked for.
+# The columns of a user that every request needs; Django loads others at first access.
 USER = ("id", "require_if_match", "language")
 OF_USER = tuple(f"user__{name}" for name in USER)
 
@@ -32,13 +32,13 @@ NOW: Any = Parameter("now")
 
 
 def _sessions() -> SessionQuerySet:
-    """Return the live session that the parameters name, if its user is active."""
+    """Return the query for the live session of the parameters, if its user is active."""
     live = Session.objects.live(NOW)
     return live.filter(pk=Parameter("session"), user_id=Parameter("user"), user__is_active=True)
 
 
 def _tokens() -> PersonalAccessTokenQuerySet:
-    """Return the live token that the parameter names, if its user is active."""
+    """Return the query for the live token of the parameter, if its user is active."""
     live = PersonalAccessToken.objects.live(NOW)
     return live.filter(digest=Parameter("digest"), user__is_active=True)
 
@@ -52,10 +52,10 @@ TOKEN = Query(lambda: _tokens().values_list("pk", "last_used_at", "scopes", "cat
 class BearerAuthentication(BaseAuthentication):
     """Reads ``Authorization: Bearer <token>``: an access token or a personal access token.
 
-    ``request.auth`` is then the session, or the row of the personal access token. It is read with
-    its user in one query a request, so revoking it or disabling the user works on the very next
-    request. Whoever asks again about the same request, a middleware and then the view, is told the
-    same.
+    ``request.auth`` is the session, or the row of the personal access token. It is read together
+    with its user, in one query per request, so revoking it or disabling the user affects the very
+    next request. The result is stored on the request: a middleware and then the view get the same
+    one.
     """
 
     def authenticate(self, request: HttpRequest | Request) -> Bearer | None:
@@ -123,10 +123,10 @@ class BearerAuthentication(BaseAuthentication):
 
 
 async def recognize(authorization: str, scope: str, fetch: Executor) -> User | None:
-    """Return the user behind an ``Authorization`` header, for the fast path.
+    """Return the user of an ``Authorization`` header, for the fast path.
 
-    None where the token lacks the scope, and where :class:`BearerAuthentication` has something to
-    write down or to refuse. Raises what ``fetch`` raises.
+    None if the token lacks the scope, and if :class:`BearerAuthentication` has to refuse it or to
+    write ``last_seen_at`` or ``last_used_at``. Raises what ``fetch`` raises.
     """
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
@@ -163,6 +163,6 @@ def _refused() -> AuthenticationFailed:
 
 
 def caller(request: HttpRequest | Request) -> User:
-    """Return the user behind a request that permissions, or the admin, have let in."""
+    """Return the user of a request that permissions, or the admin, have accepted."""
     assert isinstance(request.user, User)
     return request.user

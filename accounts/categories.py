@@ -1,4 +1,4 @@
-"""Categories: paths such as ``Work/Plans`` that notes lie under and tokens can be limited to."""
+"""Categories: paths such as ``Work/Plans`` that notes have and tokens can be limited to."""
 
 import unicodedata
 
@@ -11,12 +11,12 @@ class InvalidCategory(ValueError):
 
 
 def parse(text: str) -> str:
-    """Return a category in its one spelling: NFC, no blanks at the ends of its names.
+    """Return a category in its canonical form: NFC, no blanks at the ends of its names.
 
-    Names that are empty, ``.`` or ``..`` are left out: it is a path from the top. ``''`` is no
-    category, and nothing else is: what is left of ``//`` is not for a limit to be without one.
-    Raises :class:`InvalidCategory` for that, above 200 characters and for characters that do not
-    print.
+    Names that are empty, ``.`` or ``..`` are left out: a category is an absolute path. Only ``''``
+    means no category. A text such as ``//`` that becomes empty is refused, or a token limited to
+    it would have no limit. Raises :class:`InvalidCategory` for that, above 200 characters and for
+    characters that are not printable.
     """
     names = [name.strip() for name in unicodedata.normalize("NFC", text).split(SEPARATOR)]
     category = SEPARATOR.join(name for name in names if name not in ("", ".", ".."))
@@ -30,5 +30,5 @@ def parse(text: str) -> str:
 
 
 def is_within(category: str, limit: str) -> bool:
-    """Return whether a category is ``limit`` or below it; everything is within ``''``."""
+    """Return whether a category is ``limit`` or below it; every category is within ``''``."""
     return limit in ("", category) or category.startswith(limit + SEPARATOR)

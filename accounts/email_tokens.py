@@ -1,7 +1,7 @@
-"""What a mail carries to prove that it was read: a link's token, or a code to type.
+"""The token in a mail's link, and the code to type: both prove that the mail was read.
 
-Both follow from the mail's row and ``SECRET_KEY``, so they are stored nowhere. Of a mail that had
-to be sent again the newest copy counts.
+Both are derived from the mail's row and ``SECRET_KEY``, so they are stored nowhere. If a mail was
+sent several times, only the newest copy is valid.
 """
 
 import hmac
@@ -15,17 +15,17 @@ BIGGEST_ID = 2**63 - 1
 
 
 def token(mail: Mail) -> str:
-    """Return the mail's token: its id and 256 bits that nobody can guess."""
+    """Return the mail's token: its id and 256 secret bits."""
     return f"{mail.pk}.{_text(key_derivation.derive('mail.token', *_identity(mail)))}"
 
 
 def code(mail: Mail) -> str:
-    """Return the mail's code: eight digits, good for some attempts (``actions.mails``)."""
+    """Return the mail's code: eight digits, with a limit of attempts (``actions.mails``)."""
     return _digits(key_derivation.derive("mail.code", *_identity(mail)))
 
 
 def mail_id(text: str) -> int | None:
-    """Return the id of the mail that a token claims to come from, None if it is no token."""
+    """Return the id of the mail that a token names, None if the text is no token."""
     digits = text.partition(".")[0]
     if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
         return None
@@ -33,7 +33,7 @@ def mail_id(text: str) -> int | None:
 
 
 def is_token(mail: Mail, candidate: str) -> bool:
-    """Return whether ``given`` is the mail's token; takes the same time for every wrong one."""
+    """Return whether ``given`` is the mail's token; the time is the same for every wrong one."""
     derived = key_derivation.derive_all("mail.token", *_identity(mail))
     return _is_one_of(candidate, [f"{mail.pk}.{_text(secret)}" for secret in derived])
 
@@ -47,8 +47,8 @@ def is_code(mail: Mail, candidate: str) -> bool:
 
 
 def _identity(mail: Mail) -> tuple[object, ...]:
-    # The time too, as a database restored from a copy gives out ids again; and the attempt, so
-    # that what an attempt delivered that seemed to fail is not good for longer than an hour.
+    # With the time, because a database restored from a backup assigns the same ids again. With the
+    # attempt, so that a mail whose delivery only seemed to fail is valid for an hour at most.
     return mail.kind, mail.pk, mail.created_at.isoformat(), mail.attempts
 
 

@@ -1,4 +1,4 @@
-"""From a row of the queue to a message, and on to the mail server."""
+"""Makes a message of a row of the queue and sends it to the mail server."""
 
 import datetime as dt
 import smtplib
@@ -33,19 +33,19 @@ PAGES = {
 
 
 class Undeliverable(Exception):
-    """The mail server will never take this mail."""
+    """The mail server has refused this mail permanently."""
 
 
 class ServerGone(Exception):
-    """The mail server cannot be reached, or does not take mail at the moment."""
+    """The mail server cannot be reached, or does not accept mail at the moment."""
 
 
 def send(mail: Mail) -> None:
-    """Hand a mail over to the server that ``EMAIL_URL`` names.
+    """Send a mail to the server that ``EMAIL_URL`` names.
 
-    Raises :class:`Undeliverable` when the server refuses it for good (RFC 5321, 4.2.1: a reply of
-    5yz to its recipient or text) and :class:`ServerGone` for all else, after which a later attempt
-    may succeed.
+    Raises :class:`Undeliverable` if the server refuses it permanently (RFC 5321, 4.2.1: a reply of
+    5yz to its recipient or text) and :class:`ServerGone` for every other failure, after which a
+    retry may succeed.
     """
     message = _message(mail)
     try:
@@ -69,7 +69,7 @@ def send(mail: Mail) -> None:
 def _message(mail: Mail) -> EmailMultiAlternatives:
     context = _context(mail)
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
-    # The same for every attempt, so that a mail that a server took twice is recognised as one.
+    # The same for every attempt, so that a mail which was sent twice is recognized as one.
     message_id = key_derivation.derive("mail.id", mail.pk, mail.created_at.isoformat()).hex()[:32]
     message = EmailMultiAlternatives(
         subject=f"{SUBJECTS[Mail.Kind(mail.kind)]} · CloudNotes",
@@ -86,6 +86,6 @@ def _context(mail: Mail) -> dict[str, Any]:
     if page := PAGES.get(Mail.Kind(mail.kind)):
         context["minutes"] = int(LINK_LIFETIME.total_seconds() // 60)
         context["code"] = email_tokens.code(mail)
-        # Behind the #, so that no server, proxy or log on the way sees it. It needs no escaping.
+        # After the #, so that no server, proxy or log sees it. It needs no escaping.
         context["link"] = mark_safe(f"{settings.PUBLIC_BASE_URL}{page}#{email_tokens.token(mail)}")  # noqa: S308
     return context

@@ -10,11 +10,11 @@ from django.contrib.auth.hashers import BCryptPasswordHasher, PBKDF2PasswordHash
 
 BCRYPT_BYTES = 72
 COLUMN_LENGTH = 128  # of AbstractBaseUser.password
-# What one log-in may cost: a few seconds and 256 MiB. Somebody else wrote the hash.
+# Limits of what one log-in may cost: a few seconds and 256 MiB. The hashes are not ours.
 LIMITS = {"rounds": 2_000_000, "cost": 14, "memory": 2**18, "passes": 16, "lanes": 16}
 
-# Exact to the last bit: what bcrypt cannot read it answers with ValueError at every log-in. Of the
-# salt's 22nd character two bits count, of the checksum's last one four.
+# Exact to the last bit: with a hash that bcrypt cannot read, every log-in raises ValueError. Of the
+# salt's 22nd character two bits are used, of the checksum's last character four.
 _BCRYPT = (
     r"\$2[aby]\$(?P<cost>0[4-9]|[12][0-9]|3[01])"
     r"\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]"
@@ -42,10 +42,10 @@ _OURS = {
 
 
 class PlainBCryptPasswordHasher(BCryptPasswordHasher):
-    """Verifies plain ``$2b$`` hashes; a password that verifies is hashed anew with the default.
+    """Verifies plain ``$2b$`` hashes; a verified password is hashed again with the default.
 
-    bcrypt reads 72 bytes of a password. Old releases of the library cut the rest off; from 5.0
-    it raises ValueError instead, which would turn a long wrong password into a 500.
+    bcrypt reads 72 bytes of a password. Old releases of the library ignore the rest; from 5.0 on
+    it raises ValueError instead, so a long wrong password would be answered with 500.
     """
 
     def encode(self, password: str, salt: Any) -> str:
@@ -54,7 +54,7 @@ class PlainBCryptPasswordHasher(BCryptPasswordHasher):
 
 
 class PasslibPBKDF2Hasher(PBKDF2PasswordHasher):
-    """Verifies passlib's ``$pbkdf2-sha256$``; what verifies is hashed anew with the default.
+    """Verifies passlib's ``$pbkdf2-sha256$``; a verified password is hashed again by the default.
 
     Differs from Django's PBKDF2 in that the salt is raw bytes. Salt and checksum are written in
     passlib's "adapted base64": ``.`` for ``+``, no padding.
@@ -74,11 +74,11 @@ class PasslibPBKDF2Hasher(PBKDF2PasswordHasher):
 
 
 def adopt(hashed: str) -> str | None:
-    """Return a hash of the earlier generation in the form in which ours verify it.
+    """Return a hash of the earlier generation in the form that our hashers verify, or None.
 
-    Known are bcrypt, Argon2 and passlib's PBKDF2-SHA-256 as their libraries write them, and all of
-    Django's forms that PASSWORD_HASHERS names. None for every other one, for one that its library
-    would choke on, and for one that would cost more than ``LIMITS`` at each log-in.
+    Accepted are bcrypt, Argon2 and passlib's PBKDF2-SHA-256 as their libraries write them, and all
+    of Django's forms that PASSWORD_HASHERS names. None for any other hash, for one on which its
+    library would raise, and for one that would cost more than ``LIMITS`` at each log-in.
     """
     for prefix, ours in _OURS.items():
         if hashed.startswith(prefix):

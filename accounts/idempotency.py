@@ -1,8 +1,9 @@
-"""``Idempotency-Key``: a POST that is sent again has its effect once and the same answer.
+"""``Idempotency-Key``: a POST that is sent again takes effect once and gets the same response.
 
-After draft-ietf-httpapi-idempotency-key-header-07. Its two freedoms are used so: a key is any
-printable text, in the quotes of a structured field or without (they count as part of it), and
-only what had an effect is kept: whoever mends a refused request may send it with the same key.
+After draft-ietf-httpapi-idempotency-key-header-07, which leaves two choices open. Here a key is any
+printable text; the quotes of a structured field are optional and are part of the key. And only the
+response of a request that took effect is stored: a client may correct a refused request and send
+it with the same key.
 """
 
 import base64
@@ -34,12 +35,12 @@ HEADER = "Idempotency-Key"
 WELL_FORMED = re.compile(r"[ -~]{1,255}")
 KEPT_FOR = dt.timedelta(hours=24)
 BATCH = 1000
-# What makes two requests with one key the same, beside the method, the address and the body.
+# Compared between two requests with one key, besides the method, the URL and the body.
 TELLING_HEADERS = ("Content-Type", "If-Match", "Prefer")
 
 
 class MalformedKey(DomainError):
-    """The header is there, but it is no key."""
+    """The header is present, but its value is not a valid key."""
 
     code = "invalid_idempotency_key"
     detail = "An Idempotency-Key has 1 to 255 printable ASCII characters."
@@ -58,7 +59,7 @@ class KeyReused(DomainError):
 
 
 class RequestInProgress(DomainError):
-    """A request with this key is being carried out."""
+    """Another request with this key is still running."""
 
     status = 409
     code = "request_in_progress"
@@ -67,23 +68,23 @@ class RequestInProgress(DomainError):
 
 
 class IdempotencyMiddleware:
-    """Carries out a user's POST with an ``Idempotency-Key`` once and keeps its answer for a day.
+    """Runs a user's POST with an ``Idempotency-Key`` once and stores its response for a day.
 
-    For the views of the API that read bearer tokens. Where there is no user (log-in, registering,
-    refreshing, whatever a mail's link does) the header is ignored: those requests either can be
-    repeated as they are or are used up by design.
+    It applies to the views of the API that read bearer tokens. Where there is no user (log-in,
+    registration, refresh, the links in mails) the header is ignored: those requests can either be
+    repeated or succeed only once by design.
 
-    The whole view runs in one transaction with the row that keeps its answer, so there are never
-    an effect without its answer or the reverse. A second request with the key, while the first is
-    under way, is refused (409) on PostgreSQL; on SQLite, which has one writer at a time, it waits
-    and is then given the first one's answer. A refusal of the view (4xx) is committed without a
-    row: it has no effect but what must stay, the counts of ``accounts.limits`` above all. A failure
-    (5xx) is rolled back, and those counts are made again.
+    The whole view runs in one transaction with the row that stores its response, so there is never
+    an effect without a stored response, nor the reverse. A second request with the key, while the
+    first one is running, is refused (409) on PostgreSQL; on SQLite, which has one writer at a time,
+    it waits and then gets the first one's response. A refusal by the view (4xx) is committed
+    without a row: its only effects are those that must stay, above all the counts of
+    ``accounts.limits``. A failure (5xx) is rolled back, and those counts are made again.
 
-    So ``on_commit`` callbacks run after the view and before its answer goes out. What must not run
-    in a transaction (storing files) is a POST of a view that says ``keeps_own_answers`` and calls
-    :func:`once` for the rest of it, or needs no key. A body with a key has at most
-    ``DATA_UPLOAD_MAX_MEMORY_SIZE`` bytes (413).
+    So ``on_commit`` callbacks run after the view and before its response is sent. A POST with work
+    that must not run in a transaction (storing files) needs a view that sets ``keeps_own_answers``
+    and calls :func:`once` for the rest, or needs no key. The body of a request with a key has at
+    most ``DATA_UPLOAD_MAX_MEMORY_SIZE`` bytes (413).
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -110,7 +111,7 @@ class IdempotencyMiddleware:
             record = KeptAnswer(request, key, bearer)
             return _carry_out(request, record, lambda: view(request, *args, **kwargs))
         except AuthenticationFailed:
-            return None  # the view says so
+            return None  # the view answers 401
         except (DomainError, Error, RequestDataTooBig, UnreadablePostError) as error:
             response = errors.answer(error)
             if response is None:
@@ -119,12 +120,12 @@ class IdempotencyMiddleware:
 
 
 def once(view: APIView, *, said: str, ask: Callable[[], Response]) -> HttpResponse:
-    """Return what ``ask`` answers, or has answered to the same request with the same key.
+    """Return the response of ``ask``, or the stored one of the same request with the same key.
 
-    For a view that ``keeps_own_answers``: ``said`` tells its request from others, in place of a
-    body that nobody keeps. ``ask`` runs in the transaction that keeps its answer, if there is a
-    key. Raises :class:`MalformedKey`, :class:`KeyReused`, :class:`RequestInProgress` and whatever
-    ``ask`` does.
+    For a view that sets ``keeps_own_answers``. ``said`` summarizes the request's body, which is not
+    kept in memory, so that requests can be compared. With a key, ``ask`` runs in the transaction
+    that stores its response. Raises :class:`MalformedKey`, :class:`KeyReused`,
+    :class:`RequestInProgress` and what ``ask`` raises.
     """
     request = view.request
     key = request.headers.get(HEADER)
@@ -140,7 +141,7 @@ def once(view: APIView, *, said: str, ask: Callable[[], Response]) -> HttpRespon
 def _carry_out(
     request: HttpRequest, record: "KeptAnswer", call_view: Callable[[], HttpResponse]
 ) -> HttpResponse:
-    """Return the answer that was kept, or the view's, kept if it had an effect."""
+    """Return the stored response, or else the view's, which is stored if it took effect."""
     is_settled = False
     try:
         with transaction.atomic():
@@ -155,7 +156,7 @@ def _carry_out(
             if response.status_code < 400:
                 record.store(response, timezone.now())
             elif connection.needs_rollback or not connection.is_usable():
-                is_lost = True  # a statement failed, and not in a block of the view's own
+                is_lost = True  # a statement failed outside of any savepoint of the view
             if is_lost:
                 transaction.set_rollback(True)
         is_settled = not is_lost
@@ -166,10 +167,10 @@ def _carry_out(
 
 
 class KeptAnswer:
-    """The answer to a user's request with a key: looked for, stored, and told to nobody else.
+    """The stored response to a user's request with a key; nobody else can read it.
 
-    Everything is derived with ``SECRET_KEY`` or, for what was stored before it was changed, with
-    the keys before it. Raises :class:`MalformedKey`.
+    Digests and the cipher are derived from ``SECRET_KEY``. To read what was stored before a change
+    of ``SECRET_KEY``, the keys before it are tried too. Raises :class:`MalformedKey`.
     """
 
     def __init__(
@@ -197,9 +198,10 @@ class KeptAnswer:
         )
 
     def lock(self) -> None:
-        """Be the only one with this key until the transaction ends.
+        """Lock this key until the transaction ends.
 
-        On SQLite whoever has begun a transaction is. Raises :class:`RequestInProgress`.
+        On SQLite the transaction itself is the lock. Raises :class:`RequestInProgress` if another
+        request holds it.
         """
         if connection.vendor != "postgresql":
             return
@@ -211,9 +213,9 @@ class KeptAnswer:
             raise RequestInProgress
 
     def find(self, now: dt.datetime) -> HttpResponse | None:
-        """Return the answer that was stored within the last day; forget an older one.
+        """Return the response that was stored within the last day; delete an older one.
 
-        Raises :class:`KeyReused` if it was one to another request.
+        Raises :class:`KeyReused` if it belongs to another request.
         """
         row = IdempotencyKey.objects.filter(user=self.user, digest__in=self.digests).first()
         if row is None:
@@ -225,14 +227,14 @@ class KeptAnswer:
             raise KeyReused
         head, _, body = self.cipher.decrypt(bytes(row.answer)).partition(b"\n")
         response = HttpResponse(body, status=row.status)
-        del response.headers["Content-Type"]  # which an empty answer has not
+        del response.headers["Content-Type"]  # an empty response has none
         for name, value in json.loads(head).items():
             response.headers[name] = value
         response.headers["Idempotent-Replayed"] = "true"
         return response
 
     def store(self, response: HttpResponse, now: dt.datetime) -> None:
-        """Keep an answer, as it is before any middleware adds to it."""
+        """Store a response as it is before any middleware changes it."""
         head = json.dumps(dict(response.items())).encode()
         IdempotencyKey.objects.create(
             user=self.user,
@@ -245,7 +247,7 @@ class KeptAnswer:
 
 
 def forget_old() -> bool:
-    """Delete some keys of more than a day ago; return whether there are more. A worker's job."""
+    """Delete ``BATCH`` keys older than a day; return whether there are more. A worker's job."""
     old = IdempotencyKey.objects.filter(created_at__lte=timezone.now() - KEPT_FOR)
     ids = list(old.order_by("created_at", "pk").values_list("pk", flat=True)[:BATCH])
     IdempotencyKey.objects.filter(pk__in=ids).delete()
@@ -253,10 +255,11 @@ def forget_old() -> bool:
 
 
 def _describe(request: HttpRequest, credential: Any, body_summary: str | None) -> str:
-    """Return what tells a request from others, with what its credential may do.
+    """Return the text that identifies a request, including the scopes of its credential.
 
-    So that a token of fewer powers is not given what one of more powers was told. ``said`` stands
-    for the body, then without the Content-Type: a form has a new boundary each time.
+    With the scopes, so that a token with fewer scopes never gets the response to one with more. A
+    ``body_summary`` replaces the body, and then the Content-Type is left out: a form has a new
+    boundary each time.
     """
     powers = ["session"]
     if isinstance(credential, PersonalAccessToken):

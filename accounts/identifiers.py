@@ -1,4 +1,4 @@
-"""When two e-mail addresses or usernames are the same one."""
+"""Folding: decides whether two e-mail addresses or usernames are the same."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""JSON Web Tokens: the one module that knows SimpleJWT and PyJWT.
+"""JSON Web Tokens: the only module that uses SimpleJWT and PyJWT.
 
 Both kinds of token are signed with ``JWT_SECRET`` by ``ALGORITHM`` and carry exactly the claims
 ``sub`` (user id), ``sid`` (session id), ``jti``, ``iat``, ``exp`` and ``type``.
@@ -25,12 +25,12 @@ REMEMBERED = 4096  # tokens a process, at most 4 KiB each
 
 
 class InvalidToken(Exception):
-    """The token is not one that this service signed for this use, or its time is over."""
+    """The token was not signed by this service for this use, or it has expired."""
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a valid token says."""
+    """The claims of a valid token."""
 
     user_id: int
     session_id: int
@@ -39,7 +39,7 @@ class Claims:
 
 
 def access_lifetime() -> int:
-    """Return for how many seconds a new access token is good."""
+    """Return the lifetime of a new access token in seconds."""
     return int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())
 
 
@@ -53,19 +53,19 @@ def access_token(session: Session, now: dt.datetime) -> str:
 def refresh_token(session: Session) -> str:
     """Return the session's current refresh token.
 
-    It follows from the row alone, so asking twice gives the same bytes and it need not be stored.
+    It is derived from the row alone, so every call returns the same bytes and it is not stored.
     """
     lifetime = min(api_settings.REFRESH_TOKEN_LIFETIME, session.expires_at - session.rotated_at)
     return _signed(RefreshToken(), session, session.refresh_id.hex, session.rotated_at, lifetime)
 
 
 def read_access_token(token: str) -> Claims:
-    """Return what an access token says. Raises :class:`InvalidToken`."""
+    """Return the claims of an access token. Raises :class:`InvalidToken`."""
     return _read(AccessToken, token)
 
 
 def read_refresh_token(token: str) -> Claims:
-    """Return what a refresh token says. Raises :class:`InvalidToken`."""
+    """Return the claims of a refresh token. Raises :class:`InvalidToken`."""
     return _read(RefreshToken, token)
 
 
@@ -89,7 +89,7 @@ def _read(kind: type[Token], token: str) -> Claims:
 
 @functools.lru_cache(REMEMBERED)
 def _verify(kind: str, token: str, key: str, algorithm: str) -> Claims:
-    """Return what a token says whose signature, type and times are right.
+    """Return the claims of a token after checking its signature, type and times.
 
     That is remembered: of all that is checked here only the expiry can become wrong later, and
     the caller looks at it each time. A refusal is not remembered. ``key`` and ``algorithm`` are
@@ -98,7 +98,7 @@ def _verify(kind: str, token: str, key: str, algorithm: str) -> Claims:
     if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
         raise InvalidToken
     try:
-        # A header field that we never write (kid, crit, jku …) asks for what we do not do.
+        # We never write other header fields (kid, crit, jku …) and do not support them.
         if set(jwt.get_unverified_header(token)) - HEADER_FIELDS:
             raise InvalidToken
         read = KINDS[kind](token)  # type: ignore[arg-type]  # SimpleJWT annotates the encoded text as a Token

@@ -1,8 +1,8 @@
-"""Limits on what an attacker would try often: exact across processes, hosts and restarts.
+"""Limits on attempts, such as log-ins: exact across processes, hosts and restarts.
 
-Which scopes there are, and how many attempts each allows, stands in the setting ``LIMITS``. The
-count is one atomic statement in the database; a limiter in memory or on Redis let too many through
-when they came in parallel. The limits of the API in general are ``cloudnotes.api.throttling``.
+The scopes and their numbers of attempts are in the setting ``LIMITS``. The count is one atomic
+statement in the database; a limiter in memory or on Redis let too many parallel attempts through.
+The general limits of the API are in ``cloudnotes.api.throttling``.
 """
 
 import logging
@@ -21,8 +21,8 @@ from cloudnotes.api import key_derivation
 from cloudnotes.api.client_network import network
 from cloudnotes.api.errors import RateLimit, TooManyRequests, note_rate_limit
 
-# Counts an attempt and returns how many there were, or no row where the limit is used up: what is
-# refused writes nothing. The row lock of ON CONFLICT makes it exact.
+# Counts an attempt and returns the new count, or no row if the limit is used up: a refused attempt
+# writes nothing. The row lock of ON CONFLICT makes it exact.
 COUNT = """
 INSERT INTO accounts_attempts (key, used, ends_at) VALUES (%(key)s, 1, %(ends_at)s)
 ON CONFLICT (key) DO UPDATE SET
@@ -44,9 +44,9 @@ def spend(request: HttpRequest | Request, scope: str, account: object = "") -> N
     :class:`cloudnotes.api.errors.TooManyRequests` when a rule of the scope is used up, and the
     attempt must not be evaluated then.
 
-    The count has to stay whatever becomes of the attempt, so this must not be called inside an
-    action's transaction. The one around a whole request with an ``Idempotency-Key`` is committed
-    with whatever refusal the request ends, or else :func:`spend_again` counts anew.
+    The count must stay even if the attempt fails, so do not call this inside an action's
+    transaction. The transaction around a whole request with an ``Idempotency-Key`` is committed
+    when the request is refused; if it is rolled back, :func:`spend_again` counts again.
     """
     if not settings.RATE_LIMITS:
         return
@@ -69,7 +69,7 @@ def spend(request: HttpRequest | Request, scope: str, account: object = "") -> N
 
 
 def spend_again(request: HttpRequest | Request) -> None:
-    """Count anew what a request has spent in a transaction that was then rolled back."""
+    """Count again what a request has spent in a transaction that was rolled back."""
     for key, limit, seconds in _get_spent(request):
         _count(key, limit, seconds)
 
@@ -84,7 +84,7 @@ def _get_spent(request: Any) -> list[tuple[str, int, int]]:
 
 
 def _count(key: str, limit: int, seconds: int) -> tuple[int, float]:
-    """Return the number of this attempt, ``limit + 1`` if it is one too many, and the window's end.
+    """Return the number of this attempt, ``limit + 1`` if it is refused, and the window's end.
 
     The end is in seconds since 1970.
     """
@@ -105,7 +105,7 @@ def _count(key: str, limit: int, seconds: int) -> tuple[int, float]:
 
 
 def forget_old() -> None:
-    """Delete the windows that are over; the worker calls this."""
+    """Delete the windows that have ended; a worker's job."""
     Attempts.objects.filter(ends_at__lte=int(time.time() * 1000)).delete()
 
 

@@ -1,8 +1,7 @@
 """The pages that links in mails open, and the one that sets up two-factor log-in.
 
-A link's token stands behind the ``#`` of the address, where no server or log sees it; a script
-hands it to the API when the person presses the button, so a mail scanner that opens links uses up
-nothing.
+A link's token is after the ``#`` of the URL, where no server or log sees it. A script sends it to
+the API when the user presses the button, so a mail scanner that opens links does not redeem it.
 """
 
 from django.conf import settings
@@ -10,7 +9,7 @@ from django.views.generic import TemplateView
 
 
 class VerifyEmailPage(TemplateView):
-    """Confirm an address."""
+    """Verifies an address."""
 
     template_name = "account/verify_email.html"
     extra_context = {
@@ -19,12 +18,12 @@ class VerifyEmailPage(TemplateView):
 
 
 class ResetPasswordPage(TemplateView):
-    """Choose a new password."""
+    """Sets a new password."""
 
     template_name = "account/reset_password.html"
 
 
 class TwoFactorPage(TemplateView):
-    """Set up two-factor log-in, for those who have no other client: staff above all."""
+    """Sets up two-factor log-in, for users without another client, above all staff."""
 
     template_name = "account/two_factor.html"

@@ -1,4 +1,4 @@
-"""What a personal access token may do."""
+"""Permissions: the scopes of personal access tokens."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from cloudnotes.api.errors import DomainError
 
 
 class InsufficientScope(DomainError):
-    """The token is good, but not for this (RFC 6750, 3.1)."""
+    """The token is valid but lacks the scope (RFC 6750, 3.1)."""
 
     status = 403
     code = "insufficient_scope"
@@ -28,22 +28,22 @@ class InsufficientScope(DomainError):
 
 
 def has_scope(request: Request, needed: str | None) -> bool:
-    """Return whether a request's token may do this. Whoever logged in may do everything."""
+    """Return whether a request's token has a scope. A session has every scope."""
     token = request.auth
     return not isinstance(token, PersonalAccessToken) or grants(token.scopes, needed)
 
 
 def require_scope(request: Request, needed: str | None) -> None:
-    """Raise :class:`InsufficientScope` where :func:`has_scope` says no."""
+    """Raise :class:`InsufficientScope` if :func:`has_scope` returns False."""
     if not has_scope(request, needed):
         raise InsufficientScope(needed)
 
 
 class HasScope(BasePermission):
-    """Lets a personal access token in where the view's ``scopes`` name one that it has.
+    """Allows a request with a personal access token if it has the scope that the view needs.
 
-    ``scopes`` is by HTTP method. A view or method that names none is closed to such tokens, so
-    that a new one is safe before anybody has thought of it. Raises :class:`InsufficientScope`.
+    The view's ``scopes`` is by HTTP method. A view or method without one refuses all personal
+    access tokens, so that a new view is safe by default. Raises :class:`InsufficientScope`.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:

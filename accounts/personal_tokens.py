@@ -1,7 +1,7 @@
 """The form of personal access tokens: ``cn_`` + 43 characters + 6 of a checksum.
 
 The prefix lets secret scanners find one that leaked, the checksum lets us refuse a mistyped one
-without asking the database (as GitHub does with its own).
+without a query (as GitHub does with its own tokens).
 """
 
 import hashlib
@@ -21,12 +21,12 @@ def new_token() -> str:
 
 
 def is_personal_token(text: str) -> bool:
-    """Return whether a bearer token is meant to be a personal access token."""
+    """Return whether a bearer token has the prefix of personal access tokens."""
     return text.startswith(PREFIX)
 
 
 def digest(token: str) -> str | None:
-    """Return what is kept of a token, None if it is not well-formed."""
+    """Return the digest that is stored of a token, None if it is not well-formed."""
     if not WELL_FORMED.fullmatch(token):
         return None
     body, checksum = token[len(PREFIX) : -6], token[-6:]

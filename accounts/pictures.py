@@ -1,4 +1,4 @@
-"""Pictures of people: from the bytes of an upload to small squares in WebP. No ORM, no HTTP.
+"""Pictures of users: makes small WebP squares of an upload. No ORM, no HTTP.
 
 They are decoded in a bounded child process, never in this one: see
 :mod:`cloudnotes.pictures.renditions`.
@@ -18,9 +18,9 @@ CONTENT_TYPE = protocol.CONTENT_TYPE
 MAX_BYTES = 5 * 2**20
 MAX_PIXELS = 25_000_000
 MAX_CPU_SECONDS = 5
-# Together for what waits for a child and for the child.
+# For the wait for a free child process and for its work together.
 TIMEOUT_SECONDS = 7.0
-# At a time in one web process: a picture of MAX_PIXELS takes a core for 1 s and 400 MiB.
+# Parallel children of one web process: a picture of MAX_PIXELS takes a core for 1 s and 400 MiB.
 MAX_CHILDREN = 1
 
 AVATARS = protocol.Spec(
@@ -55,7 +55,7 @@ class TooManyPixels(DomainError):
 
 
 class NotAnImage(DomainError):
-    """The bytes are no picture that can be opened whole."""
+    """The bytes are not a complete picture of a known format."""
 
     code = "not_an_image"
     detail = "This is not a whole PNG, JPEG, GIF or WebP picture. Send another file."
@@ -69,7 +69,7 @@ class TooCostly(NotAnImage):
 
 
 class TooBusy(DomainError):
-    """The picture was not decoded for want of time, memory or a process."""
+    """The picture was not decoded: too little time or memory, or no free process."""
 
     status = 503
     code = "overloaded"
@@ -80,7 +80,7 @@ def cut(content: IO[bytes]) -> dict[int, bytes]:
     """Return the middle square of a picture by its width in pixels, as WebP, for all ``SIZES``.
 
     The picture is a PNG, JPEG, GIF (the first frame) or WebP. It is turned upright by its Exif
-    orientation; transparency stays, all metadata goes. A smaller picture is made larger.
+    orientation. Transparency is preserved, all metadata is removed. A smaller picture is enlarged.
 
     Takes at most ``TIMEOUT_SECONDS`` and one child process; at most ``MAX_CHILDREN`` run at a
     time, and further calls wait. Raises :class:`PictureTooLarge`, :class:`TooManyPixels`,
@@ -116,6 +116,6 @@ def _refusal(reason: str) -> DomainError:
         return TooManyPixels()
     if reason in (protocol.TOO_MUCH_MEMORY, protocol.TOOK_TOO_LONG):
         return TooCostly()
-    if reason == protocol.CRASHED:  # by this picture, or by all: then the installation is broken
+    if reason == protocol.CRASHED:  # if every picture does this, the installation is broken
         logger.error("The child process that decodes a picture has crashed.")
     return NotAnImage()

@@ -1,4 +1,4 @@
-"""The admin's site: Django's, with limits on its log-in and second factors."""
+"""The admin's site: Django's, plus limits on log-ins and second factors."""
 
 import math
 from typing import Any
@@ -23,7 +23,7 @@ from cloudnotes.api.errors import DomainError, TooManyRequests
 
 
 class StaffLoginForm(AdminAuthenticationForm):
-    """Credentials of a member of staff, looked at as often as the limits allow."""
+    """The log-in form of staff, with the limits on attempts."""
 
     code = CharField(
         required=False, max_length=40, strip=True, label="Code, if you use two-factor log-in"
@@ -67,7 +67,7 @@ class StaffLoginForm(AdminAuthenticationForm):
 
 
 class OwnPasswordForm(AdminPasswordChangeForm):
-    """A password that a member of staff changes; it ends what the old one let in."""
+    """Staff change their own password; this ends sessions and tokens of the old one."""
 
     def save(self, commit: bool = True) -> User:
         with transaction.atomic():
@@ -78,13 +78,13 @@ class OwnPasswordForm(AdminPasswordChangeForm):
 
 
 class StaffSite(AdminSite):
-    """The admin, which answers 429 to one log-in too many."""
+    """The admin; it answers 429 to a log-in above the limit."""
 
     login_form = StaffLoginForm
     login_template = "admin/staff_login.html"
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Return whether somebody is in; where it is required, only with a second factor."""
+        """Return whether staff are logged in, with a second factor where it is required."""
         if not super().has_permission(request):
             return False
         return not second_factors.is_needed_by_staff() or (
@@ -95,7 +95,7 @@ class StaffSite(AdminSite):
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        """Change one's own password, as often as the limits allow."""
+        """Change the caller's own password, with the limit on attempts."""
         if request.method == "POST":
             limits.spend(request, "password", caller(request).pk)
         view = PasswordChangeView.as_view(

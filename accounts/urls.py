@@ -1,4 +1,4 @@
-"""The addresses of accounts outside the API."""
+"""The URLs of accounts outside the API."""
 
 from django.urls import path
 

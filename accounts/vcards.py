@@ -1,9 +1,9 @@
-"""vCards: from the text of a file to contacts and back (RFC 6350, RFC 2426). No ORM, no HTTP.
+"""vCards: reads and writes contacts as text (RFC 6350, RFC 2426). No ORM, no HTTP.
 
 Reading accepts more than the RFCs allow, because address books write it: commas that are not
 escaped, types without ``TYPE=``, empty parameters. It does not decode quoted-printable and base64:
-a card is refused if one of its ``PROPERTIES`` is encoded. The patterns have one way only to match a
-text, so that the time is in proportion to its length.
+a card is refused if one of its ``PROPERTIES`` is encoded. Each pattern can match a text in one way
+only, so the time is linear in its length.
 """
 
 import datetime as dt
@@ -29,7 +29,7 @@ _COMPONENT = re.compile(r"((?:[^\\;]|\\.?)*+)(?:;|\Z)", re.DOTALL)
 _ESCAPED = re.compile(r'\\([\\;,nN"])|,')
 _TO_ESCAPE = re.compile(r"[\\;,]")
 _DATE = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:[T ].*)?", re.DOTALL)
-# All that some reader takes for the end of a line, not only what RFC 6350 calls so.
+# All characters that any reader takes as the end of a line, not only those of RFC 6350.
 _BREAKS = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
 _NOT_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -38,7 +38,7 @@ _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 @dataclass(frozen=True)
 class Card:
-    """What a contact takes from a vCard. The first five are one line each and trimmed."""
+    """The fields of a contact in a vCard. The first five are one line each and trimmed."""
 
     first_name: str = ""
     last_name: str = ""
@@ -53,7 +53,7 @@ class Card:
 class Reading:
     """The card at ``index`` (from 0) of a file, or the ``reason`` why it cannot be used.
 
-    ``notices`` are sentences about what the card holds and a contact cannot.
+    ``notices`` are sentences about content of the card that a contact cannot store.
     """
 
     index: int
@@ -70,8 +70,8 @@ class Unreadable(Exception):
 class Property(NamedTuple):
     """One line of a card: its parameters in upper case, by name, and its value, still escaped.
 
-    A value without a name, which vCard 2.1 allows, is one of ``TYPE``. The escapes of RFC 6868
-    stay as they are: none of the parameters that are read here can need one.
+    A value without a name, which vCard 2.1 allows, is a value of ``TYPE``. The escapes of RFC 6868
+    are not decoded: no parameter that is read here needs one.
     """
 
     params: dict[str, list[str]]
@@ -79,15 +79,15 @@ class Property(NamedTuple):
 
 
 def carried(text: str) -> str:
-    r"""Return a text as a vCard can carry it: line ends are ``\n``, no control characters."""
+    r"""Return a text as a vCard can hold it: line ends are ``\n``, no control characters."""
     return _CONTROLS.sub("", _BREAKS.sub("\n", text))
 
 
 def write(card: Card) -> str:
     """Return a card as vCard 4.0, in lines of at most 75 bytes that end in CRLF.
 
-    No field can add a property: line ends are escaped, and characters that some readers take for
-    a line end become one.
+    No field can inject a property: line ends are escaped, and characters that some readers take as
+    a line end are converted to one first.
     """
     full_name = f"{card.first_name} {card.last_name}".strip() or card.email
     lines = [
@@ -106,10 +106,10 @@ def write(card: Card) -> str:
 
 
 def read(text: str) -> Iterator[Reading]:
-    """Yield one reading for each card in a text, whatever the text is.
+    """Yield one reading for each card in a text. Raises nothing, whatever the text is.
 
     A card is from a line ``BEGIN:VCARD`` to the next ``END:VCARD``; lines outside of cards are
-    ignored. Takes time in proportion to the text.
+    ignored. The time is linear in the length of the text.
     """
     for index, lines in enumerate(_cards(text)):
         try:
@@ -179,7 +179,7 @@ def _read(lines: list[str]) -> Reading:
 
 
 def _properties(lines: list[str]) -> dict[str, list[Property]]:
-    """Return the properties of a card that are read, by name. Raises :class:`Unreadable`."""
+    """Return the ``PROPERTIES`` of a card by name. Raises :class:`Unreadable`."""
     properties: dict[str, list[Property]] = {name: [] for name in PROPERTIES}
     is_continued = False
     for line in lines:
@@ -240,7 +240,7 @@ def _line(properties: list[Property]) -> str:
 
 
 def _preference(prop: Property) -> int:
-    """Return the PREF of a property (1 is most wanted), 101 without one."""
+    """Return the PREF of a property (1 is preferred most), 101 without one."""
     default = "1" if "PREF" in prop.params.get("TYPE", ()) else "101"
     preference = prop.params.get("PREF", [default])[0]
     return int(preference) if re.fullmatch("[0-9]{1,3}", preference) else 101
@@ -251,9 +251,9 @@ def _one_line(text: str) -> str:
 
 
 def _names(names: list[Property], full_name: str, email: str) -> tuple[str, str]:
-    """Return first and last name; a card with a full name alone has it as the first name.
+    """Return first and last name; a full name alone becomes the first name.
 
-    Middle names belong to the first name. A full name that is only the address is not a name.
+    Middle names belong to the first name. A full name equal to the e-mail address is no name.
     """
     first_name = last_name = ""
     for name in names[:1]:
@@ -279,7 +279,7 @@ def _phone(number: str) -> str:
 
 
 def _birthday(birthdays: list[Property]) -> tuple[dt.date | None, bool]:
-    """Return the day of birth, and whether the card names one that is no full date."""
+    """Return the day of birth, and whether the card has a birthday that is no full date."""
     for birthday in birthdays[:1]:
         value = _unescaped(birthday.value).strip()
         match = _DATE.fullmatch(value)
@@ -293,7 +293,7 @@ def _birthday(birthdays: list[Property]) -> tuple[dt.date | None, bool]:
 
 
 def _folded(line: str) -> str:
-    """Return a line in pieces of at most 75 bytes that break no character (RFC 6350, 3.2)."""
+    """Return a line folded at 75 bytes, without splitting a character (RFC 6350, 3.2)."""
     octets = line.encode()
     pieces, start, room = [], 0, LINE_BYTES
     while len(octets) - start > room:

@@ -1,4 +1,4 @@
-"""What is answered without a token: people's pictures, to those who know their address."""
+"""Views without a token: pictures of users, for everybody who knows their URL."""
 
 import re
 
@@ -20,7 +20,7 @@ ATTEMPTS = 2
 
 
 class UnknownSize(DomainError):
-    """The size is none of those that pictures have."""
+    """The requested size does not exist."""
 
     code = "unknown_size"
     detail = f"Ask for a size of {', '.join(map(str, pictures.SIZES))}."
@@ -40,7 +40,7 @@ class PictureView(APIView):
         size = chosen_size(request)
         if not AVATAR_ID.fullmatch(avatar_id):
             raise NotFound
-        for _ in range(ATTEMPTS):  # again when it was replaced between the look and the read
+        for _ in range(ATTEMPTS):  # retry if it was replaced between the query and the read
             avatar = Avatar.objects.filter(user__avatar_id=avatar_id, size=size).first()
             if avatar is None:
                 raise NotFound
@@ -53,7 +53,7 @@ class PictureView(APIView):
 
 
 def chosen_size(request: Request) -> int:
-    """Return the width in pixels that ``?size=`` asks for. Raises :class:`UnknownSize`."""
+    """Return the width in pixels from ``?size=``. Raises :class:`UnknownSize`."""
     size = request.query_params.get("size", DEFAULT_SIZE)
     if size not in map(str, pictures.SIZES):
         raise UnknownSize
@@ -66,7 +66,7 @@ def has_current(request: Request, avatar: Avatar) -> bool:
 
 
 def answer(avatar: Avatar, image: bytes = b"", status: int = 200) -> HttpResponse:
-    """Return a response that shows a picture anywhere and can do nothing else."""
+    """Return a response with a picture that any site may show, and that can run nothing."""
     response = HttpResponse(image, status=status, content_type=pictures.CONTENT_TYPE)
     response.headers["ETag"] = f'"{avatar.etag}"'
     response.headers["Cache-Control"] = "public, max-age=300"

@@ -1,4 +1,4 @@
-"""E-mail addresses: proven to be somebody's, and changed."""
+"""E-mail addresses: verified and changed."""
 
 import datetime as dt
 import logging
@@ -18,7 +18,7 @@ security_log = logging.getLogger("cloudnotes.security")
 
 
 class PasswordNeeded(DomainError):
-    """An address is confirmed for the first time where log-ins need that."""
+    """A first verification lacks the password that ``EMAIL_VERIFICATION=required`` asks for."""
 
     code = "password_needed"
     detail = "Send the password to log in with too: whoever reads the mail chooses it."
@@ -26,14 +26,14 @@ class PasswordNeeded(DomainError):
 
 
 def verify_by_token(*, token: str, password: str | None, now: dt.datetime) -> User:
-    """Do what the mail with this token asked for: see :func:`_verify`."""
+    """Verify the address of the mail with this token: see :func:`_verify`."""
     hashed = make_password(password) if password else None
     with transaction.atomic():
         return _verify(*mails.redeem_token(token=token, kinds=KINDS, now=now), hashed, now)
 
 
 def verify_by_code(*, address: str, code: str, password: str | None, now: dt.datetime) -> User:
-    """Do what the mail to ``address`` with this code asked for: see :func:`_verify`."""
+    """Verify ``address`` by the code in a mail to it: see :func:`_verify`."""
     mail = mails.spend_code(address=address, code=code, kinds=KINDS, now=now)
     hashed = make_password(password) if password else None
     with transaction.atomic():
@@ -41,11 +41,12 @@ def verify_by_code(*, address: str, code: str, password: str | None, now: dt.dat
 
 
 def _verify(mail: Mail, user: User, hashed: str | None, now: dt.datetime) -> User:
-    """Note that the mail's address is the user's, after making it theirs if that was asked for.
+    """Mark the mail's address as verified; for a change of address, set it first. Return the user.
 
-    The links and codes of all earlier mails are void then. After a change the address before it is
-    told. With ``EMAIL_VERIFICATION=required`` a first confirmation sets the password, since nobody
-    knows who registered the address; what was open by another one ends.
+    All links and codes of earlier mails become void. After a change the old address gets a notice.
+    With ``EMAIL_VERIFICATION=required`` a first verification sets the password, because anybody may
+    have registered the address: sessions and tokens of the old password end, and the second factor
+    is removed.
 
     Raises :class:`PasswordNeeded`, :class:`accounts.actions.mails.LinkRefused`, and IntegrityError
     by ``one_account_per_email`` when somebody else has taken the address meanwhile.
@@ -80,7 +81,7 @@ def _verify(mail: Mail, user: User, hashed: str | None, now: dt.datetime) -> Use
 
 
 def note_change(*, user: User, before: str, now: dt.datetime) -> None:
-    """Do what a change of the address by staff entails: nobody has read mail at the new one yet."""
+    """Handle a change of address by staff: mark it as not verified and mail both addresses."""
     user.email_verified_at = None
     user.save(update_fields=["email_verified_at"])
     mails.void_links(user=user, now=now)
@@ -96,7 +97,7 @@ def note_change(*, user: User, before: str, now: dt.datetime) -> None:
 
 
 def resend_verification(*, email: str, now: dt.datetime) -> None:
-    """Send the mail that asks to confirm an address again, if it has an account that needs it."""
+    """Send the verification mail again, if the address has an account that is not verified."""
     user = User.objects.filter(email_folded=fold(email), is_active=True).first()
     recipient = user if user and not user.email_verified else None
     address = "" if recipient else email
@@ -104,10 +105,10 @@ def resend_verification(*, email: str, now: dt.datetime) -> None:
 
 
 def request_change(*, user: User, password: str, email: str, now: dt.datetime) -> None:
-    """Send a mail to the address that a user wants to have; reading it makes the change.
+    """Send a mail to the new address of a user; the link or code in it makes the change.
 
-    An address that has an account is told so instead, and whoever asked learns nothing. Raises
-    :class:`accounts.actions.credentials.WrongPassword`.
+    If the address has an account already, the mail says that instead; the caller cannot see the
+    difference. Raises :class:`accounts.actions.credentials.WrongPassword`.
     """
     credentials.check_password(user=user, password=password)
     owner = User.objects.filter(email_folded=fold(email)).exclude(pk=user.pk).first()

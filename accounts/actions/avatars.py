@@ -19,10 +19,11 @@ AVATAR_ID_BYTES = 16
 
 
 class ObjectStore(Protocol):
-    """What is asked of the module that ``OBJECT_STORE`` names; objects are known by their keys.
+    """The functions of the module that ``OBJECT_STORE`` names; a key identifies an object.
 
-    An object is stored first, outside of transactions, and counts once ``make_ready`` is committed
-    together with the row that holds its key. Whatever is interrupted, the store cleans up.
+    An object is stored first, outside of transactions. It becomes permanent when ``make_ready`` is
+    committed together with the row that holds its key. The store deletes objects of interrupted
+    calls.
     """
 
     def store(self, *, content: IO[bytes], content_type: str) -> str: ...
@@ -33,10 +34,10 @@ class ObjectStore(Protocol):
 
 
 def set_avatar(*, user: User, images: Mapping[int, bytes]) -> User:
-    """Make ``images``, WebP by size in pixels, the user's picture, and return the user.
+    """Set the user's picture to ``images`` (WebP by size in pixels) and return the user.
 
-    Until the commit the user has the picture from before. ``avatar_id`` stays what it was, or is
-    made when there was no picture. Of parallel calls the last to commit wins.
+    Until the commit the user has the old picture. ``avatar_id`` does not change, or is created
+    when there was no picture. Of parallel calls the last to commit wins.
 
     Raises :class:`accounts.actions.credentials.AccountGone` and the store's own errors (503).
     """
@@ -70,9 +71,9 @@ def _replace(user: User, stored: list[Avatar]) -> User:
 
 
 def remove_avatar(*, user: User) -> User:
-    """Take the user's picture away, if there is one, and return the user.
+    """Remove the user's picture, if there is one, and return the user.
 
-    The address of the picture is never used again. Raises
+    The URL of the picture is never used again. Raises
     :class:`accounts.actions.credentials.AccountGone`.
     """
     with transaction.atomic():
@@ -84,7 +85,7 @@ def remove_avatar(*, user: User) -> User:
 
 
 def read(*, avatar: Avatar) -> bytes | None:
-    """Return the picture's bytes, None when it was replaced or removed meanwhile.
+    """Return the picture's bytes, None if it has been replaced or removed.
 
     Raises the store's own error (503) when it does not answer.
     """

@@ -1,4 +1,4 @@
-"""Writing contacts: every change of a contact is made here."""
+"""Contacts: every write of a contact is here."""
 
 import datetime as dt
 from dataclasses import asdict, dataclass, field
@@ -20,7 +20,7 @@ DERIVED = ("birthday_key", "search_text")
 
 
 class ContactGone(DomainError):
-    """The contact was deleted between the look and the lock."""
+    """The contact was deleted between the first query and the lock."""
 
     status = 404
     code = "not_found"
@@ -28,7 +28,7 @@ class ContactGone(DomainError):
 
 
 class TooManyContacts(DomainError):
-    """The owner would have more contacts than an account may."""
+    """The owner would have more than ``MAX_CONTACTS`` contacts."""
 
     status = 409
     code = "too_many_contacts"
@@ -51,7 +51,7 @@ class TooManyCards(DomainError):
 
 @dataclass
 class Import:
-    """What became of the cards of a file, and what is to be said of single ones by index."""
+    """The result of an import: counts of cards, and notices about single cards by index."""
 
     created: int = 0
     updated: int = 0
@@ -61,7 +61,7 @@ class Import:
 
 
 def create_contact(*, owner: User, fields: dict[str, Any], now: dt.datetime) -> Contact:
-    """Make and return a contact of ``owner`` with ``fields``, by their names in the model.
+    """Create and return a contact of ``owner``; ``fields`` is by the names of the model.
 
     Raises IntegrityError by ``contact_has_a_name``, :class:`TooManyContacts` and AccountGone.
     """
@@ -75,9 +75,9 @@ def create_contact(*, owner: User, fields: dict[str, Any], now: dt.datetime) -> 
 
 
 def update_contact(*, contact: Contact, changes: dict[str, Any], now: dt.datetime) -> Contact:
-    """Set the fields of ``changes``, by their names in the model, and return the contact.
+    """Set the fields in ``changes`` (by the names of the model) and return the contact.
 
-    Only what differs is written. Raises IntegrityError by ``contact_has_a_name`` and
+    Only fields that differ are written. Raises IntegrityError by ``contact_has_a_name`` and
     :class:`ContactGone`.
     """
     with transaction.atomic():
@@ -98,12 +98,12 @@ def delete_contact(*, contact: Contact) -> None:
 
 
 def import_contacts(*, owner: User, text: str, now: dt.datetime) -> Import:
-    """Make contacts of ``owner`` from the vCards in ``text``, or bring them up to date.
+    """Create or update contacts of ``owner`` from the vCards in ``text``.
 
-    A card is the contact with its UID; a card without one gets a UID that follows from what it
-    says, so that importing a file again changes nothing. What cannot be a contact is skipped; all
-    the others are stored, or none: raises :class:`NoCards`, :class:`TooManyCards`,
-    :class:`TooManyContacts` and AccountGone.
+    The UID of a card identifies its contact. A card without a UID gets one that is derived from its
+    content, so that importing a file again changes nothing. Cards that cannot be a contact are
+    skipped and listed in the result. The others are stored all or none: raises :class:`NoCards`,
+    :class:`TooManyCards`, :class:`TooManyContacts` and AccountGone.
     """
     report = Import()
     readings = []
@@ -138,7 +138,7 @@ def _unfit(card: vcards.Card | None) -> str:
 
 
 def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.datetime) -> None:
-    """Write the cards of a locked owner and count what they were."""
+    """Write the cards, with the owner locked, and count them in ``report``."""
     cards = [(reading, reading.card) for reading in readings if reading.card]
     uids = sorted({card.uid for _, card in cards})
     contacts_by_uid: dict[str, Contact] = {}
@@ -159,7 +159,7 @@ def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.
             if reading.is_birthday_lost:
                 del fields["birthday"]  # the contact may know the year
             if vcards.carried(contact.notes) == vcards.carried(card.notes):
-                del fields["notes"]  # the same but for what a card cannot carry
+                del fields["notes"]  # they differ only in characters that a vCard cannot hold
             if not _set(contact, fields):
                 report.unchanged += 1
                 continue
@@ -179,7 +179,7 @@ def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.
 
 
 def _set(contact: Contact, changes: dict[str, Any]) -> list[str]:
-    """Set fields with all that follows from them and return the names of those that differed."""
+    """Set fields and the fields derived from them; return the names of those that differed."""
     changed = [name for name, value in changes.items() if getattr(contact, name) != value]
     for name in changed:
         setattr(contact, name, changes[name])
@@ -188,8 +188,9 @@ def _set(contact: Contact, changes: dict[str, Any]) -> list[str]:
 
 
 def _lock(owner: User) -> None:
-    """Lock the owner's row, so that whoever adds contacts counts alone; other rows may refer to it.
+    """Lock the owner's row, so that parallel calls count contacts one after the other.
 
+    The lock (FOR NO KEY UPDATE) lets other transactions insert rows that refer to the owner.
     Raises AccountGone.
     """
     if (
@@ -202,6 +203,6 @@ def _lock(owner: User) -> None:
 
 
 def _check_room(owner: User, *, for_number: int) -> None:
-    """Raise :class:`TooManyContacts` unless a locked owner may have so many contacts more."""
+    """Raise :class:`TooManyContacts` unless a locked owner may have ``for_number`` more."""
     if Contact.objects.visible_to(owner).count() + for_number > MAX_CONTACTS:
         raise TooManyContacts

@@ -1,4 +1,4 @@
-"""The row of an account and its password: what is checked and locked before either changes."""
+"""Checks of an account's password, and the lock of its row, before a change."""
 
 import logging
 
@@ -9,7 +9,7 @@ security_log = logging.getLogger("cloudnotes.security")
 
 
 class AccountGone(DomainError):
-    """The account was deleted between the look and the lock."""
+    """The account was deleted between the first query and the lock."""
 
     status = 401
     code = "invalid_token"
@@ -17,7 +17,7 @@ class AccountGone(DomainError):
 
 
 class WrongPassword(DomainError):
-    """A change that asks for the current password came with another one."""
+    """A change needs the current password and came with another one."""
 
     status = 403
     code = "wrong_password"
@@ -26,7 +26,7 @@ class WrongPassword(DomainError):
 
 
 def check_password(*, user: User, password: str) -> None:
-    """Make sure that a user knows their own password. Raises :class:`WrongPassword`."""
+    """Raise :class:`WrongPassword` unless this is the user's password."""
     if not user.check_password(password):
         security_log.warning(
             "password refused", extra={"event": "password_refused", "user": user.pk}
@@ -35,7 +35,7 @@ def check_password(*, user: User, password: str) -> None:
 
 
 def lock(user: User) -> User:
-    """Return the user as they are now, the row locked. Raises :class:`AccountGone`."""
+    """Read the user's row again, lock it and return it. Raises :class:`AccountGone`."""
     locked = User.objects.select_for_update().filter(pk=user.pk).first()
     if locked is None:
         raise AccountGone

@@ -1,4 +1,23 @@
-"""The queue of mails: written with what they tell of, sent by the worker, redeemed once."""
+"""The queue of mails, and the links and codes in them.
+
+A row of ``Mail`` is written in the transaction of the event that it reports (a transactional
+outbox). Its delivery is this state machine::
+
+    waiting --> leased --> sent       the mail server has accepted it (sent_at)
+       ^           |-----> given up   refused for good, or 24 hours old (failed_at)
+       |           |-----> deleted    no user, void, or one too many within an hour
+       +-----------+ retry            no answer from the server, or the worker died
+
+- *waiting*: ``sent_at`` and ``failed_at`` are empty and ``due_at`` has passed, or will pass.
+- *leased*: a worker has claimed the row with ``SKIP LOCKED``, has counted an attempt and has moved
+  ``due_at`` to the end of ``LEASE``. If the worker dies, the lease ends and another worker retries:
+  delivery is at least once.
+- ``send_again`` moves a mail from *given up* back to *waiting*.
+
+The link and the code of a mail have a state of their own: redeemable from the lease until
+``valid_until``, and redeemed once (``used_at``). ``void_links`` marks them as used without
+redeeming them.
+"""
 
 import datetime as dt
 import logging
@@ -16,21 +35,21 @@ from accounts.identifiers import fold
 from accounts.models import Mail, User
 from cloudnotes.api.errors import DomainError
 
-LEASE = dt.timedelta(minutes=2)  # longer than a dialogue with a mail server can last
+LEASE = dt.timedelta(minutes=2)  # longer than one delivery to a mail server can take
 GIVEN_UP_AFTER = dt.timedelta(hours=24)
 KEPT_FOR = dt.timedelta(days=30)
 LONGEST_WAIT_SECONDS = 60
-TIMEOUT_SECONDS = 60  # with a database that goes away between sending and noting it
-MAILS_AN_HOUR = 5  # of a kind that strangers can cause, to one account
+TIMEOUT_SECONDS = 60  # for a database that fails between the delivery and the write of sent_at
+MAILS_AN_HOUR = 5  # to one account, of each kind that strangers can trigger
 ASKED_FOR = {*emails.PAGES, Mail.Kind.ALREADY_REGISTERED}
 LATE_AFTER = dt.timedelta(minutes=2)
-CODE_ATTEMPTS = 50  # of 10**8 codes; one network has ten in a quarter of an hour
+CODE_ATTEMPTS = 50  # at 10**8 possible codes; one network may try ten in 15 minutes
 
 logger = logging.getLogger(__name__)
 
 
 class LinkRefused(DomainError):
-    """The token or code is wrong, used, too old, or made void by a change of the account."""
+    """The token or code is wrong, used, expired, or void after a change of the account."""
 
     code = "invalid_token"
     detail = "This link or code is not valid, was used before, or is too old. Ask for a new one."
@@ -44,10 +63,10 @@ def enqueue(
     address: str = "",
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Have a mail sent, once the running transaction is committed.
+    """Add a mail to the queue; it is sent after the running transaction is committed.
 
-    To ``address``, or else to the one that the user has. Without a user the row is written, so
-    that it takes the same time, and the worker drops it.
+    ``address`` defaults to the user's. Without a user the row is written too, so that the call
+    takes the same time, and the worker deletes it.
     """
     to = address or (user.email if user else "")
     Mail.objects.create(
@@ -62,10 +81,11 @@ def enqueue(
 
 
 def send_due() -> bool:
-    """Send the mail that has waited longest; return whether to look for the next one at once.
+    """Send the mail that is due longest; return whether to look for the next one at once.
 
-    A worker's job. A mail is taken for ``LEASE``: a worker that is killed with it in its hands
-    leaves it to the next one. A mail server may then get it twice, with the same Message-ID.
+    A worker's job. It leases a mail for ``LEASE``. If the worker is killed during the delivery,
+    another worker retries after that. The mail server may then get the mail twice, with the same
+    Message-ID.
     """
     if not settings.EMAIL_IS_ON:
         return False
@@ -102,7 +122,7 @@ def send_due() -> bool:
 
 
 def _note_sent(claimed: QuerySet[Mail]) -> None:
-    """Write down that a mail was taken, whatever befalls the database: else it would go twice."""
+    """Store ``sent_at``; retry while the database fails, or the mail would be sent twice."""
     for _ in range(TIMEOUT_SECONDS):
         try:
             claimed.update(sent_at=timezone.now())
@@ -115,21 +135,21 @@ def _note_sent(claimed: QuerySet[Mail]) -> None:
 
 
 def send_again(*, mail: Mail, now: dt.datetime) -> None:
-    """Have a mail that was given up tried again for a day; its link is another one then."""
+    """Retry a mail that was given up for another 24 hours; it gets a new link and code."""
     given_up = Mail.objects.filter(pk=mail.pk).exclude(failed_at=None)
     given_up.update(failed_at=None, attempts=0, due_at=now, created_at=now)
 
 
 def forget_old() -> None:
-    """Delete the mails of more than a month ago; a worker's job."""
+    """Delete the mails that are older than ``KEPT_FOR``; a worker's job."""
     Mail.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()
 
 
 def redeem_token(*, token: str, kinds: set[Mail.Kind], now: dt.datetime) -> tuple[Mail, User]:
-    """Use up the mail that a link's token came in; return it with its user, locked.
+    """Redeem the token of a link; return the mail and its user, locked.
 
-    To be called in the transaction that does what the mail was sent for. Of parallel callers one
-    gets it. Raises :class:`LinkRefused`.
+    Call it in the transaction that makes the change which the mail was sent for. Of parallel calls
+    one succeeds. Raises :class:`LinkRefused`.
     """
     mail_id = email_tokens.mail_id(token)
     mail = Mail.objects.filter(pk=mail_id, kind__in=kinds).first() if mail_id else None
@@ -141,8 +161,8 @@ def redeem_token(*, token: str, kinds: set[Mail.Kind], now: dt.datetime) -> tupl
 def spend_code(*, address: str, code: str, kinds: set[Mail.Kind], now: dt.datetime) -> Mail:
     """Count an attempt at the codes sent to an address; return the mail that has this code.
 
-    Each mail's code is good for ``CODE_ATTEMPTS`` attempts, wrong or right, from anywhere; the
-    count is committed whatever happens then. Raises :class:`LinkRefused`.
+    Each mail's code accepts ``CODE_ATTEMPTS`` attempts, wrong or right, from all networks together.
+    The count is committed before the code is compared. Raises :class:`LinkRefused`.
     """
     with transaction.atomic():
         candidates = list(
@@ -160,20 +180,20 @@ def spend_code(*, address: str, code: str, kinds: set[Mail.Kind], now: dt.dateti
 
 
 def redeem_mail(*, mail: Mail, now: dt.datetime) -> tuple[Mail, User]:
-    """Use up a mail whose code :func:`spend_code` has found right; as :func:`redeem_token`."""
+    """Redeem a mail whose code :func:`spend_code` has accepted, like :func:`redeem_token`."""
     return _redeem(mail, now)
 
 
 def void_links(*, user: User, now: dt.datetime) -> None:
-    """Make every link and code on its way to a user worthless."""
+    """Mark every open link and code of a user as used."""
     open_links = Mail.objects.filter(user=user, used_at=None, kind__in=list(emails.PAGES))
-    # Locked in the order in which everybody locks them; an UPDATE takes its own.
+    # Rows are locked by ascending id, as everywhere; an UPDATE alone locks in any order.
     ids = list(open_links.order_by("pk").select_for_update().values_list("pk", flat=True))
     Mail.objects.filter(pk__in=ids).update(used_at=now)
 
 
 def _redeem(mail: Mail, now: dt.datetime) -> tuple[Mail, User]:
-    # The user first, as everywhere: two orders of locking would be a deadlock.
+    # Lock the user first, as everywhere: a second lock order could cause a deadlock.
     active_users = User.objects.select_for_update().filter(is_active=True)
     user = active_users.filter(pk=mail.user_id).first() if mail.user_id else None
     if user is None or not Mail.objects.redeemable(now).filter(pk=mail.pk).update(used_at=now):
@@ -183,7 +203,7 @@ def _redeem(mail: Mail, now: dt.datetime) -> tuple[Mail, User]:
 
 def _claim(now: dt.datetime) -> Mail | None:
     if not Mail.objects.due(now).exists():
-        return None  # an empty queue is looked at without a lock, which SQLite has only one of
+        return None  # an empty queue needs no write lock, of which SQLite has only one
     with transaction.atomic():
         mail = (
             Mail.objects.due(now)
@@ -201,7 +221,7 @@ def _claim(now: dt.datetime) -> Mail | None:
 
 
 def _is_wanted(mail: Mail, now: dt.datetime) -> bool:
-    """Return whether a mail is to be sent: it has somebody, is not void and not one too many."""
+    """Return whether to send a mail: it has a user, is not void and is within the hourly limit."""
     if mail.user_id is None or mail.used_at is not None:
         return False
     if mail.kind not in ASKED_FOR:
@@ -213,13 +233,13 @@ def _is_wanted(mail: Mail, now: dt.datetime) -> bool:
 
 
 def _wait(attempts: int) -> dt.timedelta:
-    """Return how long to wait after so many attempts: 5 s at first, a minute at most, scattered."""
+    """Return the pause before the next attempt: exponential, 5 s to 60 s, with 20 % of jitter."""
     seconds = min(5 * 2 ** (attempts - 1), LONGEST_WAIT_SECONDS) if attempts < 9 else 60
     return dt.timedelta(seconds=seconds * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
 
 
 def get_health() -> str:
-    """Return whether mail leaves: late means that no worker runs or that no server takes it."""
+    """Return whether mail is sent: late means that no worker runs or no server accepts it."""
     if not settings.EMAIL_IS_ON:
         return "not used"
     late = Mail.objects.waiting().filter(created_at__lt=timezone.now() - LATE_AFTER)

@@ -1,4 +1,4 @@
-"""Passwords: changed by who knows the old one, set anew by who reads the account's mail."""
+"""Passwords: changed with the old password, or reset by mail."""
 
 import datetime as dt
 import logging
@@ -16,7 +16,7 @@ security_log = logging.getLogger("cloudnotes.security")
 def change_password(
     *, user: User, password: str, new_password: str, user_agent: str, address: str, now: dt.datetime
 ) -> Session:
-    """Set a new password, end all that the old one let in, and return a session to go on with.
+    """Set a new password, end all sessions and tokens of the old one, and return a new session.
 
     Raises :class:`accounts.actions.credentials.WrongPassword`.
     """
@@ -25,24 +25,25 @@ def change_password(
     with transaction.atomic():
         locked = credentials.lock(user)
         if locked.password != user.password:
-            raise credentials.WrongPassword  # somebody else has changed it meanwhile
+            raise credentials.WrongPassword  # a parallel request has changed it
         _set(locked, hashed, now)
         return sessions.open_session(user=locked, user_agent=user_agent, address=address, now=now)
 
 
 def request_reset(*, email: str, now: dt.datetime) -> None:
-    """Send the account with this address a mail by which to choose a new password, if it exists.
+    """Send a mail with a link to choose a new password, if the address has an account.
 
-    To the address as the account has it, which need not be spelled as it was typed.
+    The mail goes to the address as the account stores it, which may differ from the typed one in
+    case and Unicode form.
     """
     user = User.objects.filter(email_folded=fold(email), is_active=True).first()
     mails.enqueue(kind=Mail.Kind.RESET_PASSWORD, user=user, address="" if user else email, now=now)
 
 
 def reset_password(*, token: str, new_password: str, now: dt.datetime) -> None:
-    """Set a new password by the token of a mail, and end all that the old one let in.
+    """Set a new password by the token of a mail, and end all sessions and tokens of the old one.
 
-    The mail has proven the address as well. Raises :class:`accounts.actions.mails.LinkRefused`.
+    The token verifies the address too. Raises :class:`accounts.actions.mails.LinkRefused`.
     """
     hashed = make_password(new_password)
     with transaction.atomic():
@@ -50,13 +51,13 @@ def reset_password(*, token: str, new_password: str, now: dt.datetime) -> None:
         if mail.address_folded == user.email_folded and not user.email_verified:
             user.email_verified_at = now
             user.save(update_fields=["email_verified_at"])
-            # Whoever registered the address may not have been the one who reads its mail.
+            # Somebody else than the reader of its mail may have registered the address.
             second_factors.reset(user=user, by=user, now=now)
         _set(user, hashed, now)
 
 
 def note_change(*, user: User, now: dt.datetime) -> None:
-    """Do what a change of the password entails, after whatever way changed it."""
+    """End sessions and tokens, send the notice and log it, after any change of a password."""
     sessions.revoke_credentials(user=user, reason=Session.Reason.PASSWORD_CHANGED, now=now)
     mails.enqueue(kind=Mail.Kind.PASSWORD_CHANGED, user=user, now=now)
     security_log.info("password changed", extra={"event": "password_changed", "user": user.pk})

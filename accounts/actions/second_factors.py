@@ -1,4 +1,4 @@
-"""Second factors: set up, asked for, switched off."""
+"""Second factors: set up, used, switched off."""
 
 import base64
 import datetime as dt
@@ -19,13 +19,13 @@ from cloudnotes.api.errors import DomainError
 STEP_SECONDS = 30
 DRIFT_STEPS = 1  # clocks may differ by this many steps (RFC 6238, 5.2)
 RECOVERY_CODES = 10
-RECOVERY_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 letters, none like another
+RECOVERY_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 that do not look alike
 
 security_log = logging.getLogger("cloudnotes.security")
 
 
 class AlreadyEnabled(DomainError):
-    """Somebody who has a second factor sets up another one."""
+    """A user who has a second factor tries to set up another one."""
 
     status = 409
     code = "two_factor_enabled"
@@ -33,7 +33,7 @@ class AlreadyEnabled(DomainError):
 
 
 class NotEnabled(DomainError):
-    """There is no second factor to do this with."""
+    """The user has no second factor."""
 
     status = 409
     code = "two_factor_not_enabled"
@@ -41,7 +41,7 @@ class NotEnabled(DomainError):
 
 
 class WrongCode(DomainError):
-    """The code is not the one of now, was used before, or is no recovery code that is left."""
+    """The code is not the current one, was used before, or is no unused recovery code."""
 
     status = 403
     code = "wrong_code"
@@ -50,7 +50,7 @@ class WrongCode(DomainError):
 
 
 def secret_of(factor: SecondFactor) -> str:
-    """Return the secret that an authenticator app is told, in base 32."""
+    """Return the secret for an authenticator app, in base 32."""
     return _secrets(factor)[0]
 
 
@@ -61,12 +61,12 @@ def provisioning_uri(factor: SecondFactor) -> str:
 
 
 def get_enabled(user: User) -> SecondFactor | None:
-    """Return the second factor that a user's log-ins need, None if they need none."""
+    """Return the confirmed second factor of a user, None without one."""
     return SecondFactor.objects.filter(user=user, confirmed_at__isnull=False).first()
 
 
 def begin(*, user: User, password: str, now: dt.datetime) -> SecondFactor:
-    """Return a second factor to be confirmed, in place of one that never was.
+    """Create and return a second factor to be confirmed; replace an unconfirmed one.
 
     Raises :class:`accounts.actions.credentials.WrongPassword` and :class:`AlreadyEnabled`.
     """
@@ -80,7 +80,7 @@ def begin(*, user: User, password: str, now: dt.datetime) -> SecondFactor:
 
 
 def confirm(*, user: User, code: str, now: dt.datetime) -> list[str]:
-    """Switch two-factor log-in on and return the recovery codes, which cannot be told again.
+    """Switch two-factor log-in on and return the recovery codes, which cannot be shown again.
 
     Raises :class:`WrongCode`, :class:`AlreadyEnabled`, and :class:`NotEnabled` before
     :func:`begin`.
@@ -103,7 +103,7 @@ def confirm(*, user: User, code: str, now: dt.datetime) -> list[str]:
 
 
 def renew_recovery_codes(*, user: User, password: str, code: str, now: dt.datetime) -> list[str]:
-    """Return new recovery codes; the old ones are good for nothing. Raises as :func:`disable`."""
+    """Return new recovery codes; the old ones become invalid. Raises as :func:`disable`."""
     credentials.check_password(user=user, password=password)
     with transaction.atomic():
         credentials.lock(user)
@@ -124,7 +124,7 @@ def disable(*, user: User, password: str, code: str, now: dt.datetime) -> None:
 
 
 def reset(*, user: User, by: User, now: dt.datetime) -> None:
-    """Take away the second factor of somebody who has lost it: staff may, and it is told."""
+    """Remove a lost second factor, by staff; the user gets a mail and it is logged."""
     with transaction.atomic():
         credentials.lock(user)
         if SecondFactor.objects.filter(user=user).delete()[0]:
@@ -132,10 +132,10 @@ def reset(*, user: User, by: User, now: dt.datetime) -> None:
 
 
 def use(*, user: User, code: str, now: dt.datetime) -> SecondFactor:
-    """Use up a one-time password or a recovery code; return the second factor that took it.
+    """Use a one-time password or a recovery code; return the second factor that accepted it.
 
-    To be called in the transaction that needs it, with the user locked. Raises :class:`WrongCode`
-    and :class:`NotEnabled`.
+    Each is accepted once. Call it in the transaction that needs it, with the user locked.
+    Raises :class:`WrongCode` and :class:`NotEnabled`.
     """
     factor = (
         SecondFactor.objects.select_for_update()
@@ -207,5 +207,5 @@ def _tell(user: User, state: str, now: dt.datetime, by: User | None = None) -> N
 
 
 def is_needed_by_staff() -> bool:
-    """Return whether the admin lets in nobody without a second factor."""
+    """Return whether the admin requires a second factor."""
     return bool(settings.STAFF_TWO_FACTOR == "required")

@@ -1,4 +1,4 @@
-"""Logging in, staying in and getting out."""
+"""Sessions: log-in, refresh and log-out."""
 
 import datetime as dt
 import logging
@@ -34,7 +34,7 @@ class WrongCredentials(DomainError):
 
 
 class SecondFactorRequired(DomainError):
-    """The password is right, and the account needs a code too."""
+    """The password is right, but the account also needs a code."""
 
     status = 401
     code = "second_factor_required"
@@ -43,7 +43,7 @@ class SecondFactorRequired(DomainError):
 
 
 class EmailNotVerified(DomainError):
-    """The password is right, but this service lets in verified addresses alone."""
+    """The password is right, but this service requires a verified address."""
 
     status = 403
     code = "email_not_verified"
@@ -62,17 +62,18 @@ class RefreshRefused(DomainError):
 
 
 def find(identifier: str) -> User | None:
-    """Return whom an e-mail address or username belongs to."""
+    """Return the user with this e-mail address or username, None without one."""
     folded = fold(identifier)
     return User.objects.filter(Q(email_folded=folded) | Q(username_folded=folded)).first()
 
 
 def authenticate(*, user: User | None, password: str, address: str) -> User:
-    """Return the user whom :func:`find` has found, who is active and has this password.
+    """Return the ``user`` that :func:`find` returned, if active and with this password.
 
-    Raises :class:`WrongCredentials`, after one run of the hasher, whether the account does not
-    exist, is disabled or has another password, and :class:`EmailNotVerified`, which only somebody
-    who has the password hears. An old hash is replaced by a current one.
+    Raises :class:`WrongCredentials` if the account does not exist, is disabled or has another
+    password; in each case the hasher runs once, so the time tells nothing. Raises
+    :class:`EmailNotVerified` only after a correct password. An old hash is replaced by a current
+    one.
     """
     if user is None:
         make_password(password)
@@ -90,15 +91,15 @@ def authenticate(*, user: User | None, password: str, address: str) -> User:
 def log_in(
     *, user: User, code: str | None, user_agent: str, address: str, now: dt.datetime
 ) -> Session:
-    """Return a new session of a user whom :func:`authenticate` has just returned.
+    """Return a new session of the ``user`` that :func:`authenticate` returned.
 
     ``code`` is that of the second factor, if the account has one. A log-in from a device that the
-    account has not seen is told by mail. Raises :class:`WrongCredentials` when the account has
-    changed meanwhile, :class:`SecondFactorRequired` without a code that is needed, and
+    account has not used is reported by mail. Raises :class:`WrongCredentials` if the account has
+    changed since, :class:`SecondFactorRequired` if the code is missing, and
     :class:`accounts.actions.second_factors.WrongCode`.
     """
     with transaction.atomic():
-        # Hashing takes its time: what was true before it must still be.
+        # Hashing is slow: check again that the account has not changed.
         unchanged = User.objects.select_for_update().filter(
             pk=user.pk, is_active=True, password=user.password
         )
@@ -121,7 +122,7 @@ def log_in(
 
 
 def open_session(*, user: User, user_agent: str, address: str, now: dt.datetime) -> Session:
-    """Return a new session of a user who has just proved who they are."""
+    """Create and return a session of a user who has just been authenticated."""
     printable = "".join(character for character in user_agent if character.isprintable())
     return Session.objects.create(
         user=user,
@@ -137,9 +138,9 @@ def open_session(*, user: User, user_agent: str, address: str, now: dt.datetime)
 def refresh(*, token: str, now: dt.datetime) -> Session:
     """Rotate the refresh token and return the session with the new one.
 
-    The first of many parallel callers rotates; the others, and a client that lost the answer, get
-    the same successor for 10 s. Any other replay means that the token was copied: the session is
-    revoked, and that is committed before :class:`RefreshRefused` is raised.
+    The first of many parallel calls rotates it. The other calls, and a client that lost the
+    response, get the same new token for 10 s. Any other reuse means that the token was copied: the
+    session is revoked, and that is committed before :class:`RefreshRefused` is raised.
     """
     try:
         claims = jwt.read_refresh_token(token)
@@ -170,7 +171,7 @@ def refresh(*, token: str, now: dt.datetime) -> Session:
 
 
 def _device(user_agent: str, address: str | None) -> tuple[str, str]:
-    """Return what makes two log-ins one device's: program and network, whatever the version."""
+    """Return what identifies a device: its program without version numbers, and its network."""
     return re.sub(r"[\d.]+", "", user_agent), network(address or "")
 
 
@@ -187,14 +188,14 @@ def _rotate(session: Session, now: dt.datetime) -> None:
 
 
 def revoke(*, session: Session, reason: Session.Reason, now: dt.datetime) -> None:
-    """End one session; none of its tokens is good for anything from the next request on."""
+    """End one session; the next request with one of its tokens is refused."""
     _revoke_all(Session.objects.filter(pk=session.pk), reason, now, user_id=session.user_id)
 
 
 def revoke_credentials(*, user: User, reason: Session.Reason, now: dt.datetime) -> None:
-    """End all that lets anybody in as this user: sessions, access tokens, links in mails.
+    """End all credentials of a user: sessions, personal access tokens, links in mails.
 
-    For a password that was changed by whatever way, and for an account that was disabled.
+    Called after every change of the password, and when an account is disabled.
     """
     revoke_all(user=user, reason=reason, now=now)
     user.personal_access_tokens.all().delete()

@@ -1,4 +1,4 @@
-"""Personal access tokens: made, ended."""
+"""Personal access tokens: created and deleted."""
 
 import datetime as dt
 import logging
@@ -16,7 +16,7 @@ security_log = logging.getLogger("cloudnotes.security")
 
 
 class TooManyTokens(DomainError):
-    """An account has as many personal access tokens as it may have."""
+    """The account has ``MOST`` personal access tokens already."""
 
     status = 409
     code = "too_many_tokens"
@@ -33,7 +33,7 @@ def create_token(
     expires_at: dt.datetime | None,
     now: dt.datetime,
 ) -> tuple[PersonalAccessToken, str]:
-    """Return a new token's row and the token itself, which cannot be told again.
+    """Create a token; return its row and the token itself, which cannot be shown again.
 
     Raises :class:`accounts.actions.credentials.WrongPassword` and :class:`TooManyTokens`.
     """
@@ -59,7 +59,7 @@ def create_token(
 
 
 def delete_token(*, token: PersonalAccessToken) -> None:
-    """End a token; the next request with it is refused."""
+    """Delete a token; the next request with it is refused."""
     PersonalAccessToken.objects.filter(pk=token.pk).delete()
     _log("token_deleted", token)
 

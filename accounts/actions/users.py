@@ -1,4 +1,4 @@
-"""What happens to accounts."""
+"""Accounts: registered, imported, changed, disabled and deleted."""
 
 import datetime as dt
 import logging
@@ -20,7 +20,7 @@ security_log = logging.getLogger("cloudnotes.security")
 
 
 class RegistrationContended(DomainError):
-    """Others registered the same names at the same time, twice."""
+    """Parallel requests registered the same names, twice in a row."""
 
     status = 503
     code = "unavailable"
@@ -30,12 +30,12 @@ class RegistrationContended(DomainError):
 def register_unseen(
     *, email: str, password: str, username: str | None, full_name: str, now: dt.datetime
 ) -> None:
-    """Make an account that can be used once its address is verified, and tell nobody else.
+    """Create an account that can be used once its address is verified; reveal nothing else.
 
-    For ``EMAIL_VERIFICATION=required``: whoever asks learns the same whether the address has an
-    account, and so the mail says what happened. The password counts for nothing until whoever
-    reads the mail has typed one: somebody else may have registered the address. A username that
-    is taken is left out; its owner can choose another.
+    For ``EMAIL_VERIFICATION=required``. The caller cannot see whether the address has an account
+    already; only the mail says it. The password set here never lets anybody in: the reader of the
+    mail sets one at the verification, because somebody else may have registered the address. A
+    username that is taken is left out; the user can choose another one later.
     """
     user = User(full_name=full_name, created_at=now)
     user.set_password(password)
@@ -44,7 +44,7 @@ def register_unseen(
             with transaction.atomic():
                 _register_unseen(user, email, username, now)
         except IntegrityError:
-            continue  # somebody took the address or the username meanwhile: now it is seen
+            continue  # a parallel request took the address or the username: the retry sees it
         return
     raise RegistrationContended
 
@@ -73,11 +73,11 @@ def register(
     address: str,
     now: dt.datetime,
 ) -> Session:
-    """Make an account and return its first session; a mail asks to confirm the address.
+    """Create an account, enqueue its verification mail and return its first session.
 
     Raises IntegrityError by ``one_account_per_email`` or ``one_account_per_username``, which the
-    API answers as ``email_taken`` and ``username_taken``: the database decides, so that of many
-    parallel registrations one wins.
+    API answers with ``email_taken`` and ``username_taken``. The database decides, so that one of
+    many parallel registrations succeeds.
     """
     user = User(full_name=full_name, created_at=now)
     user.set_identifiers(email=email, username=username)
@@ -99,7 +99,7 @@ def import_user(
     is_active: bool,
     created_at: dt.datetime,
 ) -> User:
-    """Make and return an account of an earlier generation, which keeps its password.
+    """Create and return an account of the earlier generation; it keeps its password.
 
     ``password_hash`` is in a form that :func:`accounts.hashers.adopt` returns; with None nobody
     can log in until the password is reset. Raises IntegrityError as :func:`register` does.
@@ -118,9 +118,9 @@ def import_user(
 
 
 def update_profile(*, user: User, changes: dict[str, Any]) -> User:
-    """Set what is in ``changes`` and return the user.
+    """Set the fields in ``changes`` and return the user.
 
-    That may be ``username``, ``full_name``, ``language`` and ``require_if_match``. Raises
+    They may be ``username``, ``full_name``, ``language`` and ``require_if_match``. Raises
     IntegrityError by ``one_account_per_username`` and :class:`AccountGone`.
     """
     fields = set(changes)
@@ -137,7 +137,7 @@ def update_profile(*, user: User, changes: dict[str, Any]) -> User:
 
 
 def set_active(*, user: User, is_active: bool, by: User, now: dt.datetime) -> None:
-    """Disable or enable an account; disabling ends its sessions, which enabling does not revive."""
+    """Disable or enable an account; disabling ends its sessions, enabling does not restore them."""
     with transaction.atomic():
         user.is_active = is_active
         user.save(update_fields=["is_active"])
@@ -148,17 +148,18 @@ def set_active(*, user: User, is_active: bool, by: User, now: dt.datetime) -> No
 
 
 def delete_own_account(*, user: User, password: str) -> None:
-    """Delete the account of somebody who knows its password. Raises :class:`WrongPassword`."""
+    """Delete an account after a check of its password. Raises :class:`WrongPassword`."""
     credentials.check_password(user=user, password=password)
     delete(user=user, by=user)
 
 
 def delete(*, user: User, by: User) -> None:
-    """Delete an account with all that hangs on it.
+    """Delete an account with everything that belongs to it.
 
-    Rows go by the database's own cascade; what other apps keep outside the database is theirs to
-    release (``BEFORE_USER_DELETE``), in the same transaction. They come first, because whoever
-    writes for this user takes their locks first and the user's, by a foreign key, at the commit.
+    The database deletes the rows by cascade. Other apps release what they store outside of the
+    database (``BEFORE_USER_DELETE``) in the same transaction. They are called first: a write for
+    this user takes their locks first, and the lock of the user's row, by a foreign key, at the
+    commit.
     """
     release: Callable[..., None] = import_string(settings.BEFORE_USER_DELETE)
     user_id, actor_id = user.pk, by.pk
@@ -173,7 +174,7 @@ def delete(*, user: User, by: User) -> None:
 
 
 def _forget_in_admin(user: User) -> None:
-    """Take the name out of what staff have done to the account, and end its admin sessions."""
+    """Remove the name from the admin's log entries about the account; end its admin sessions."""
     content_type = ContentType.objects.get_for_model(User)
     LogEntry.objects.filter(content_type=content_type, object_id=str(user.pk)).update(
         object_repr=f"user {user.pk}"

@@ -16,7 +16,7 @@ from accounts.api.me import UserSerializer
 from accounts.authentication import caller
 from cloudnotes.api.routes import waits_for_storage
 
-FORM_BYTES = 64 * 2**10  # what a form may be larger than the file in it
+FORM_BYTES = 64 * 2**10  # allowed for the form around the file
 
 
 class PictureSerializer(serializers.Serializer[Any]):
@@ -41,7 +41,7 @@ class AvatarView(APIView):
     def put(self, request: Request) -> Response:
         """Set or replace the picture; its middle is cut out as a square."""
         if int(request.META.get("CONTENT_LENGTH") or 0) > pictures.MAX_BYTES + FORM_BYTES:
-            raise pictures.PictureTooLarge  # before waiting for it
+            raise pictures.PictureTooLarge  # before the body is read
         serializer = PictureSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         images = pictures.cut(serializer.validated_data["avatar"])

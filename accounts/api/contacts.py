@@ -42,7 +42,7 @@ EXAMPLE = "BEGIN:VCARD\nVERSION:4.0\nFN:Mary Doe\nN:Doe;Mary;;;\nBDAY:19850412\n
 class ContactSerializer(serializers.ModelSerializer[Contact]):
     """A contact as it is read."""
 
-    email = serializers.CharField(read_only=True)  # '' is no e-mail address to a schema
+    email = serializers.CharField(read_only=True)  # '' is no valid e-mail address in a schema
 
     class Meta:
         model = Contact
@@ -303,7 +303,7 @@ class ImportView(APIView):
         that cannot be a contact is listed in `skipped`, and what of the others was not kept (a
         birthday without a year, a second e-mail address or phone number) in `notices`.
         """
-        # DRF asks no parser when there is no body.
+        # DRF calls no parser if there is no body.
         report = contact_actions.import_contacts(
             owner=caller(request), text=request.data.get("text", ""), now=timezone.now()
         )

@@ -1,4 +1,4 @@
-"""Fields that several account serializers take."""
+"""Fields that several account serializers share."""
 
 from typing import Any
 
@@ -43,8 +43,8 @@ class CodeField(serializers.CharField):
 class AddressField(serializers.EmailField):
     """An e-mail address of at most 254 characters, and folded of at most 320.
 
-    Only such as a mail can be sent to: its domain has a form in ASCII (IDNA, RFC 3490), and no
-    character of it is invisible, or two accounts could have one mailbox.
+    Mail must be able to reach it: its domain has an ASCII form (IDNA, RFC 3490). Invisible
+    characters are refused, or two accounts could have one mailbox.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -103,7 +103,7 @@ class UsernameField(serializers.CharField):
 
 
 class LineField(serializers.CharField):
-    """One line of text, '' unless sent: DRF would make text of numbers too."""
+    """One line of text, default ''. Numbers are refused, which DRF would convert to text."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_blank=True, default="", **options)
@@ -116,9 +116,9 @@ class LineField(serializers.CharField):
 
 
 class AvatarField(serializers.URLField):
-    """The address of a user's picture, from ``avatar_id``; null when there is none.
+    """The URL of a user's picture, from ``avatar_id``; null without a picture.
 
-    It begins as the request did, or with ``PUBLIC_BASE_URL`` where there is no request.
+    Its scheme and host are those of the request, or of ``PUBLIC_BASE_URL`` without a request.
     """
 
     def __init__(self, **options: Any) -> None:

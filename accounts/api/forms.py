@@ -28,7 +28,7 @@ class OAuth2FormParser(BaseParser):
     ) -> QueryDict:
         request = (parser_context or {})["request"]
         if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BYTES:
-            raise RequestDataTooBig  # before waiting for it
+            raise RequestDataTooBig  # before the body is read
         body = stream.read(MAX_BYTES)
         if body.count(b"&") >= MAX_FIELDS:
             raise ParseError(f"The form has more than {MAX_FIELDS} fields.")

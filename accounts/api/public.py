@@ -1,4 +1,4 @@
-"""What the views that need no token have in common."""
+"""The base of the views that need no token, and their common response."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class SentSerializer(serializers.Serializer[Any]):
 
 
 def sent() -> Response:
-    """Return the answer, always the same, of what tells its outcome by mail alone."""
+    """Return the response of operations that report their outcome only by mail: always the same."""
     detail = (
         "If this concerns an account or a free address, a mail with what to do next is on its way."
     )
@@ -31,7 +31,7 @@ def sent() -> Response:
 
 
 def device(request: HttpRequest | Request) -> dict[str, str]:
-    """Return what a session remembers of where it was opened."""
+    """Return the client's User-Agent and address, which a session stores."""
     return {
         "user_agent": request.META.get("HTTP_USER_AGENT", ""),
         "address": request.META.get("REMOTE_ADDR", ""),

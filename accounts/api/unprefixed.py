@@ -1,4 +1,4 @@
-"""The two addresses of the first generation that never had a folder."""
+"""The two URLs of the first generation without a folder."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The addresses of accounts, below the API's prefix."""
+"""The URLs of accounts, below the API's prefix."""
 
 from django.urls import path
 

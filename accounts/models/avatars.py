@@ -1,4 +1,4 @@
-"""Avatars: people's pictures."""
+"""Avatars: pictures of users."""
 
 from django.conf import settings
 from django.db import models
@@ -11,8 +11,8 @@ from cloudnotes.db.constraints import ForeignKeyConstraint
 class Avatar(models.Model):
     """A user's picture in one size: the stored object under ``key``. Dies with the user.
 
-    ``User.avatar_id`` is what the pictures of all sizes are asked for by. ``etag`` is the SHA-256
-    of the stored bytes in hex, so that an unchanged picture need not be fetched from the storage.
+    ``User.avatar_id`` is in the URL of the pictures of all sizes. ``etag`` is the SHA-256 of the
+    stored bytes in hex, so that an unchanged picture is not read from the storage.
     """
 
     user = models.ForeignKey(

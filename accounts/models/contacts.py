@@ -41,32 +41,32 @@ def new_uid() -> str:
 
 
 def key_of(day: dt.date) -> int:
-    """Return a day of the year as month times 100 plus day."""
+    """Return the day of the year of a date, as month times 100 plus day."""
     return day.month * 100 + day.day
 
 
 class ContactQuerySet(models.QuerySet["Contact"]):
-    """Questions about contacts."""
+    """Queries of contacts."""
 
     def visible_to(self, user: "User") -> "ContactQuerySet":
-        """Return the contacts that a user may know of: their own."""
+        """Return the contacts that a user may see: their own."""
         return self.filter(owner_id=user.pk)
 
     def matching(self, text: str) -> "ContactQuerySet":
-        """Return those whose names, e-mail address or phone number hold ``text`` as a part.
+        """Return the contacts with ``text`` in a name, the e-mail address or the phone number.
 
-        Compared folded. Nothing visible in ``text``: all match.
+        Both sides are folded. If nothing visible is in ``text``, all contacts match.
         """
-        # Not LIKE '%…%': text that repeats itself took 2.5 s of 9,800 contacts, and 9.5 on SQLite.
+        # Not LIKE '%…%': for repetitive text it took 2.5 s for 9,800 contacts, 9.5 s on SQLite.
         place = StrIndex("search_text", Value(fold(text)))
         return self.alias(place=place).filter(place__gt=0) if fold(text) else self
 
     def with_birthday_within(self, today: dt.date, days: int) -> "ContactQuerySet":
-        """Return those with a birthday ``today`` or up to ``days`` (1 to 366) days later.
+        """Return the contacts with a birthday ``today`` or up to ``days`` (1 to 366) days later.
 
-        A birthday on 29 February is kept on the 28th in common years. Each contact has
-        ``upcoming`` then: the day of its next birthday as month times 100 plus day, plus 10,000 if
-        that is next year; ``next_birthday`` reads it. Who is not born by then is left out.
+        A birthday on 29 February is on the 28th in common years. Each contact is annotated with
+        ``upcoming``: the day of its next birthday as month times 100 plus day, plus 10,000 if that
+        is next year; ``next_birthday`` decodes it. Contacts that are not born by then are left out.
         """
         window = [today + dt.timedelta(days=ahead) for ahead in range(days + 1)]
         keys = {key_of(day) for day in window} | {
@@ -92,10 +92,10 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         )
 
     def in_batches(self, size: int) -> Iterator[list["Contact"]]:
-        """Yield all contacts in lists of ``size``, one query a list, in the order of their UIDs.
+        """Yield all contacts in lists of ``size``, with one query each, ordered by UID.
 
-        A response that streams is pulled by changing threads, so no cursor stays open between two
-        lists. Such a thread is in no request, at whose end its connection would be given back.
+        Changing threads pull a streaming response, so no cursor stays open between two lists. Such
+        a thread is outside of any request, so nothing else returns its connection to the pool.
         """
         last = ""
         while True:
@@ -110,15 +110,15 @@ class ContactQuerySet(models.QuerySet["Contact"]):
 
 
 def _leap_day_in(year: int) -> int:
-    """Return the key of the day on which a year keeps the birthdays of 29 February."""
+    """Return the key of the day on which birthdays of 29 February fall in a year."""
     return LEAP_DAY if calendar.isleap(year) else LEAP_DAY - 1
 
 
 class Contact(models.Model):
-    """A person in somebody's address book. Belongs to its owner and dies with the account.
+    """A person in a user's address book. Belongs to its owner and dies with the account.
 
-    ``uid`` is the contact's name among vCards and never changes. ``birthday_key`` and
-    ``search_text`` follow from the other fields; ``derive`` sets them.
+    ``uid`` identifies the contact in vCards and never changes. ``birthday_key`` and ``search_text``
+    are derived from the other fields; ``derive`` sets them.
     """
 
     owner = models.ForeignKey(
@@ -155,7 +155,7 @@ class Contact(models.Model):
     class Meta:
         constraints = [
             ForeignKeyConstraint(field="owner", name="contacts_die_with_their_owner"),
-            # Also the export, in the order of the UIDs.
+            # Also for the export, ordered by UID.
             models.UniqueConstraint(
                 fields=["owner", "uid"],
                 name="one_contact_per_uid",
@@ -186,7 +186,7 @@ class Contact(models.Model):
         return f"contact {self.pk} of user {self.owner_id}"
 
     def derive(self) -> None:
-        """Set the fields that follow from others."""
+        """Set the derived fields."""
         self.birthday_key = key_of(self.birthday) if self.birthday else None
         self.search_text = fold(
             "\n".join((self.first_name, self.last_name, self.email, self.phone))
@@ -194,6 +194,6 @@ class Contact(models.Model):
 
 
 def next_birthday(upcoming: int, today: dt.date) -> dt.date:
-    """Return the day that ``with_birthday_within(today, …)`` calls ``upcoming``."""
+    """Return the date of an ``upcoming`` of ``with_birthday_within(today, …)``."""
     years, key = divmod(upcoming, YEAR)
     return dt.date(today.year + years, key // 100, key % 100)

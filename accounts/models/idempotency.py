@@ -8,11 +8,11 @@ from cloudnotes.db.constraints import ForeignKeyConstraint
 
 
 class IdempotencyKey(models.Model):
-    """What a user's POST with an ``Idempotency-Key`` was answered, for a day. Dies with the user.
+    """The stored response to a user's POST with a key, for a day. Dies with the user.
 
     Written in the transaction of the effect. Neither the key nor the answer can be read from the
     row: ``digest`` is an HMAC of the key, ``fingerprint`` one of the request, and ``answer``
-    (headers and body) is encrypted with a key that follows from ``SECRET_KEY`` and the
+    (headers and body) is encrypted with a key that is derived from ``SECRET_KEY`` and the
     ``Idempotency-Key``; see ``accounts.idempotency``.
     """
 
@@ -37,7 +37,7 @@ class IdempotencyKey(models.Model):
             ),
         ]
         indexes = [
-            # Keys that are over, which the worker deletes.
+            # Expired keys, which the worker deletes.
             models.Index(fields=["created_at"], name="idempotency_keys_by_age"),
         ]
 

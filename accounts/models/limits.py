@@ -1,10 +1,10 @@
-"""Attempts at what is limited."""
+"""Counts of limited attempts."""
 
 from django.db import models
 
 
 class Attempts(models.Model):
-    """How often one limited thing was tried in a window. Belongs to nobody, dies with its window.
+    """The count of attempts of one kind in a window. Belongs to nobody, dies with its window.
 
     ``key`` is an HMAC of scope, account and network, so the table names none of them.
     ``ends_at`` is in milliseconds since 1970, because one SQL statement must compare it on both
@@ -18,7 +18,7 @@ class Attempts(models.Model):
     class Meta:
         verbose_name_plural = "attempts"
         indexes = [
-            # Windows that are over, which the worker deletes.
+            # Windows that have ended, which the worker deletes.
             models.Index(fields=["ends_at"], name="attempts_by_end"),
         ]
 

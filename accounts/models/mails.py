@@ -1,4 +1,4 @@
-"""Mails: the queue of what is to be sent, and what the links in them are still good for."""
+"""Mails: the queue of mails to send, and the state of the links and codes in them."""
 
 import datetime as dt
 
@@ -12,34 +12,34 @@ from cloudnotes.db.constraints import ForeignKeyConstraint
 
 
 class MailQuerySet(models.QuerySet["Mail"]):
-    """Questions about mails."""
+    """Queries of mails; the state machine is described in ``accounts.actions.mails``."""
 
     def waiting(self) -> "MailQuerySet":
         """Return the mails that are neither sent nor given up."""
         return self.filter(sent_at=None, failed_at=None)
 
     def due(self, now: dt.datetime) -> "MailQuerySet":
-        """Return the mails that the worker may take now."""
+        """Return the mails that a worker may lease now."""
         return self.waiting().filter(due_at__lte=now)
 
     def redeemable(self, now: dt.datetime) -> "MailQuerySet":
-        """Return the mails whose link or code still does what it was sent for."""
+        """Return the mails whose link or code can still be redeemed."""
         return self.filter(used_at=None, valid_until__gt=now)
 
 
 class Mail(models.Model):
-    """One mail, from the moment it is decided until a month after it was sent.
+    """One mail, kept for 30 days after its creation.
 
-    Written in the transaction of what it tells of and sent by the worker. ``user`` is whom it
-    concerns, nobody when somebody asked for an address that has no account: such a mail is dropped
-    by the worker, so that asking costs the same in both cases. Dies with the user.
+    Written in the transaction of the event that it reports, and sent by the worker. ``user`` is
+    its recipient; it is empty if a request named an address without an account: the worker deletes
+    such a mail, so that the request takes the same time in both cases. Dies with the user.
 
-    The link and the code in a mail follow from the row and ``SECRET_KEY``
-    (``accounts.email_tokens``); they count once, from the sending until ``valid_until``.
+    The link and the code in a mail are derived from the row and ``SECRET_KEY``
+    (``accounts.email_tokens``); they are redeemed once, from the sending until ``valid_until``.
     """
 
     class Kind(models.TextChoices):
-        """What a mail is about; each has two templates of this name."""
+        """The kind of a mail; each kind has two templates of this name."""
 
         VERIFY_EMAIL = "verify_email"
         CHANGE_EMAIL = "change_email"
@@ -81,13 +81,13 @@ class Mail(models.Model):
             ),
         ]
         indexes = [
-            # What the worker takes next.
+            # The mail that the worker leases next.
             models.Index(
                 fields=["due_at", "id"],
                 condition=Q(sent_at=None, failed_at=None),
                 name="mails_by_due_time",
             ),
-            # The mails whose codes an address may send back.
+            # The mails whose codes are checked for an address.
             models.Index(fields=["address_folded", "-created_at"], name="mails_by_address"),
         ]
 

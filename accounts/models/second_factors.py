@@ -10,11 +10,11 @@ from cloudnotes.db.constraints import ForeignKeyConstraint
 class SecondFactor(models.Model):
     """A user's one-time passwords (TOTP, RFC 6238) with recovery codes. Dies with the user.
 
-    The secret follows from ``nonce`` and ``SECRET_KEY`` (``cloudnotes.api.key_derivation``), so the
-    table cannot make a one-time password. It counts from ``confirmed_at`` on, when the user has
-    shown that the device knows it. ``last_step`` is the 30-second step of the newest one-time
-    password that was used: none is good twice (RFC 6238, 5.2). ``recovery_digests`` are the SHA-256
-    of the recovery codes that are left, of 100 random bits each.
+    The secret is derived from ``nonce`` and ``SECRET_KEY`` (``cloudnotes.api.key_derivation``), so
+    the table alone cannot make a one-time password. It is required at log-ins from ``confirmed_at``
+    on, when the user has sent a first code. ``last_step`` is the 30-second step of the newest
+    one-time password that was used: none is accepted twice (RFC 6238, 5.2). ``recovery_digests``
+    are the SHA-256 of the unused recovery codes, of 100 random bits each.
     """
 
     user = models.OneToOneField(

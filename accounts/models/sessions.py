@@ -1,4 +1,4 @@
-"""Sessions: one row a log-in."""
+"""Sessions: one row for each log-in."""
 
 import datetime as dt
 import uuid
@@ -12,20 +12,20 @@ from cloudnotes.db.constraints import ForeignKeyConstraint
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
-    """Questions about sessions."""
+    """Queries of sessions."""
 
     def live(self, now: dt.datetime) -> "SessionQuerySet":
-        """Return the sessions of which a credential is still good for something."""
+        """Return the sessions that are neither revoked nor expired."""
         return self.filter(revoked_at=None, expires_at__gt=now)
 
 
 class Session(models.Model):
     """A device that has logged in. Belongs to its user; every token of it names it as ``sid``.
 
-    ``refresh_id`` is the ``jti`` of the one refresh token that is good now, ``previous_refresh_id``
-    the one before it. The ids are no secrets: a token cannot be made from them without the key,
-    so what the table holds logs nobody in. A revoked session stays, as evidence, as long as its
-    user does.
+    ``refresh_id`` is the ``jti`` of the only valid refresh token, ``previous_refresh_id`` that of
+    the token before it. The ids are not secret: nobody can make a token from them without the key,
+    so a copy of the table lets nobody log in. A revoked session is kept, as evidence, as long as
+    its user.
     """
 
     class Reason(models.TextChoices):

@@ -11,7 +11,7 @@ from cloudnotes.db.constraints import ForeignKeyConstraint
 
 
 class PersonalAccessTokenQuerySet(models.QuerySet["PersonalAccessToken"]):
-    """Questions about personal access tokens."""
+    """Queries of personal access tokens."""
 
     def live(self, now: dt.datetime) -> "PersonalAccessTokenQuerySet":
         """Return the tokens that have not expired."""
@@ -19,15 +19,15 @@ class PersonalAccessTokenQuerySet(models.QuerySet["PersonalAccessToken"]):
 
 
 class PersonalAccessToken(models.Model):
-    """A token for a program, made by its user and good for some things. Dies with the user.
+    """A user's token for a program, with some scopes. Dies with the user.
 
     Only the SHA-256 of the token is kept: 256 random bits need no slow hash. ``scopes`` are
-    separated by spaces (RFC 6749, 3.3). With a ``category`` the token sees and writes notes of that
-    category and those below it alone. Revoking one deletes the row.
+    separated by spaces (RFC 6749, 3.3). With a ``category`` the token can use only notes of that
+    category and of those below it. Revoking a token deletes its row.
     """
 
     class Scope(models.TextChoices):
-        """What a token may do. Writing notes includes reading and appending."""
+        """What a token may do. ``notes:write`` includes reading and appending."""
 
         NOTES_READ = "notes:read"
         NOTES_WRITE = "notes:write"
@@ -66,7 +66,7 @@ INCLUDED = {Scope.NOTES_WRITE: {Scope.NOTES_READ, Scope.NOTES_APPEND}}
 
 
 def grants(scopes: str, needed: str | None) -> bool:
-    """Return whether a personal access token with these scopes may do this."""
+    """Return whether these scopes of a personal access token include the needed one."""
     granted: set[str] = set(scopes.split())
     for scope in tuple(granted):
         granted |= INCLUDED.get(Scope(scope), set())

@@ -17,14 +17,14 @@ EMAIL_TAKEN = (
 
 
 class UserManager(BaseUserManager["User"]):
-    """Finds users by folded identifiers and makes them, for Django's commands too."""
+    """Finds users by folded identifiers and creates users, for Django's commands too."""
 
     def get_by_natural_key(self, email: str | None) -> "User":
         """Return the user with this e-mail address however it is written. Raises DoesNotExist."""
         return self.get(email_folded=fold(email or ""))
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Make and return a user. Raises IntegrityError when the address or username is taken."""
+        """Create and return a user. Raises IntegrityError if the address or username is taken."""
         user = self.model(**fields)
         user.set_identifiers(email=email, username=fields.get("username"))
         user.set_password(password)
@@ -32,20 +32,20 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Make and return a member of staff who may do everything (``make admin``)."""
-        fields = {"email_verified_at": timezone.now(), **fields}  # who has the console is believed
+        """Create and return a superuser (``make admin``)."""
+        fields = {"email_verified_at": timezone.now(), **fields}  # the console proves it
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
 
 class User(AbstractBaseUser, PermissionsMixin):
     """A person with an account. Owns notes and sessions, which die with the row.
 
-    ``email`` and ``username`` are kept as typed, since mail goes to the address as it was given;
-    the ``_folded`` columns are what is compared. ``set_identifiers`` sets both sides.
+    ``email`` and ``username`` are stored as typed, because mail goes to the address as typed; the
+    ``_folded`` columns are used for comparison. ``set_identifiers`` sets both.
     """
 
     class Language(models.TextChoices):
-        """A language whose word forms are known; ``simple`` knows words as they are written."""
+        """A language whose word forms search knows; ``simple`` finds words only as written."""
 
         SIMPLE = "simple"
         ENGLISH = "english"
@@ -61,7 +61,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     email_verified_at = models.DateTimeField(null=True, blank=True)
     full_name = models.CharField(max_length=200, blank=True, default="", db_default="")
-    # Names the picture to whoever may see the address; random, and kept when the picture changes.
+    # Random id in the URL of the picture; it stays the same when the picture changes.
     avatar_id = models.CharField(  # noqa: DJ001 - NULL is not unique
         max_length=32, null=True, blank=True, editable=False
     )
@@ -75,11 +75,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    # The category that a request's personal access token is limited to; '' for all. Set on the
-    # instance by authentication, obeyed by every query and question of ``notes``.
+    # The category that a request's personal access token is limited to; '' for all. Authentication
+    # sets it on the instance; every query and access check of ``notes`` applies it.
     limited_to_category: str = ""
-    # With what a request proved to be this user: "session 7" or "token 7", '' where there is no
-    # request. Set on the instance by authentication, kept in the history of notes.
+    # The credential of a request: "session 7" or "token 7", '' where there is no request.
+    # Authentication sets it on the instance; the history of notes stores it.
     credential: str = ""
 
     USERNAME_FIELD = "email"
@@ -90,7 +90,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints = [
-            # Follows from the next one; by it Django's own commands know that it is unique.
+            # Implied by the next one; it shows Django's commands that USERNAME_FIELD is unique.
             models.UniqueConstraint(
                 fields=["email"],
                 name="one_account_per_written_email",
@@ -131,13 +131,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     def check_password(self, raw_password: str) -> bool:
         """Return whether this is the password; an old hash of it is replaced by a current one.
 
-        Only if the hash is still the one that was checked, which Django's own does not ask: a
-        password that is changed meanwhile must not be undone.
+        It is replaced only if it is still the hash that was checked, unlike in Django's own method:
+        a parallel change of the password must not be undone.
         """
         checked = self.password
         is_right, is_old = verify_password(raw_password, checked)
         if not is_right and is_old and not checked.startswith("bcrypt"):
-            make_password(raw_password)  # or a quick old hash would tell that there is an account
+            make_password(raw_password)  # or a fast old hash would reveal that the account exists
         if is_right and is_old:
             self.set_password(raw_password)
             same = User.objects.filter(pk=self.pk, password=checked)
@@ -148,9 +148,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def email_verified(self) -> bool:
-        """Whether a mail to the address was read."""
+        """Whether the address is verified."""
         return self.email_verified_at is not None
 
     def get_short_name(self) -> str:
-        """Return what the admin greets a member of staff with."""
+        """Return the name in the admin's greeting."""
         return self.full_name or self.email

@@ -1,4 +1,4 @@
-"""``changepassword``: Django's, and the account's sessions end."""
+"""``changepassword``: Django's command, which also ends the account's sessions."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from accounts.models import User
 
 
 class Command(DjangoCommand):
-    """A new password from the console ends what was logged in with the old one."""
+    """Sets a password from the console and ends all sessions and tokens of the old one."""
 
     def handle(self, *args: Any, **options: Any) -> str | None:
         try:
