@@ -1,4 +1,4 @@
-"""The project as an app: it brings ``migrate``, the system checks and the admin's site."""
+"""The project as an app: it provides ``migrate``, the system checks and the admin's site."""
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin

@@ -1,7 +1,7 @@
-"""The ASGI entrance: HTTP goes to the fast path or the WSGI adapter, WebSockets to a consumer.
+"""The ASGI application: HTTP goes to the fast path or the WSGI adapter, WebSockets to a consumer.
 
-Django's own ASGI handler runs synchronous views one thread hop at a time and measured a tenth of
-the adapter's throughput. Realtime brings the first consumer; until then every socket is refused.
+Django's own ASGI handler hops between threads for synchronous views; it reached a tenth of the
+adapter's throughput. Until realtime adds the first consumer, every WebSocket is refused.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from cloudnotes.server.wsgi_adapter import Scope, Send, WSGIAdapter
 from cloudnotes.worker import Worker
 from cloudnotes.wsgi import application as wsgi_application
 
-WORKER_SECONDS = 4.0  # of the 25 that gunicorn gives, requests in flight may take 20
+WORKER_SECONDS = 4.0  # gunicorn allows 25 in all; requests in flight may take 20
 ASGICallable = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -29,7 +29,7 @@ async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def live(send: Send) -> None:
-    """Answer ``/health/live``: needs no thread, so a busy process is not taken for a dead one."""
+    """Answer ``/health/live`` without a thread, so that a busy process does not seem dead."""
     body = b'{"status": "ok"}'
     fields = {**headers.DATA, "Content-Type": "application/json", "Content-Length": str(len(body))}
     encoded = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
@@ -38,7 +38,7 @@ async def live(send: Send) -> None:
 
 
 class ASGIApplication:
-    """Routes a scope by its type; starts and ends the adapter and the worker with the server."""
+    """Routes a scope by its type; starts the worker, and stops it and the adapter at shutdown."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ application = ASGIApplication(
         threads=settings.WEB_THREADS,
         max_body_bytes=settings.MAX_BODY_BYTES,
         trusted_proxy=settings.TRUSTED_PROXY,
-        # By name: it knows models, which can be imported only now.
+        # By name: it imports models, which can be imported only from here on.
         fast=import_string("cloudnotes.fastpath.dispatch.async_transport")(),
         stores=routes.storage_requests(get_resolver()),
     ),

@@ -1,4 +1,4 @@
-"""What CloudNotes refuses to start with: system checks with an id and a hint each."""
+"""System checks: settings with which CloudNotes refuses to start, each with an id and a hint."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ WELL_KNOWN_KEYS = {
 
 
 def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Return an error for every combination of settings that would betray a promise."""
+    """Return an error for every wrong combination of settings."""
     errors: list[CheckMessage] = []
 
     def refuse(number: int, message: str, hint: str) -> None:
@@ -119,7 +119,7 @@ def check_triggers(
 
 
 def first_refusal() -> str | None:
-    """Return one line that says why this must not start and what to do, None when it may."""
+    """Return one line with the first error and its hint, None if there is no error."""
     for message in check_deployment(None):
         return f"CloudNotes cannot start: {message.msg} {message.hint}"
     return None

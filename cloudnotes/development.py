@@ -1,4 +1,4 @@
-"""What a laptop gets for nothing: a secret key of its own."""
+"""The generated secret key for development."""
 
 import os
 import secrets
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 def secret_key(data_dir: Path) -> str:
-    """Return the key kept in ``data_dir/secret_key``, making it (mode 0600) on the first call.
+    """Return the key stored in ``data_dir/secret_key``; create it (mode 0600) on the first call.
 
-    All processes over one folder share it, and tokens survive a restart. The file appears whole
-    or not at all (`link` is atomic and refuses to replace), so two first starts agree on one key.
+    All processes with this folder share it, and tokens survive a restart. The file is created
+    atomically (`link` does not replace a file), so two parallel first starts agree on one key.
     """
     path = data_dir / "secret_key"
     if not path.exists():

@@ -1,9 +1,9 @@
-"""``/health`` and ``/health/ready``: the process can do its work.
+"""``/health`` and ``/health/ready``: whether the process can serve requests.
 
-``/health/live`` (it answers) is in ``cloudnotes.asgi`` because it must not wait for a thread.
+``/health/live`` (the process responds) is in ``cloudnotes.asgi``: it must not wait for a thread.
 
-Answered before anything looks at the Host or redirects to TLS, because probes come by address
-(Railway's with the Host ``healthcheck.railway.app``) and want a plain 200.
+They are answered before the Host is checked and before the redirect to TLS, because probes use the
+IP address (Railway's the Host ``healthcheck.railway.app``) and expect a plain 200.
 """
 
 import functools
@@ -28,7 +28,7 @@ TIMEOUT_SECONDS = 1.0
 
 
 class HealthMiddleware:
-    """Answers the two paths that need the database and passes on all others."""
+    """Answers the two paths that check the database; passes on all others."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -40,11 +40,10 @@ class HealthMiddleware:
 
 
 def report() -> JsonResponse:
-    """Return 200 when the database answers and is whole, else 503; the rest is told.
+    """Return 200 if the database answers and its schema is complete, else 503.
 
-    The rest is Redis, the storage, and what apps say of themselves (``HEALTH_CHECKS``).
-
-    Notes are read and written without Redis and without the bucket, so these do not take the
+    The states of Redis, of the storage and of ``HEALTH_CHECKS`` are only reported: notes can be
+    read and written without Redis and without the bucket, so their failure does not take the
     process out of service.
     """
     checks = {"database": _database(), **_outside(int(time.monotonic() / REPORT_SECONDS))}
@@ -66,7 +65,7 @@ def _database() -> str:
 
 
 def _defect() -> str:
-    """Return what the tables lack, '' for nothing; once they are whole, only ask the database."""
+    """Return what the schema lacks, or ''; once it is complete, only ping the database."""
     if _seen_whole.is_set():
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -81,7 +80,7 @@ def _defect() -> str:
 
 @functools.lru_cache(maxsize=1)
 def _outside(_period: int) -> dict[str, str]:
-    """Return the state of Redis and the storage, asked at most once in ``REPORT_SECONDS``."""
+    """Return the states of Redis and the storage, checked at most once in ``REPORT_SECONDS``."""
     futures = {"redis": _executor.submit(_redis), "storage": _executor.submit(_storage)}
     states = {}
     for name, future in futures.items():

@@ -1,4 +1,4 @@
-"""All settings, from the environment alone, the ones that matter most first.
+"""All settings, only from the environment, the most important ones first.
 
 Nothing set gives the embedded default: SQLite and files under ``DATA_DIR``. ``DATABASE_URL``,
 ``REDIS_URL`` and ``BUCKET_NAME`` switch in PostgreSQL, Redis and S3. Every name read here is
@@ -22,7 +22,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
 
-# Where this runs. Railway and the container image say "production"; a laptop says nothing.
+# Where this runs. Railway and the container image set "production"; a laptop sets nothing.
 
 RAILWAY_DOMAIN = env.str("RAILWAY_PUBLIC_DOMAIN", default="")
 ON_RAILWAY = bool(env.str("RAILWAY_ENVIRONMENT_NAME", default=""))
@@ -31,7 +31,7 @@ IN_PRODUCTION = ENVIRONMENT == "production"
 DEBUG = env.bool("DEBUG", default=False)
 
 PORT = env.int("PORT", default=8000)
-# A laptop serves itself; what is deployed serves its network, IPv6 and IPv4.
+# A laptop listens on loopback; a deploy listens on all addresses, IPv6 and IPv4.
 EVERY_ADDRESS = "[::]" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104 - see above
 HOST = env.str("HOST", default=EVERY_ADDRESS if IN_PRODUCTION else "127.0.0.1")
 RAILWAY_VOLUME = env.str("RAILWAY_VOLUME_MOUNT_PATH", default="")
@@ -55,16 +55,16 @@ ALLOWED_HOSTS = env.list(
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
 if not SECRET_KEY:
-    # In production the start is refused for it; building an image (collectstatic) is not.
+    # In production it stops the start (system check), but not a build of an image (collectstatic).
     SECRET_KEY = "missing" if IN_PRODUCTION else development.secret_key(DATA_DIR)
-# Keys of before, while what was signed with them is still out there.
+# Earlier keys, as long as something that was signed with them is still valid.
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 JWT_SECRET = env.str("JWT_SECRET", default="")
 if not JWT_SECRET:
     JWT_SECRET = hmac.new(SECRET_KEY.encode(), b"cloudnotes.jwt", hashlib.sha256).hexdigest()
 
-# What is done behind the requests: by `manage.py worker`, or in the web processes where RUN_WORKER
-# is set. A job runs every so many seconds, and again at once while it says that there is more.
+# Background jobs, run by `manage.py worker`, or in the web processes if RUN_WORKER is set. The
+# number is the pause in seconds between two runs; a job that returns True runs again at once.
 
 RUN_WORKER = env.bool("RUN_WORKER", default=not IN_PRODUCTION)
 WORKER_JOBS = {
@@ -81,20 +81,20 @@ WORKER_JOBS = {
     "old limits": ("accounts.limits.forget_old", 600),
     "old keys": ("accounts.idempotency.forget_old", 3600),
 }
-HEALTH_CHECKS = {"mail": "accounts.actions.mails.get_health"}  # at /health: a word each
+HEALTH_CHECKS = {"mail": "accounts.actions.mails.get_health"}  # in /health: a word for each
 
 # Processes. One worker process has WEB_THREADS threads for requests whose body has arrived, as many
-# for bodies that are still arriving and as many for what may wait for the file storage; the
-# database pool is exactly as large. On PostgreSQL the event loop opens up to twice WEB_THREADS
-# connections more for what takes the fast path.
+# for bodies that are still arriving and as many for requests that may wait for the file storage.
+# The database pool is exactly as large. On PostgreSQL the event loop opens up to twice WEB_THREADS
+# connections more for the fast path.
 
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=2)
 WEB_THREADS = env.int("WEB_THREADS", default=4)
 MAX_JSON_BYTES = 8 * 2**20  # 1 MiB of note text may need six bytes a character when escaped
 MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=100 * 2**20)
-# Of files that clients bring to the bucket themselves: S3 copies no larger object at once.
+# Of files that clients upload to the bucket directly: S3 copies no larger object in one call.
 MAX_DIRECT_FILE_BYTES = env.int("MAX_DIRECT_FILE_BYTES", default=5 * 2**30)
-# What all files of an account may be together, equal ones counted once.
+# Of all files of an account together; equal files count once.
 MAX_ACCOUNT_BYTES = env.int("MAX_ACCOUNT_BYTES", default=10 * 2**30)
 MAX_ACCOUNT_FILES = env.int("MAX_ACCOUNT_FILES", default=10_000)
 MAX_BODY_BYTES = max(MAX_FILE_BYTES + 2**20, MAX_JSON_BYTES)
@@ -106,7 +106,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 10
 
 DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR}/cloudnotes.sqlite3"
 DATABASE = env.db_url_config(DATABASE_URL)
-# Off behind PgBouncer, which gives a statement to whatever connection is free.
+# Off behind PgBouncer, which sends each statement over any free connection.
 PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", default=True)
 DATABASES = {"default": DATABASE}
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
@@ -116,16 +116,16 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     DATABASE["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 8}
     DATABASE["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL;"
 elif DATABASE["ENGINE"] != "django.db.backends.postgresql":
-    # Here and not in the checks: Django loads the engine before it can check anything.
+    # Here and not in the checks: Django loads the engine before it runs checks.
     raise SystemExit("CloudNotes cannot start: DATABASE_URL is not postgres://… or sqlite:///…")
 else:
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
         **DATABASE.get("OPTIONS", {}),
-        # A statement that a connection has seen a few times is parsed and planned no more.
+        # After a few executions, a connection neither parses nor plans a statement again.
         "server_side_binding": PREPARED_STATEMENTS,
         "prepare_threshold": 5 if PREPARED_STATEMENTS else None,
-        # A dead network is noticed as soon as a dead server is.
+        # A dead network is detected as fast as a dead server.
         "connect_timeout": 3,
         "tcp_user_timeout": 8000,
         "keepalives_idle": 5,
@@ -133,7 +133,7 @@ else:
         "keepalives_count": 2,
         "options": "-c statement_timeout=8000 -c lock_timeout=5000"
         " -c idle_in_transaction_session_timeout=30000",
-        # The pool waits ever longer between attempts to reconnect, up to this many seconds.
+        # The pool retries to connect with growing pauses, for up to reconnect_timeout seconds.
         "pool": {
             "min_size": 1,
             "max_size": 3 * WEB_THREADS + (len(WORKER_JOBS) if RUN_WORKER else 0),
@@ -143,7 +143,7 @@ else:
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Redis: optional; whatever uses it has a fallback, so a dead Redis costs at most these 0.2 s.
+# Redis: optional; every use has a fallback, so a dead Redis costs at most these 0.2 s.
 
 REDIS_URL = env.str("REDIS_URL", default="")
 REDIS_TIMEOUT_SECONDS = 0.2
@@ -183,7 +183,7 @@ STORAGES = {
         else "django.contrib.staticfiles.storage.StaticFilesStorage",
     },
 }
-# Where files are, or go, while `manage.py move_storage` brings them from one to the other.
+# The second storage while `manage.py move_storage` moves files between the two.
 OTHER_STORAGE = env.str("OTHER_STORAGE", default="")
 if OTHER_STORAGE:
     STORAGES["other"] = storage_urls.read(OTHER_STORAGE, AWS_REGION)
@@ -217,11 +217,11 @@ SIMPLE_JWT = {
 }
 SESSION_ABSOLUTE_LIFETIME = timedelta(days=365)
 STAFF_TWO_FACTOR = env.str("STAFF_TWO_FACTOR", default="optional")
-# What a user leaves behind outside the accounts app; called inside the deleting transaction.
+# Releases what a user owns outside the accounts app; called inside the deleting transaction.
 BEFORE_USER_DELETE = "notes.actions.owners.release_owner"
-# The module that stores pictures: what accounts.actions.avatars.ObjectStore describes.
+# The module that stores pictures; it implements accounts.actions.avatars.ObjectStore.
 OBJECT_STORE = "notes.actions.objects"
-# What says how much an account holds, for `auth/me`.
+# Returns the storage that an account uses, for `auth/me`.
 STORAGE_USAGE = "notes.quotas.get_usage"
 
 # Mail. Without EMAIL_URL a laptop prints its mails; a deploy keeps them in the queue for a day.
@@ -242,15 +242,15 @@ DEFAULT_FROM_EMAIL = (
     env.str("EMAIL_FROM", default="") or f"CloudNotes <no-reply@{_public.hostname or 'localhost'}>"
 )
 
-# Limits: by scope, what is counted together, how many, in how many seconds. A network is a /24 or
-# a /64, an account is counted with it so that nobody locks somebody else out.
+# Limits by scope: the key of a count, the maximum, and the window in seconds. A network is a /24 or
+# a /64; "account+network" counts an account per network, so that nobody locks others out.
 
 RATE_LIMITS = env.bool("RATE_LIMITS", default=True)
 LIMITS = {
     # The API in general, counted on Redis or by process.
     "api": [("account", 3000, 60)],
     "anonymous": [("network", 600, 60)],
-    # What could be guessed, flooded or filled up: exact, counted in the database.
+    # Against guessing, flooding and filling up: exact, counted in the database.
     "register": [("network", 30, 3600)],
     "login": [("account+network", 10, 300), ("network", 100, 300)],
     "verify": [("account+network", 10, 900), ("network", 100, 900)],
@@ -258,14 +258,14 @@ LIMITS = {
     "forgot": [("account+network", 5, 900), ("network", 50, 900)],
     "reset": [("account+network", 10, 900), ("network", 100, 900)],
     "password": [("account+network", 10, 900)],
-    # Only who has the password gets this far: the second rule counts over all networks.
+    # Only clients with the password get this far, so the second rule counts over all networks.
     "second_factor": [("account+network", 10, 3600), ("account", 50, 86400)],
     "token_creation": [("account+network", 10, 3600)],
     "email_change": [("account+network", 5, 3600)],
     "admin_login": [("account+network", 10, 300), ("network", 50, 300)],
 }
 
-# Applications and the way a request takes.
+# Applications and the middleware of a request.
 
 INSTALLED_APPS = [
     "cloudnotes",
@@ -320,7 +320,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-# Ordinary requests to these views need nothing of the above (cloudnotes.fastpath.views).
+# Ordinary requests to these views skip all of the above (cloudnotes.fastpath.views).
 FAST_PATH = env.bool("FAST_PATH", default=env.bool("FAST_ROAD", default=True))
 FAST_PATH_AUTHENTICATOR = "accounts.authentication.recognize"
 FAST_PATH_VIEWS = ["notes.api.fast.VIEWS", "notes.api.fast_search.VIEWS"]
@@ -394,16 +394,16 @@ _over_tls = _public.scheme == "https"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL] if PUBLIC_BASE_URL else []
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = _over_tls
 SECURE_SSL_REDIRECT = _over_tls and TRUSTED_PROXY
-SECURE_REDIRECT_EXEMPT = ["^health(/|$)"]  # probes come without TLS and want a plain 200
+SECURE_REDIRECT_EXEMPT = ["^health(/|$)"]  # probes use no TLS and expect a plain 200
 CSRF_FAILURE_VIEW = "cloudnotes.api.errors.csrf_failure"
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _over_tls else 0
 SILENCED_SYSTEM_CHECKS = [
-    # HSTS for subdomains and preloading: CloudNotes speaks for its own host alone.
+    # HSTS for subdomains and preloading: CloudNotes decides for its own host only.
     "security.W005",
     "security.W021",
 ]
-# Nothing goes to other sites. Stricter ("no-referrer") makes browsers send "Origin: null" with the
-# admin's own forms, which its CSRF check must refuse.
+# Sends no referrer to other sites. The stricter "no-referrer" makes browsers send "Origin: null"
+# with the admin's own forms, which its CSRF check must refuse.
 SECURE_REFERRER_POLICY = "same-origin"
 
 # Logs: JSON lines in production, text on a laptop; never a body, a query string or a token.
@@ -434,7 +434,7 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
         "django.request": {"level": "ERROR"},
-        # Scanners send any Host; the answer is 400 and the request log has the line.
+        # Scanners send any Host; the response is 400 and the request log has a line of it.
         "django.security.DisallowedHost": {"handlers": [], "level": "CRITICAL"},
         "botocore": {"level": "WARNING"},
     },

@@ -1,14 +1,14 @@
-"""Storages as addresses, for the one that is not the service's own."""
+"""Storages as URLs, for ``OTHER_STORAGE``."""
 
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 
 def read(url: str, region: str) -> dict[str, Any]:
-    """Return what Django's ``STORAGES`` says of ``file:///folder`` or ``s3://bucket``.
+    """Return the entry of Django's ``STORAGES`` for ``file:///folder`` or ``s3://bucket``.
 
-    A bucket may come with ``user:password@`` (percent-encoded) and ``?endpoint=…&region=…``; with
-    neither, the machine's role and ``region`` are used. Ends the process for anything else.
+    A bucket may have ``user:password@`` (percent-encoded) and ``?endpoint=…&region=…``; without
+    them, the machine's role and ``region`` are used. Raises SystemExit for any other URL.
     """
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.path.startswith("/"):

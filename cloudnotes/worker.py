@@ -1,9 +1,9 @@
-"""What is done behind the requests: mail sent, objects swept, old rows forgotten.
+"""Background jobs: send mail, delete unused objects, delete old rows.
 
-The jobs stand in the setting ``WORKER_JOBS``. Each runs in a thread of its own, so a mail server
-that hangs holds up mail and nothing else. Any number of workers may run at once, in processes of
-their own (``manage.py worker``) or in the web processes (``RUN_WORKER=1``): a job claims its rows
-in the database.
+The jobs are in the setting ``WORKER_JOBS``. Each runs in its own thread, so a mail server that
+hangs delays mail only. Any number of workers may run in parallel, in their own processes
+(``manage.py worker``) or in the web processes (``RUN_WORKER=1``): a job claims its rows in the
+database.
 """
 
 import logging
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """Runs every job again and again until it is stopped."""
+    """Runs every job repeatedly until it is stopped."""
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
         self.threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start one thread a job."""
+        """Start one thread for each job."""
         for name, (path, seconds) in settings.WORKER_JOBS.items():
             work: Callable[[], bool | None] = import_string(path)
             thread = threading.Thread(
@@ -39,7 +39,7 @@ class Worker:
         logger.info("worker started: %s", ", ".join(settings.WORKER_JOBS))
 
     def stop(self, seconds: float) -> None:
-        """Begin nothing else and let what is under way end, for at most ``seconds`` seconds."""
+        """Start no more jobs and wait at most ``seconds`` for running ones to end."""
         self.stopping.set()
         deadline = time.monotonic() + seconds
         for thread in self.threads:

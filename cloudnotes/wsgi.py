@@ -1,4 +1,4 @@
-"""The WSGI application: the fast path, and Django's own for what is not for that."""
+"""The WSGI application: the fast path, then Django for all other requests."""
 
 import os
 import sys
@@ -13,5 +13,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cloudnotes.settings")
 if refusal := first_refusal():
     sys.exit(refusal)
 django_application = get_wsgi_application()
-# By name: it knows models, which can be imported from here on.
+# By name: it imports models, which can be imported only from here on.
 application = import_string("cloudnotes.fastpath.dispatch.sync_transport")(django_application)

@@ -1,4 +1,4 @@
-"""Where a request comes from, as coarse as limits and notices need it."""
+"""The network of a client, for limits and notices."""
 
 import ipaddress
 

@@ -1,8 +1,8 @@
-"""Cursors of keyset pages: where a page ended, for nobody to read or to make.
+"""Cursors of keyset pages: the encrypted position at which a page ended.
 
-They are encrypted because what they name can be text of a note, and addresses are logged on the
-way. AES-SIV (RFC 5297) makes the same cursor of the same place, so a page that did not change is
-the same bytes.
+They are encrypted because a position can hold text of a note, and proxies log URLs. Clients can
+neither read nor forge them. AES-SIV (RFC 5297) is deterministic: the same position gives the same
+cursor, so a page that did not change has the same bytes.
 """
 
 import base64
@@ -29,7 +29,7 @@ class NotACursor(Exception):
 def write(keyset: str, value: Value, key: int, scope: Sequence[str] = ()) -> str:
     """Return the cursor of a row: ``value`` is its ``keyset`` column, ``key`` its primary key.
 
-    ``scope`` is what else the order of the list depends on.
+    ``scope`` holds everything else that the order of the list depends on.
     """
     json_value = value.isoformat() if isinstance(value, dt.datetime) else value
     is_time = isinstance(value, dt.datetime)
@@ -38,7 +38,7 @@ def write(keyset: str, value: Value, key: int, scope: Sequence[str] = ()) -> str
 
 
 def read(cursor: str, keyset: str, scope: Sequence[str] = ()) -> tuple[Value, int]:
-    """Return value and key of the row that a cursor names. Raises :class:`NotACursor`."""
+    """Return value and key of a cursor's row. Raises :class:`NotACursor`."""
     cursor_keyset, is_time, json_value, key, *cursor_scope = json.loads(_decrypt(cursor))
     if cursor_keyset != keyset or cursor_scope != [*scope]:
         raise NotACursor

@@ -14,7 +14,7 @@ from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitV
 @cache_control(public=True, max_age=60)
 @require_safe
 def openapi(request: HttpRequest) -> HttpResponse:
-    """``/openapi.json``: the same document for everybody, made once a process."""
+    """``/openapi.json``: the same document for all clients, generated once per process."""
     return HttpResponse(_document(), content_type="application/json")
 
 
@@ -26,7 +26,7 @@ def _document() -> bytes:
 
 
 class SwaggerView(SpectacularSwaggerSplitView):
-    """``/docs``: Swagger UI from our own static files, its script apart from its page."""
+    """``/docs``: Swagger UI from our own static files, with its script in a separate file."""
 
     http_method_names = ["get", "head"]
     permission_classes = []

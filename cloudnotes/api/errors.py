@@ -40,7 +40,7 @@ from cloudnotes.api import headers, request_id
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
-# In the META of a request that the fast path has left: what it was counted as, None if it was not.
+# In the META of a request that the fast path passed on: its rate limit, None if not counted.
 COUNTED = "cloudnotes.rate_limit"
 INTERNAL_ERROR = ("internal_error", "Something went wrong on our side. It has been logged.")
 
@@ -50,12 +50,12 @@ Errors = list[dict[str, str]]
 
 
 class DomainError(Exception):
-    """What an action refuses, and why.
+    """An error of the domain that clients see as a problem.
 
-    A subclass stands beside the function that raises it and sets ``status``, ``code`` and, as its
-    message, a full sentence that says what to do. ``field`` names the input at fault, if one is;
-    ``members`` are what else programs need to go on (extension members, RFC 9457, 3.2).
-    ``wait`` is in how many seconds it is worth trying again, if it is (``Retry-After``).
+    A subclass is defined beside the function that raises it. It sets ``status``, ``code`` and, as
+    its message, a full sentence that says what to do. ``field`` names the wrong input, if there is
+    one. ``members`` are extension members for programs (RFC 9457, 3.2). ``wait`` is the number of
+    seconds after which a retry may succeed, if any (``Retry-After``).
     """
 
     status = 400
@@ -71,7 +71,7 @@ class DomainError(Exception):
 
 @dataclass(frozen=True)
 class RateLimit:
-    """What is left of a limit: requests, of ``limit`` in ``window`` seconds, for ``reset`` more."""
+    """The state of a limit: ``limit`` requests in ``window`` seconds, ``reset`` seconds left."""
 
     limit: int
     remaining: int
@@ -80,7 +80,7 @@ class RateLimit:
 
 
 class TooManyRequests(DomainError):
-    """A limit is used up; ``wait`` is in how many seconds there is room again."""
+    """A limit is used up; ``wait`` is the number of seconds until a request is allowed again."""
 
     status = 429
     code = "too_many_requests"
@@ -92,7 +92,7 @@ class TooManyRequests(DomainError):
 
 
 def note_rate_limit(request: Any, status: RateLimit) -> None:
-    """Remember the scarcest limit that a request has met, for the ``RateLimit-*`` headers."""
+    """Store a request's limit with the fewest remaining, for the ``RateLimit-*`` headers."""
     request = getattr(request, "_request", request)
     scarcest: RateLimit | None = getattr(request, "rate_limit", None)
     if scarcest is None or status.remaining <= scarcest.remaining:
@@ -118,10 +118,10 @@ def problem(
 def problem_bytes(
     status: int, code: str, detail: str, *, origin: str = ""
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Return ASGI headers and body of a problem that is answered without Django.
+    """Return ASGI headers and body of a problem that is sent without Django.
 
-    They are what the middleware would have made of it: a browser's ``origin`` may read it if the
-    API may be read from there.
+    The headers are the same as those of the middleware, with CORS headers if the browser's
+    ``origin`` is allowed.
     """
     body = json.dumps(problem(status, code, detail)).encode()
     fields = {
@@ -142,9 +142,9 @@ def problem_bytes(
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Return the problem for an exception raised in an API view, None for a bug of ours.
+    """Return the problem for an exception raised in an API view, None for an unexpected exception.
 
-    A bug then takes Django's way to ``server_error`` and is logged with its traceback.
+    Django logs an unexpected exception with its traceback and calls ``server_error``.
     """
     members = describe(error)
     if members is None:
@@ -158,7 +158,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def answer(error: Exception) -> HttpResponse | None:
-    """Return what :func:`exception_handler` does, for an exception raised outside of the views."""
+    """Return the same as :func:`exception_handler`, for an exception raised outside of views."""
     members = describe(error)
     if members is None:
         return None
@@ -170,14 +170,14 @@ def answer(error: Exception) -> HttpResponse | None:
 
 
 def _retry_after(error: Exception, status: int) -> str | None:
-    """Return in how many seconds to try again, as the header says it; None if that is no use."""
+    """Return the value of ``Retry-After`` in seconds, None if a retry is useless."""
     if isinstance(error, DomainError) and error.wait is not None:
         return str(max(1, math.ceil(error.wait)))
     return str(RETRY_SECONDS) if status == 503 else None
 
 
 def describe(error: Exception) -> dict[str, Any] | None:
-    """Return the problem that an exception means, None when it means a bug."""
+    """Return the problem for an exception, None for an unexpected one."""
     match error:
         case DomainError(status=status, code=code, field=field):
             detail = str(error)
@@ -218,7 +218,7 @@ def _invalid(errors: Errors) -> dict[str, Any]:
 
 
 def _flatten(details: Any, path: str = "") -> Iterator[dict[str, str]]:
-    """Yield ``{field, code, detail}`` for DRF's nested details; nested names are joined by dots."""
+    """Yield ``{field, code, detail}`` for DRF's nested details; names are joined by dots."""
     if isinstance(details, list):
         for entry in details:
             yield from _flatten(entry, path)
@@ -231,7 +231,7 @@ def _flatten(details: Any, path: str = "") -> Iterator[dict[str, str]]:
 
 
 def _violation(error: IntegrityError) -> dict[str, Any] | None:
-    """Return the problem that a violated constraint's own code and message describe."""
+    """Return the problem with the code and message of the violated constraint."""
     sqlstate = getattr(error.__cause__, "sqlstate", None)
     if sqlstate == "23503" or str(error) == "FOREIGN KEY constraint failed":
         return problem(409, "gone", "What this belongs to was deleted meanwhile.")
@@ -240,7 +240,7 @@ def _violation(error: IntegrityError) -> dict[str, Any] | None:
         return None
     code, detail = constraint.violation_error_code, str(constraint.get_violation_error_message())
     names = getattr(constraint, "fields", ())
-    # A folded copy answers for the field that it was folded from.
+    # An error of a folded column is reported for its original field.
     field_errors = [
         {"field": name.removesuffix("_folded"), "code": code, "detail": detail} for name in names
     ]
@@ -248,7 +248,7 @@ def _violation(error: IntegrityError) -> dict[str, Any] | None:
 
 
 def violated_constraint(error: IntegrityError) -> BaseConstraint | None:
-    """Return the declared constraint that the database refused, None if it is not one of ours.
+    """Return the declared constraint that was violated, None if no model declares it.
 
     PostgreSQL and SQLite's CHECK report its name; SQLite's UNIQUE reports ``table.column, …``.
     """
@@ -280,7 +280,7 @@ def _respond(status: int, code: str, detail: str) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 400 to what Django itself refuses, such as a Host that is not ours."""
+    """Answer 400 to what Django itself refuses, such as an unknown Host."""
     if isinstance(exception, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent):
         return _respond(413, "body_too_large", "The request body is too large.")
     if isinstance(exception, DisallowedHost):
@@ -294,26 +294,26 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 404 to a path that no route has, exactly as to a row that may not be seen."""
+    """Answer 404 to an unknown path, exactly as to a row that may not be seen."""
     return _respond(404, "not_found", "There is nothing here that you may see.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500 without a word about the insides; Django has logged the traceback."""
+    """Answer 500 without internal details; Django has logged the traceback."""
     return _respond(500, *INTERNAL_ERROR)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer 403: with a page to people in the admin, with a problem to all others."""
+    """Answer 403: with an HTML page in the admin, with a problem everywhere else."""
     if request.path.startswith("/admin/"):
         return django_csrf_failure(request, reason=reason)
     return _respond(403, "forbidden", "You may not do that.")
 
 
 class UnavailableMiddleware:
-    """Turns what the API answers as a problem into one outside of it too (the admin, pages).
+    """Answers with problems outside of the API too (the admin, pages).
 
-    That is a database failure, and what an action or a limit refuses.
+    For database failures, and for the refusals of actions and limits.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

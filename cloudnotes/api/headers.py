@@ -23,10 +23,9 @@ DATA = {**ALWAYS, "Content-Security-Policy": NOTHING_LOADS, "Cache-Control": "no
 
 
 class HeadersMiddleware:
-    """Sets :data:`DATA` on what programs read and a looser policy on pages that people open.
+    """Sets :data:`DATA` on responses for programs and a looser policy on HTML pages.
 
-    A header that a view has set already stays, so a view may be stricter, or cacheable, on
-    purpose.
+    A header that a view has set is not changed, so a view may be stricter, or cacheable.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

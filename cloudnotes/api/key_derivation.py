@@ -1,6 +1,6 @@
-"""Secrets that follow from ``SECRET_KEY`` and a row, so that no database holds them.
+"""Secrets that are derived from ``SECRET_KEY`` and a row, so that no database stores them.
 
-A dump of the database then gives nobody a reset link, a code or a second factor.
+So a dump of the database reveals no reset link, code or second factor.
 """
 
 import hashlib
@@ -12,13 +12,13 @@ from django.conf import settings
 def derive(purpose: str, *parts: object, key: str | None = None) -> bytes:
     """Return 32 bytes that only the holder of the key can compute (HMAC-SHA256, RFC 2104).
 
-    ``purpose`` keeps the secrets of different uses apart; ``parts`` say whose it is.
+    ``purpose`` separates the secrets of different uses; ``parts`` identify the owner.
     """
     message = "\0".join([purpose, *map(str, parts)]).encode()
     return hmac.digest((key or settings.SECRET_KEY).encode(), message, hashlib.sha256)
 
 
 def derive_all(purpose: str, *parts: object) -> list[bytes]:
-    """Return what :func:`derive` gives with the current key and gave with the ones before it."""
+    """Return the results of :func:`derive` with the current key and with each fallback key."""
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return [derive(purpose, *parts, key=key) for key in keys]

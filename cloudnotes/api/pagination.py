@@ -20,24 +20,23 @@ PAGE_BYTES = 8 * 2**20
 class KeysetPagination(BasePagination):
     """Pages by ``?limit=`` (1 to 200, default 20) and ``?cursor=``, newest first.
 
-    The order is the view's ``keyset`` column descending, then the primary key descending, so a
-    deep page costs what the first one costs and rows that arrive meanwhile shift nothing.
-    ``?count=true`` adds the total as ``count``. The cursor is encrypted and for whoever was
-    given it: another one is 400.
+    The order is the view's ``keyset`` column descending, then the primary key descending. So a
+    deep page costs as much as the first one, and new rows do not shift it. ``?count=true`` adds
+    the total as ``count``. The cursor is encrypted and bound to the user: another one is 400.
 
     A view may name its ``heavy_column``: a page of more than the default number of rows then ends
     before their texts exceed ``PAGE_BYTES``, so that 200 notes of 1 MiB do not fill the memory.
 
-    A view that is ``ascending`` has the least first, and its ``keyset`` may be an integer, also an
-    annotation. Where that depends on more than the row (today's date), the view says on what in
-    ``cursor_scope``: a cursor is good only where keyset and scope are those that it came from.
+    With ``ascending`` on the view, the order is ascending. ``keyset`` may be a time or an integer,
+    also an annotation. If it depends on more than the row (today's date), the view names that in
+    ``cursor_scope``: a cursor is valid only for the keyset and scope that it was made for.
     """
 
     def paginate_queryset(
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
         self.keyset: str = view.keyset
-        # Of whoever asks: a cursor can hold text of theirs, to which others could compare.
+        # Bound to the user: a cursor can hold their text, with which others could compare theirs.
         self.scope: list[str] = [f"user {request.user.pk}", *getattr(view, "cursor_scope", ())]
         beyond, sign = ("gt", "") if getattr(view, "ascending", False) else ("lt", "-")
         self.total = queryset.count() if _flag(request, "count") else None
@@ -110,7 +109,7 @@ class KeysetPagination(BasePagination):
 
 
 def _fitting(queryset: QuerySet[Any], column: str, limit: int) -> int:
-    """Return how many rows, of at most ``limit``, make a page; one always does."""
+    """Return how many rows fit in a page: at least one, at most ``limit``."""
     sizes = queryset.annotate(size=OctetLength(column)).values_list("size", flat=True)[:limit]
     total = 0
     for number, size in enumerate(sizes):

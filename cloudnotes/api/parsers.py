@@ -1,4 +1,4 @@
-"""What a request body may be: strict JSON, whatever the Accept header asks for."""
+"""Request bodies: strict JSON, whatever the Accept header says."""
 
 import json
 import math
@@ -23,7 +23,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class JSONParser(BaseParser):
-    """JSON (RFC 8259) of which every value can be stored and read back.
+    """JSON (RFC 8259), limited to values that can be stored and read back.
 
     Refused with 400: bad UTF-8, NaN and Infinity, numbers beyond a double or 4,300 digits,
     duplicate names, NUL, lone surrogates (one stored on SQLite makes every later list fail) and
@@ -43,7 +43,7 @@ class JSONParser(BaseParser):
         context = parser_context or {}
         limit = getattr(context["view"], "max_json_bytes", SMALL_JSON_BYTES)
         if int(context["request"].META.get("CONTENT_LENGTH") or 0) > limit:
-            raise RequestDataTooBig  # before waiting for it
+            raise RequestDataTooBig  # before the body is read
         return read_json(stream.read(limit))
 
 
@@ -66,7 +66,7 @@ def read_json(body: bytes) -> Any:
 
 
 class JSONAlways(BaseContentNegotiation):
-    """Picks a parser by Content-Type and the view's one renderer whatever Accept says."""
+    """Picks a parser by Content-Type, and always the view's first renderer."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         media_type = (request.content_type or "").partition(";")[0].strip().lower()
@@ -83,10 +83,10 @@ class JSONAlways(BaseContentNegotiation):
 
 
 class UTF8Middleware:
-    """Reads every request as UTF-8, whatever charset its Content-Type names.
+    """Decodes every request as UTF-8, whatever charset its Content-Type names.
 
-    Django decodes queries and forms with the codec of that name, and ``hex`` or ``idna`` are
-    codecs too: they raise where nobody expects it.
+    Django decodes queries and forms with the codec of that name. ``hex`` and ``idna`` are codecs
+    too, and they raise unexpected exceptions.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -94,7 +94,7 @@ class UTF8Middleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if "%00" in request.META.get("QUERY_STRING", ""):
-            raise SuspiciousOperation("NUL in the query")  # PostgreSQL has no such text
+            raise SuspiciousOperation("NUL in the query")  # PostgreSQL cannot store it
         if any("\0" in value for value in request.COOKIES.values()):
             raise SuspiciousOperation("NUL in a cookie")  # written \000 in it
         request.encoding = "utf-8"
@@ -113,7 +113,7 @@ def _finite(digits: str) -> float:
 
 
 class _Objects:
-    """Makes the objects of one body, each name once, and not without end."""
+    """Makes the objects of one body; refuses duplicate names and too many objects."""
 
     def __init__(self) -> None:
         self.left = MAX_OBJECTS

@@ -23,7 +23,7 @@ def choose(offered: str | None) -> str:
 
 
 def loggable(path: str) -> str:
-    """Return a path as logs may hold it: who has the rest of some paths may see what is there."""
+    """Return a path for the log: the rest of some paths is a secret that opens the file."""
     for start in ("/files/", "/uploads/", "/avatars/"):
         if path.startswith(start):
             return f"{start}…"
@@ -31,7 +31,7 @@ def loggable(path: str) -> str:
 
 
 def log(method: str | None, path: str, status: int, started: float) -> None:
-    """Write the line of a request that began at ``started``, on ``time.perf_counter``'s clock."""
+    """Log a request that began at ``started`` (on the clock of ``time.perf_counter``)."""
     if settings.REQUEST_LOG:
         log_fields = {
             "method": method,
@@ -43,10 +43,10 @@ def log(method: str | None, path: str, status: int, started: float) -> None:
 
 
 class RequestIdMiddleware:
-    """Names the request, puts the name on the response and writes one log line a request.
+    """Gives each request an id, sets it on the response and writes one log line per request.
 
-    The line holds method, path, status and milliseconds; never the query string, which may hold
-    what somebody searches for.
+    The line holds method, path, status and milliseconds; never the query string, which may hold a
+    user's search terms.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -67,7 +67,7 @@ class RequestIdMiddleware:
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives each log record the ``request_id`` of the request it was written in, or ``-``."""
+    """Adds the ``request_id`` of the current request, or ``-``, to each log record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = current.get()

@@ -1,4 +1,4 @@
-"""How the API describes itself in OpenAPI 3.1 (drf-spectacular)."""
+"""The description of the API in OpenAPI 3.1 (drf-spectacular)."""
 
 from typing import Any
 
@@ -86,10 +86,10 @@ KEY = [
 
 
 class APISchema(AutoSchema):
-    """drf-spectacular's view of an operation, with the problems that it can answer.
+    """drf-spectacular's schema of an operation, with the problems that it can return.
 
     Attributes of a view add to it: ``problems``, texts by status; ``delete_takes``, the serializer
-    of a DELETE with a body; ``conditional``, the methods that look at preconditions of a resource.
+    of a DELETE with a body; ``conditional``, the methods that check preconditions of a resource.
     """
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
@@ -142,7 +142,7 @@ def canonical_only(endpoints: list[Any], **kwargs: Any) -> list[Any]:
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # untyped there
-    """How a client gets in: the OAuth2 password form, or a token that it has already."""
+    """How a client authenticates: by the OAuth2 password form, or with an existing token."""
 
     target_class = "accounts.authentication.BearerAuthentication"
     name = ["oauth2", "token"]
@@ -156,5 +156,5 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         ]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[str]]]:
-        """Return either, not both."""
+        """Return alternatives: one of the two schemes is enough."""
         return [{name: []} for name in self.name]

@@ -1,8 +1,8 @@
-"""How many requests the API takes in general, and the headers that say so.
+"""The general rate limit of the API, and its headers.
 
-Counted on Redis, so that all processes share one count. Without Redis, or while it is down or
-hangs, each process counts for itself. What an attacker would guess at has exact limits of its own
-in the database (``accounts.limits``).
+Requests are counted on Redis, so that all processes share one count. Without Redis, or while it is
+down or hangs, each process counts for itself. Log-ins and other attempts that an attacker would
+repeat have exact limits in the database (``accounts.limits``).
 """
 
 import logging
@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 
 
 class APIThrottle(BaseThrottle):
-    """Limits a user's requests, and those of a network that come without a token.
+    """Limits the requests of a user, and those of a network without a token.
 
-    Each request counts once, however often it is asked about: by a middleware, then by the view.
+    Each request counts once, even if a middleware and then the view call this.
     """
 
     def allow_request(self, request: HttpRequest | Request, view: Any) -> bool:
@@ -89,24 +89,25 @@ class RateLimitMiddleware:
 
 
 class Windows:
-    """Fixed windows in this process's memory, exact under its threads.
+    """Fixed windows in this process's memory, exact with many threads.
 
-    The library ``limits``, which counts on Redis for us, has a MemoryStorage, which is not exact.
-    Measured with limits 5.8.0 and 16 threads that hit one key, for the second and the third with an
-    interval of 1 µs between switches of threads:
+    The library ``limits``, which we use with Redis, has a MemoryStorage that is not exact. Measured
+    with limits 5.8.0 and 16 threads that hit one key; for the second and the third with a thread
+    switch interval of 1 µs:
 
-    - A fixed window deletes a counter that another thread has begun and whose end is not set yet.
+    - A fixed window deletes a counter that another thread has created but given no end yet.
       A limit of 20 in 1 s let 441 and 521 through in two runs of 20 s, where 21 windows allow 420.
     - A sliding window loses counts in the same way: 41 requests passed a limit of 20.
-    - A moving window may give two threads that hit a new key a lock each: 21 passed a limit of 20.
+    - A moving window may give two threads that hit a new key separate locks: 21 passed a limit of
+      20.
 
     Also, whatever the strategy:
 
     - Nothing bounds the number of keys in a window, and a moving window never deletes a key: 50,000
       networks that were seen once stayed in memory.
-    - A hit starts a thread when none runs, up to 90 a second, which goes through all keys: 100,000
-      keys took 60 to 90 % of a core. Two hits at once may start the same one, which raises
-      RuntimeError.
+    - A hit starts a thread if none runs, up to 90 a second. The thread walks over all keys: 100,000
+      keys took 60 to 90 % of a core. Two parallel hits may start the same thread object, which
+      raises RuntimeError.
     """
 
     def __init__(self) -> None:
@@ -132,16 +133,16 @@ class Windows:
                 key: (used, end) for key, (used, end) in self.windows.items() if end > now
             }
         if len(self.windows) >= MAX_WINDOWS:
-            # More clients at once than a process can serve: starting anew lets each of them through
-            # once more, which a full memory would not.
+            # More clients than a process can serve: clearing the counts lets each client send up to
+            # its limit again, which is better than to run out of memory.
             self.windows.clear()
 
 
 class SharedCounter:
-    """Moving windows on Redis; while it fails, :class:`Windows` of this process.
+    """Moving windows on Redis; while Redis fails, :class:`Windows` of this process.
 
-    One request in ``BREAK_SECONDS`` waits at most ``REDIS_TIMEOUT_SECONDS`` for a Redis that is
-    gone; the others do not ask it.
+    A circuit breaker: while Redis fails, one request in ``BREAK_SECONDS`` tries it and waits at
+    most ``REDIS_TIMEOUT_SECONDS``; the others use the fallback without waiting.
     """
 
     def __init__(self) -> None:
@@ -169,7 +170,7 @@ class SharedCounter:
         with self.lock:
             if now < self.retry_at:
                 return False
-            self.retry_at = now + BREAK_SECONDS  # this one tries; the others wait for it
+            self.retry_at = now + BREAK_SECONDS  # this request tries; the others use the fallback
             return True
 
     def _hit_redis(self, key: str, limit: int, seconds: int) -> tuple[bool, RateLimit]:
@@ -187,7 +188,7 @@ class SharedCounter:
                 # redis-py's own defaults wait 5 s and try again.
                 socket_timeout=settings.REDIS_TIMEOUT_SECONDS,
                 socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS,
-                retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]  # handed on as it is
+                retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type]  # passed on unchanged
             )
             limiter = limits.strategies.MovingWindowRateLimiter(storage)
             self.connected = settings.REDIS_URL, limiter

@@ -1,8 +1,8 @@
-"""Queries that the ORM writes once and that are only bound afterwards.
+"""Compiled queries: the ORM makes their SQL once, and each request only binds its values.
 
-Building a queryset and its SQL takes the ORM several times as long as the database needs for the
-answer. A hot query is therefore compiled at its first use, with a :class:`Parameter` wherever a
-request has its own value. The queryset stays the one place that says who may see what.
+The ORM needs several times as long to build a queryset and its SQL as the database needs to run it.
+So a frequent query is compiled at its first use, with a :class:`Parameter` for every value that
+differs between requests. Access rules stay in one place, the querysets.
 """
 
 import datetime as dt
@@ -19,9 +19,9 @@ M = TypeVar("M", bound=Model)
 
 
 class Bindable(Protocol):
-    """What can be sent to a database once its values are known.
+    """A statement that can be executed once its values are bound.
 
-    ``timeout_seconds`` is for how many seconds an event loop waits for the answer.
+    ``timeout_seconds`` is how long an event loop waits for the result.
     """
 
     timeout_seconds: float
@@ -31,22 +31,22 @@ class Bindable(Protocol):
         ...
 
     def fetch(self, **values: Any) -> list[Row]:
-        """Return the rows, asked by this thread's connection."""
+        """Return the rows, read by this thread's connection."""
         ...
 
 
 class Executor(Protocol):
-    """Returns the rows of a query over whatever connection the caller has."""
+    """Executes a query on the caller's connection and returns its rows."""
 
     def __call__(self, query: Bindable, **values: Any) -> Awaitable[list[Row]]: ...
 
 
 class Statement:
-    """A statement of our own for PostgreSQL, with ``%(names)s`` for its values."""
+    """Hand-written SQL for PostgreSQL, with ``%(names)s`` for its values."""
 
-    # Longer than all of the server's own (cloudnotes.fastpath.dispatch.WRITE_OPTIONS): what is
-    # given up here is not to be carried out after all. A disk that hangs at the commit is beyond
-    # that.
+    # Longer than all timeouts of the server (cloudnotes.fastpath.dispatch.WRITE_OPTIONS), so that a
+    # statement which times out here is not executed later. Only a disk that hangs during the commit
+    # can break that.
     timeout_seconds = 3.5
 
     def __init__(self, sql: str) -> None:
@@ -57,7 +57,7 @@ class Statement:
         return self.sql, values
 
     def fetch(self, **values: Any) -> list[Row]:
-        """Return the rows, asked by this thread's connection."""
+        """Return the rows, read by this thread's connection."""
         with connection.cursor() as cursor:
             cursor.execute(*self.bind(values))
             rows: list[Row] = cursor.fetchall()
@@ -65,25 +65,25 @@ class Statement:
 
 
 class _Name(str):
-    """Where a value goes; no text that a query compares with."""
+    """The name of a parameter; a class of its own, because a query may compare with a str."""
 
     __slots__ = ()
 
 
 class Parameter(Value):
-    """A value that is not known yet, by name, in a condition of a compiled query."""
+    """A named placeholder for a value, in a condition of a compiled query."""
 
     def __init__(self, name: str) -> None:
         super().__init__(_Name(name))
 
     def _resolve_output_field(self) -> None:
-        return None  # whatever it is compared with
+        return None  # the field that it is compared with decides
 
 
 class Query:
-    """A queryset, compiled once a process.
+    """A queryset that is compiled once per process.
 
-    ``make`` returns it. It is called once, so it must not depend on a request or on the time.
+    ``make`` returns the queryset. It is called once, so it must not depend on a request or time.
     """
 
     timeout_seconds = 3.0
@@ -114,7 +114,7 @@ class Query:
             cursor.execute(sql, parameters)
             rows: list[Row] = cursor.fetchall()
         compiled = self._compile()
-        if compiled.converters:  # SQLite has no times and no booleans
+        if compiled.converters:  # SQLite has no type for times and booleans
             rows = list(compiled.compiler.apply_converters(rows, compiled.converters))
         return rows
 
@@ -124,7 +124,7 @@ class Query:
                 compiler = self._make().query.get_compiler("default")
                 sql, parameters = compiler.as_sql()
                 converters = compiler.get_converters([column[0] for column in compiler.select])
-                # PostgreSQL's driver takes times as they are.
+                # PostgreSQL's driver needs no conversion of times.
                 is_sqlite = connection.vendor == "sqlite"
                 adapt = connection.ops.adapt_datetimefield_value if is_sqlite else None
                 self._compiled = _Compiled(compiler, sql, parameters, converters, adapt)
@@ -132,7 +132,7 @@ class Query:
 
 
 class InstanceQuery(Query, Generic[M]):
-    """A compiled query for instances, with those that ``select_related`` loads beside them."""
+    """A compiled query that returns instances, including those of ``select_related``."""
 
     def __init__(self, make: Callable[[], "QuerySet[M]"]) -> None:
         super().__init__(make)
@@ -146,7 +146,7 @@ class InstanceQuery(Query, Generic[M]):
     def make(self, row: Row) -> M:
         """Return the instance of a row."""
         if self._shape is None:
-            # What Django's own ModelIterable works out for each queryset.
+            # As in Django's ModelIterable, which computes this for each queryset.
             compiler = self._compile().compiler
             select, klass_info = compiler.select, compiler.klass_info
             columns = slice(klass_info["select_fields"][0], klass_info["select_fields"][-1] + 1)
@@ -161,7 +161,7 @@ class InstanceQuery(Query, Generic[M]):
 
 
 class _Compiled(NamedTuple):
-    """What a queryset's compiler has made of it."""
+    """The result of compiling a queryset."""
 
     compiler: Any
     sql: str

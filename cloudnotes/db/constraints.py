@@ -1,4 +1,4 @@
-"""A foreign key whose ON DELETE is kept by the database itself."""
+"""A foreign key whose ON DELETE the database itself executes."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ class ForeignKeyConstraint(models.BaseConstraint):
         return f"ALTER TABLE {quote(model._meta.db_table)} DROP CONSTRAINT {quote(self.name)}"
 
     def validate(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: ``ForeignKey.validate`` has looked for the row already."""
+        """Do nothing: ``ForeignKey.validate`` has checked that the row exists."""
 
     def deconstruct(self) -> Any:
         path, args, kwargs = super().deconstruct()

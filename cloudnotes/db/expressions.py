@@ -18,7 +18,7 @@ class OctetLength(Func):
 
 
 class Bytewise(Func):
-    """A text that is compared by its bytes in UTF-8, whatever the database's collation is."""
+    """A text that is compared by its UTF-8 bytes, whatever the database's collation is."""
 
     template = '(%(expressions)s) COLLATE "C"'
     arity = 1
@@ -30,7 +30,7 @@ class Bytewise(Func):
 
 
 class Unindexed(Func):
-    """A condition that is looked at in rows that are found otherwise, by no index of its own."""
+    """A condition that only filters rows: the planner uses no index for it."""
 
     template = "(%(expressions)s) IS TRUE"
     arity = 1

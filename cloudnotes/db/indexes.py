@@ -1,4 +1,4 @@
-"""Indexes that are built while the service goes on."""
+"""Indexes that are built while the service is running."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from django.db import migrations
 
 
 class AddIndexOnline(migrations.AddIndex):
-    """Adds an index, on PostgreSQL without holding up writes (CREATE INDEX CONCURRENTLY).
+    """Adds an index, on PostgreSQL without blocking writes (CREATE INDEX CONCURRENTLY).
 
-    For a migration that is not ``atomic``. What a build that broke off has left is built anew.
+    For a migration that is not ``atomic``. An invalid index of an interrupted build is rebuilt.
     """
 
     def database_forwards(

@@ -1,4 +1,4 @@
-"""Whether the tables of a database are those of this release."""
+"""Checks whether a database has the tables of this release."""
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor

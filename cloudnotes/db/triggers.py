@@ -1,4 +1,4 @@
-"""Triggers of the database that are declared on their model, as foreign keys are."""
+"""Database triggers that are declared on their model, like constraints."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,12 +33,12 @@ EXISTING = {
 class Trigger(models.BaseConstraint):
     """``CREATE TRIGGER name event ON table FOR EACH ROW``, listed in ``Meta.constraints``.
 
-    SQLite alters a table by making a new one in its place, and the old one takes its triggers with
-    it. Django makes the constraints of a model again with its table, so this one survives.
+    Django alters a table on SQLite by creating a new one and dropping the old one, which also drops
+    its triggers. Django recreates the constraints of a model with its table, so this one survives.
 
-    ``event`` is such as ``AFTER INSERT``, ``condition`` a condition on ``NEW`` and ``OLD``, '' for
-    none. ``sqlite`` and ``postgresql`` are the statements of the body, each ended by a semicolon;
-    a database whose body is '' has no such trigger. On PostgreSQL the function has the trigger's
+    ``event`` is for example ``AFTER INSERT``; ``condition`` is on ``NEW`` and ``OLD``, '' for none.
+    ``sqlite`` and ``postgresql`` are the statements of the body, each ended by a semicolon; a
+    database whose body is '' has no such trigger. On PostgreSQL the function has the trigger's
     name.
     """
 
@@ -62,19 +62,19 @@ class Trigger(models.BaseConstraint):
         )
 
     def body(self, vendor: str) -> str:
-        """Return the statements for a database, '' where it has no such trigger."""
+        """Return the statements for a database, '' if it has no such trigger."""
         return self.sqlite if vendor == "sqlite" else self.postgresql
 
     def constraint_sql(
         self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None
     ) -> str:
-        """Return '': nothing within CREATE TABLE; the trigger is created after the table."""
+        """Return '': CREATE TABLE contains no trigger; it is created after the table."""
         assert schema_editor is not None
         if statement := self.create_sql(model, schema_editor):
             schema_editor.deferred_sql.append(statement)
         return ""
 
-    # Django's stubs want a text, its schema editors take a statement too.
+    # Django's stubs require a str, its schema editors accept a Statement too.
     def create_sql(  # type: ignore[override]
         self, model: type[models.Model] | None, schema_editor: BaseDatabaseSchemaEditor | None
     ) -> Statement | None:
@@ -101,7 +101,7 @@ class Trigger(models.BaseConstraint):
         return f"DROP FUNCTION IF EXISTS {self.name}() CASCADE"
 
     def validate(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the trigger refuses no row."""
+        """Do nothing: a trigger refuses no row."""
 
     def deconstruct(self) -> Any:
         path, args, kwargs = super().deconstruct()
@@ -118,7 +118,7 @@ class Trigger(models.BaseConstraint):
 
 
 def declared(vendor: str) -> Iterator[tuple[type[models.Model], Trigger]]:
-    """Return the triggers that the tables in a database are to have, each with its model."""
+    """Yield the declared triggers of a database, each with its model."""
     for model in apps.get_models():
         for constraint in model._meta.constraints:
             if isinstance(constraint, Trigger) and constraint.body(vendor):
@@ -126,7 +126,7 @@ def declared(vendor: str) -> Iterator[tuple[type[models.Model], Trigger]]:
 
 
 def get_missing(connection: BaseDatabaseWrapper) -> list[str]:
-    """Return the names of the triggers that are declared and that the database does not have."""
+    """Return the names of declared triggers that the database lacks."""
     with connection.cursor() as cursor:
         cursor.execute(EXISTING[connection.vendor])
         existing = {name for (name,) in cursor.fetchall()}

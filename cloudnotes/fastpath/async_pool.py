@@ -1,7 +1,18 @@
-"""Connections to PostgreSQL for an event loop.
+"""A pool of PostgreSQL connections for an event loop.
 
-Django's own belong to threads. These are for ``cloudnotes.fastpath.views`` alone: every statement
-is a transaction of its own, and each is prepared at its first use.
+Django's connections belong to threads. These are for ``cloudnotes.fastpath.views`` only: every
+statement is its own transaction, and each is prepared at its first use.
+
+How it works: :meth:`Connections.fetch` takes an idle connection, or opens one while fewer than
+``size`` are open, or else waits in a queue (first in, first out) until another coroutine gives one
+back. Each query keeps its cursor, so that its statement is prepared and its row format parsed once
+per connection. A timer fails a statement that gets no result in time; such a connection, like every
+connection with an error, is closed instead of given back.
+
+psycopg drives libpq by generators that yield "wait until readable" or "wait until writable", and
+``AsyncConnection.wait`` runs such a generator. We override ``wait``, so that the socket stays
+registered with the loop between statements. We also use two private members of psycopg's cursor,
+``_reset`` and ``_tx``, to free the rows of a result early.
 """
 
 import asyncio
@@ -19,23 +30,24 @@ from psycopg.waiting import READY_R, READY_W, WAIT_W
 from cloudnotes.db.compiled_queries import Bindable, Row
 
 LATE = "no answer in time"
-# PostgreSQL plans a prepared statement anew each time when it hopes to save by that; planning
-# costs more than these statements do.
+# By default PostgreSQL may plan a prepared statement again at each execution; planning costs more
+# than executing these statements.
 OPTIONS = "-c timezone=UTC -c plan_cache_mode=force_generic_plan"
 
 
 class NotDone(psycopg.DatabaseError):
-    """What was to be done was not: it was not sent, or the server has given it up.
+    """The statement had no effect: it was not sent, or the server has cancelled it.
 
-    Any other error of a statement that writes leaves open whether it was carried out.
+    After any other error of a statement that writes, it is unknown whether it was executed.
     """
 
 
 class Connections:
-    """At most ``size`` connections, opened when they are needed and used in turn.
+    """A pool of at most ``size`` connections, opened on demand.
 
-    One that fails is closed, and whoever meets that hears of it as ``psycopg.Error``. ``options``
-    are of the server, such as ``-c statement_timeout=3000``.
+    ``free`` is the number of connections that may still be opened, ``waiting`` is the queue of
+    callers. A connection that fails is closed, and ``psycopg.Error`` is raised to the caller.
+    ``options`` are server options such as ``-c statement_timeout=3000``.
     """
 
     def __init__(self, size: int, options: str = "") -> None:
@@ -48,7 +60,7 @@ class Connections:
     ) -> list[Row]:
         """Return the rows of a query, at the latest at ``deadline`` on the loop's clock.
 
-        Raises psycopg.Error, of which :class:`NotDone` says that nothing has come of it.
+        Raises psycopg.Error; its subclass :class:`NotDone` means that the query had no effect.
         """
         sql, parameters = query.bind(values)
         until = deadline and deadline - query.timeout_seconds
@@ -75,12 +87,12 @@ class Connections:
         return rows
 
     def close(self) -> None:
-        """Close what is idle; what is in use is closed with the process."""
+        """Close the idle connections; those in use are closed with the process."""
         while self.idle:
             self.idle.pop().forget()
 
     async def _take(self, until: float | None) -> "_Connection":
-        """Return a connection for the caller alone. Raises psycopg.Error and TimeoutError."""
+        """Return a connection for exclusive use. Raises psycopg.Error and TimeoutError."""
         if until and until < asyncio.get_running_loop().time():
             raise TimeoutError("no time is left")
         if self.idle:
@@ -100,7 +112,7 @@ class Connections:
             raise
 
     def _give(self, pooled: "_Connection | None") -> None:
-        """Hand a connection, or the place of one that is no more, to who waits longest."""
+        """Give a connection (None: the right to open one) to the caller that has waited longest."""
         while self.waiting:
             waiter = self.waiting.popleft()
             if not waiter.done():
@@ -112,17 +124,17 @@ class Connections:
             self.free += 1
 
     async def _wait(self, until: float | None) -> "_Connection | None":
-        """Return what is handed over. Raises TimeoutError."""
+        """Wait for a connection, or for None: the right to open one. Raises TimeoutError."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[_Connection | None] = loop.create_future()
         self.waiting.append(waiter)
-        # Not asyncio.timeout: with many connections every request comes by here, at twice the cost.
+        # Not asyncio.timeout, which costs twice as much: under load every request waits here.
         alarm = loop.call_at(until, _end, waiter) if until else None
         try:
             pooled = await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and not waiter.exception():
-                self._give(waiter.result())  # it came in the same moment
+                self._give(waiter.result())  # it was given at the moment of the cancellation
             raise
         finally:
             if alarm:
@@ -131,12 +143,12 @@ class Connections:
 
     async def _connect(self) -> "_Connection":
         parameters = connection.get_connection_params()
-        for name in ("context", "cursor_factory"):  # Django's, for its own connections
+        for name in ("context", "cursor_factory"):  # Django's, only for its own connections
             parameters.pop(name, None)
         parameters["options"] = f"{parameters.get('options', '')} {self.options}"
         parameters["prepare_threshold"] = 0 if settings.PREPARED_STATEMENTS else None
         opened = await _Connection.connect(**parameters, autocommit=True)
-        # By default an integer's type follows from its size, and each type prepares anew.
+        # By default an integer's type depends on its size, and each type is prepared separately.
         opened.adapters.register_dumper(int, Int8Dumper)
         opened.pool, opened.cursors = self, {}
         return opened
@@ -148,10 +160,12 @@ def _end(waiter: "asyncio.Future[_Connection | None]") -> None:
 
 
 class _Connection(psycopg.AsyncConnection[Any]):
-    """A connection whose socket the event loop watches from its beginning to its end.
+    """A connection whose socket is registered with the event loop as long as it is open.
 
-    psycopg's own begins and ends to watch it at every statement, which costs two system calls.
-    So it hears of the server's end while nothing is request.
+    psycopg itself registers and unregisters it for every statement, which costs two system calls.
+    The registration also detects that the server closes the connection while it is idle.
+
+    ``turn`` is the future of the ``wait`` that is running, None between statements.
     """
 
     pool: Connections | None = None
@@ -161,7 +175,7 @@ class _Connection(psycopg.AsyncConnection[Any]):
     is_late = False
 
     async def wait(self, gen: Generator[int, int, Any], *_: Any, **__: Any) -> Any:
-        """Carry out a step of libpq's protocol that waits for the socket."""
+        """Run a generator of libpq's protocol, which yields the socket events that it waits for."""
         loop = asyncio.get_running_loop()
         try:
             events = next(gen)
@@ -185,14 +199,14 @@ class _Connection(psycopg.AsyncConnection[Any]):
             return done.value
 
     def cursor_of(self, query: Bindable) -> "_Cursor":
-        """Return the cursor of a query, which remembers how to send it and to read its rows."""
+        """Return the cursor of a query, which caches how to send it and how to read its rows."""
         if query not in self.cursors:
             self.cursors[query] = _Cursor(self)
             self.cursors[query].format = psycopg.pq.Format.BINARY
         return self.cursors[query]
 
     def give_up(self) -> None:
-        """Have whoever waits for an answer, now or next, hear of psycopg.OperationalError."""
+        """Fail the current or the next wait with psycopg.OperationalError."""
         self.is_late = True
         if self.turn and not self.turn.done():
             self.turn.set_exception(psycopg.OperationalError(LATE))
@@ -204,9 +218,9 @@ class _Connection(psycopg.AsyncConnection[Any]):
             self.turn.set_result(ready)
 
     def _listen(self) -> None:
-        """Take in what the server says without being asked; at its end leave the pool."""
+        """Read what the server sends while idle; if it has closed, remove this from the pool."""
         try:
-            self.pgconn.consume_input()  # nothing, where an answer was taken in meanwhile
+            self.pgconn.consume_input()  # reads nothing if a statement has read it already
         except psycopg.OperationalError:
             if self.pool and self in self.pool.idle:
                 self.pool.idle.remove(self)
@@ -214,16 +228,16 @@ class _Connection(psycopg.AsyncConnection[Any]):
             self.forget()
 
     def forget(self) -> None:
-        """Close, at once and without a word to the server."""
+        """Close the socket at once, without a message to the server."""
         if self.watched >= 0:
             asyncio.get_running_loop().remove_reader(self.watched)
         self.pgconn.finish()
 
 
 class _Cursor(psycopg.AsyncCursor[Any]):
-    """A cursor that is kept for its query, without the rows that psycopg keeps until the next."""
+    """A cursor that is reused for its query and does not keep the rows of the last result."""
 
     def forget_rows(self) -> None:
-        """Let go of the result: a page is up to a megabyte, and there are many cursors."""
+        """Free the result: a page is up to a megabyte, and there are many cursors."""
         self._reset(reset_query=False)
         self._tx.set_pgresult(None)

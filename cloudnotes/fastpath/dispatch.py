@@ -1,4 +1,14 @@
-"""The two transports of the fast path: on an event loop and in a thread (see ``views``)."""
+"""The two transports of the fast path: on an event loop and in a thread (see ``views``).
+
+Both do the same four steps. They find the view (:meth:`Dispatcher.find`), make a :class:`Request`
+of the ASGI scope or the WSGI environment, let the dispatcher authenticate and count the user
+(:meth:`Dispatcher.admit`), and call the view with a function that executes its queries. Each step
+may return None: then the Django path answers the request from its beginning, with the body rewound.
+
+If the database fails within ``RETRY_SECONDS``, the Django path retries the request; if it fails
+later, the response is 503. An unexpected exception in a view that writes is answered with 500 and
+never retried, because the write may have been made.
+"""
 
 import asyncio
 import functools
@@ -31,20 +41,20 @@ from cloudnotes.fastpath.views import (
 from cloudnotes.server import wsgi_adapter
 from cloudnotes.server.wsgi_adapter import Scope
 
-# Where the database fails sooner, the Django path may try in what is left of ten seconds.
+# If the database fails sooner, the Django path may retry in the rest of ten seconds.
 RETRY_SECONDS = 2.0
 ANSWER_SECONDS = 9.0
-# A statement ends before its commit does, which may wait for a lock once more: the account's, which
-# foreign keys look at then.
+# The commit is not part of a statement's time and may wait for one more lock: foreign keys lock the
+# account's row then.
 STATEMENT_MILLISECONDS, LOCK_MILLISECONDS = 2000, 1000
 WRITE_OPTIONS = f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout={LOCK_MILLISECONDS}"
 logger = logging.getLogger(__name__)
 
 
 class AsyncTransport:
-    """The fast path on an event loop; ``cloudnotes.server.wsgi_adapter.WSGIAdapter`` asks it first.
+    """The fast path on an event loop; ``server.wsgi_adapter.WSGIAdapter`` calls it first.
 
-    Writes have connections of their own: they may wait for a lock, and reads never do.
+    Writes have separate connections: they may wait for a lock, and reads never do.
     """
 
     def __init__(self, dispatcher: Dispatcher, *, reads: Connections, writes: Connections) -> None:
@@ -54,7 +64,7 @@ class AsyncTransport:
     async def __call__(
         self, scope: Scope, body: IO[bytes], size: int
     ) -> wsgi_adapter.Response | None:
-        """Return the answer to an HTTP scope, None to leave it, with its body, to a thread."""
+        """Return the response to an HTTP scope, None to leave it, with its body, to a thread."""
         match = self.dispatcher.find(scope["method"], scope["raw_path"].decode("latin-1"))
         if match is None or scope.get("root_path"):
             return None
@@ -96,7 +106,7 @@ class AsyncTransport:
         except errors.DomainError:
             pass
         except (psycopg.Error, OSError) as caught:
-            error = caught  # a connection that broke, the database has gone, or all is busy
+            error = caught  # a broken connection, no database, or no free connection
         except Exception:
             logger.exception("The fast path failed on %s %s", request.method, request.path)
             return failed(view)
@@ -118,8 +128,8 @@ class AsyncTransport:
             return None
         if not view.max_body_bytes:
             return await view.answer(request, user, fetch, *numbers)
-        # A user's writes follow each other in any case, by the lock of the feed: here they wait
-        # without a connection, of which nobody then takes all.
+        # The lock of the feed serializes a user's writes in any case. Waiting here needs no
+        # connection, so one user cannot take all of them.
         write_lock = self.write_locks.setdefault(user.pk, asyncio.Lock())
         async with asyncio.timeout_at(deadline - Statement.timeout_seconds):
             await write_lock.acquire()
@@ -129,13 +139,13 @@ class AsyncTransport:
             write_lock.release()
 
     def close(self) -> None:
-        """Close the connections that are idle."""
+        """Close the idle connections."""
         self.reads.close()
         self.writes.close()
 
 
 class SyncTransport:
-    """The fast path in a thread: a WSGI application in front of another one, the Django path."""
+    """The fast path in a thread: a WSGI application that wraps Django's, the Django path."""
 
     def __init__(
         self, dispatcher: Dispatcher, django_application: Callable[..., Iterable[bytes]]
@@ -151,9 +161,9 @@ class SyncTransport:
         return [body]
 
     def take(self, environ: dict[str, Any]) -> tuple[int, Fields, bytes] | None:
-        """Return status, headers and body, None for the Django path to take the request.
+        """Return status, headers and body, None to leave the request to the Django path.
 
-        What was read of ``wsgi.input`` can be read again then.
+        Then ``wsgi.input`` is rewound and can be read again.
         """
         match = self.dispatcher.find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         if match is None or environ["SCRIPT_NAME"] or errors.COUNTED in environ:
@@ -189,7 +199,10 @@ class SyncTransport:
 
 
 def failed(view: View) -> Response | None:
-    """Return what comes of a bug of ours: 500 for a write, which nobody may try again."""
+    """Return the response after an unexpected exception: 500 for a write, None for a read.
+
+    A write must not be retried; a read is left to the Django path.
+    """
     if not view.max_body_bytes:
         return None
     problem = errors.problem(500, *errors.INTERNAL_ERROR)
@@ -197,7 +210,7 @@ def failed(view: View) -> Response | None:
 
 
 def drive(coroutine: Coroutine[Any, Any, Response | None]) -> Response | None:
-    """Return what a coroutine returns that never waits for anything."""
+    """Return the result of a coroutine that never suspends."""
     try:
         coroutine.send(None)
     except StopIteration as done:
@@ -240,12 +253,12 @@ def _dispatcher() -> Dispatcher:
 
 
 def sync_transport(django_application: Callable[..., Iterable[bytes]]) -> SyncTransport:
-    """Return the transport that runs in threads, before a WSGI application."""
+    """Return the transport that runs in threads and wraps a WSGI application."""
     return SyncTransport(_dispatcher(), django_application)
 
 
 def async_transport() -> AsyncTransport | None:
-    """Return the transport of this process's event loop, None where the database needs threads."""
+    """Return the transport for the event loop, None if the database needs threads (SQLite)."""
     if connection.vendor != "postgresql":
         return None
     reads = Connections(settings.WEB_THREADS)

@@ -1,26 +1,25 @@
-"""The fast path: what most requests are, answered without what most requests do not need.
+"""The fast path: answers the most frequent requests without middleware, DRF and serializers.
 
-A few addresses take nearly all the requests, and nearly all of those are ordinary: a good token, a
-note that is there, a body that is right. Such a request takes this path. Its :class:`View` is
-found, its token is read, the view asks its compiled queries and returns an :class:`Response`, and
-the headers that every answer has are added. No middleware, no DRF, no serializer.
+A few URLs get nearly all requests, and nearly all of those are ordinary: a valid token, a note that
+exists, a valid body. Such a request takes this path: :class:`Dispatcher` finds its :class:`View`
+and authenticates its token, the view runs its compiled queries and returns a :class:`Response`, and
+the transport adds the headers that every response has.
 
-Whatever is not ordinary (a refusal, an error, a header that asks for something rare) takes the
-Django path: the view returns None, and Django, DRF and the viewset answer the request from its
-beginning as if this module did not exist. So every rare case has one implementation, and here is
-only the happy end of the common ones. ``tests/cloudnotes/test_fast.py`` holds both paths to the
-same answers.
+Every other request (a refusal, an error, a rare header) takes the Django path: the view returns
+None, and Django, DRF and the viewset answer the request from its beginning, as if this module did
+not exist. So every rare case has one implementation, and this one has only the successful common
+cases. ``tests/cloudnotes/test_fast.py`` checks that both paths give the same responses.
 
-It has two transports, and a view does not know which:
+There are two transports, and a view does not know which one runs it:
 
-- ``dispatch.AsyncTransport``, on the event loop, on PostgreSQL. No thread is needed, which costs
-  more than the rest of a request.
-- ``dispatch.SyncTransport``, in a thread, on SQLite, and for what the loop cannot read (a header
-  that comes twice). Django's connection stays with its thread in between. Tests of views take this
-  one on both databases.
+- ``dispatch.AsyncTransport``, on the event loop, on PostgreSQL. It needs no thread; a thread would
+  cost more than the rest of a request.
+- ``dispatch.SyncTransport``, in a thread, on SQLite, and for requests that the loop cannot read (a
+  repeated header). It uses the thread's Django connection. Tests of views use this transport on
+  both databases.
 
-What a request may do is decided where it always is: queries begin with ``visible_to``, the token's
-scopes are request for, and a session that was revoked is refused by the very next request.
+Access is decided by the same code as on the Django path: queries begin with ``visible_to``, the
+token's scopes are checked, and a revoked session is refused by the very next request.
 """
 
 import asyncio
@@ -40,9 +39,9 @@ from cloudnotes.api import errors, headers, parsers, request_id, throttling
 from cloudnotes.db.compiled_queries import Executor
 
 Fields = list[tuple[str, str]]
-# Where a request has one of these, the Django path knows what to do.
+# A request with one of these headers is left to the Django path.
 RARE = ("cookie", "expect", "idempotency-key", "prefer", "transfer-encoding", "upgrade")
-# After these nobody knows whether a write was made.
+# After these errors it is unknown whether a write was made.
 UNKNOWN = (
     OperationalError,
     InterfaceError,
@@ -51,17 +50,17 @@ UNKNOWN = (
     OSError,
 )
 MAX_HOST_LENGTH = 255
-MAX_BODY_BYTES = 64 * 2**10  # a larger one would hold up the event loop
+MAX_BODY_BYTES = 64 * 2**10  # a larger one would block the event loop
 JSON = re.compile(r"application/json(; ?charset=utf-8)?", re.IGNORECASE)
-ANY_TYPE = re.compile(r"[\w/+.; =-]*", re.ASCII)  # of a body that is not there
+ANY_TYPE = re.compile(r"[\w/+.; =-]*", re.ASCII)  # for a request without a body
 
 
 @dataclass(slots=True)
 class Request:
     """A request for a view, with ``headers`` by lower-case name.
 
-    ``root`` is such as ``https://notes.example.org``; ``counted`` is what is left of the user's
-    limit once the request has been counted.
+    ``root`` is scheme and host, such as ``https://notes.example.org``; ``counted`` is the state of
+    the user's rate limit once the request has been counted.
     """
 
     method: str
@@ -85,7 +84,7 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """What a view says; ``headers`` are its own."""
+    """The response of a view; ``headers`` are those that only this response has."""
 
     body: bytes
     status: int = 200
@@ -94,14 +93,14 @@ class Response:
 
 
 class Known(Protocol):
-    """Who asks, as the authenticator knows them; views know more about them."""
+    """The authenticated user, as the dispatcher needs them; views use the whole model."""
 
     @property
     def pk(self) -> int: ...
 
 
 class Authenticator(Protocol):
-    """Returns who sent an ``Authorization`` header, if their token has a scope.
+    """Returns the user of an ``Authorization`` header, if the token has the scope.
 
     None leaves the request to the Django path. Raises what ``fetch`` raises. Named in the setting
     ``FAST_PATH_AUTHENTICATOR``, as DRF's are in its settings.
@@ -113,9 +112,9 @@ class Authenticator(Protocol):
 
 
 class View:
-    """What a method does at ``path``, or at a number below it.
+    """The handler of one method at ``path``, or at ``path/<number>``.
 
-    ``allow`` lists the methods of the plain view, ``scope`` is what a personal access token needs.
+    ``allow`` lists the methods of the Django view; a personal access token needs ``scope``.
     """
 
     method: ClassVar = "GET"
@@ -126,23 +125,23 @@ class View:
     max_body_bytes: ClassVar = 0
 
     def takes(self, query: str) -> bool:
-        """Return whether a request with this query, without its ``?``, can be an ordinary one."""
+        """Return whether the view can answer a request with this query string (without ``?``)."""
         return not query
 
     async def answer(
         self, request: Request, user: Any, fetch: Executor, *numbers: int
     ) -> Response | None:
-        """Return the answer, or None, with nothing changed, for the Django path to give it.
+        """Return the response, or None, with nothing changed, to leave it to the Django path.
 
-        Exceptions of the database, and refusals by an action, are for the Django path too, which
-        asks again. So a view that writes answers :func:`unavailable` to ``UNKNOWN``, which leaves
-        open whether it has written, and asks nothing after that.
+        Exceptions of the database, and refusals by an action, are left to the Django path too,
+        which retries. After an error of ``UNKNOWN`` a write may have been made, so a view that
+        writes must return :func:`unavailable` then, and must run no query after its write.
         """
-        raise NotImplementedError  # each view has its own
+        raise NotImplementedError  # each view implements it
 
 
 class Dispatcher:
-    """The views, and what is the same for all of them."""
+    """Finds the view of a request; authenticates and counts the user."""
 
     def __init__(self, views: Collection[View], authenticate: Authenticator) -> None:
         self.authenticate = authenticate
@@ -150,7 +149,7 @@ class Dispatcher:
         self.members = {(view.method, view.path): view for view in views if view.has_number}
 
     def find(self, method: str, path: str) -> tuple[View, tuple[int, ...]] | None:
-        """Return the view for a path and the number in it."""
+        """Return the view for a path with the number in it, None if there is none."""
         if view := self.collections.get((method, path)):
             return view, ()
         start, _, end = path.rpartition("/")
@@ -161,12 +160,12 @@ class Dispatcher:
     async def take(
         self, request: Request, view: View, numbers: tuple[int, ...], fetch: Executor
     ) -> Response | None:
-        """Return the answer to a request, None if it is for the Django path."""
+        """Return the response to a request, None to leave it to the Django path."""
         user = await self.admit(request, view, fetch)
         return None if user is None else await view.answer(request, user, fetch, *numbers)
 
     async def admit(self, request: Request, view: View, fetch: Executor) -> Known | None:
-        """Return who asks, if they may and nothing about the request is for the Django path."""
+        """Return the user of an ordinary, authenticated request within its limit, else None."""
         if not _is_ordinary(request, view):
             return None
         authorization = request.headers.get("authorization", "")
@@ -182,7 +181,7 @@ class Dispatcher:
 
 
 def unavailable(error: Exception | None = None) -> Response:
-    """Return the problem of a database that cannot be used: 503."""
+    """Return the problem for a database that cannot be used: 503."""
     if not isinstance(error, OperationalError | InterfaceError):
         error = OperationalError(str(error or "no answer in time"))
     problem = errors.describe(error)
@@ -191,7 +190,7 @@ def unavailable(error: Exception | None = None) -> Response:
 
 
 def _is_ordinary(request: Request, view: View) -> bool:
-    """Return whether nothing about a request needs Django; sets its ``root``."""
+    """Return whether a request needs nothing of the Django path; set its ``root``."""
     fields = request.headers
     is_secure = request.scheme == "https"
     if settings.SECURE_PROXY_SSL_HEADER:
@@ -219,7 +218,7 @@ def _is_ours(host: str, *allowed: str) -> bool:
 
 
 async def _count(user: Known) -> tuple[bool, errors.RateLimit]:
-    """Count a request of a user; on an event loop in a thread, where Redis is asked."""
+    """Count a request of a user; with Redis and on an event loop, count it in a thread."""
     try:
         loop = asyncio.get_running_loop() if settings.REDIS_URL else None
     except RuntimeError:
@@ -230,7 +229,7 @@ async def _count(user: Known) -> tuple[bool, errors.RateLimit]:
 
 
 def all_headers(request: Request, response: Response, view: View) -> Fields:
-    """Return all headers of an answer: its own, and those that middleware adds elsewhere."""
+    """Return all headers of a response: its own and those that middleware would add."""
     fields = {**headers.DATA, "Allow": view.allow, "Vary": "origin", **response.headers}
     if response.status != 304:
         fields["Content-Type"] = response.content_type
@@ -247,7 +246,7 @@ def all_headers(request: Request, response: Response, view: View) -> Fields:
 
 
 def render(value: Any) -> bytes:
-    """Return a value as JSON, to the byte as DRF's renderer writes it."""
+    """Return a value as JSON, byte for byte as DRF's renderer writes it."""
     body = orjson.dumps(value, option=orjson.OPT_UTC_Z)
     if body.isascii():
         return body

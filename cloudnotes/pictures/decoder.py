@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import IO
 
-# Named, though used by registering alone: else Pillow would import all the formats it knows.
+# Imported only to register the formats: otherwise Pillow would import all formats it knows.
 from PIL import (
     GifImagePlugin,  # noqa: F401
     Image,
@@ -39,13 +39,13 @@ from cloudnotes.pictures.protocol import (
     Spec,
 )
 
-# What costs a few bytes of file and much work: a JPEG's scan goes over all pixels (a photo has
-# about ten), each of its Exif segments copies those before it, and a PNG's colour profile unpacks
-# to a MiB.
+# Limit of parts that are small in the file but cost much work: each scan of a JPEG goes over all
+# pixels (a photo has about ten scans), each Exif segment copies those before it, and a PNG's colour
+# profile unpacks to a MiB.
 MAX_REPEATED = 100
 MAX_SEGMENTS = 10_000
 SIGNATURE = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", re.DOTALL)
-# Neither a fill byte, nor a stuffed zero, nor what stands alone: these have no length.
+# Not a fill byte, a stuffed zero or a marker that stands alone: those have no length.
 SEGMENT = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)
 END_OF_IMAGE, START_OF_SCAN, APP1 = b"\xd9", b"\xda", b"\xe1"
 
@@ -63,7 +63,7 @@ UPRIGHT = {
 
 
 def confine(*, cpu_seconds: int, seconds: int) -> None:
-    """Bindable this process for good: its memory, its time, and that it writes no file."""
+    """Limit this process permanently: its memory and its time; it may write no file."""
     for resource_kind, limit in (
         (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
         (resource.RLIMIT_CPU, cpu_seconds),
@@ -73,16 +73,16 @@ def confine(*, cpu_seconds: int, seconds: int) -> None:
         hard = resource.getrlimit(resource_kind)[1]
         if hard != resource.RLIM_INFINITY:
             limit = min(limit, hard)
-        # The system kills at the hard limit without a word of why, so that lies a second further.
+        # The signal of the soft limit names the reason, SIGKILL at the hard limit (1 s later) not.
         hard_limit = limit + 1 if resource_kind == resource.RLIMIT_CPU and hard != limit else limit
         resource.setrlimit(resource_kind, (limit, hard_limit))
     signal.alarm(seconds)
 
 
 def decode(file: IO[bytes], spec: Spec) -> list[bytes]:
-    """Return the images of the picture in an open file of the disk, in the order of their sizes.
+    """Return the images of the picture in an open file on disk, in the order of their sizes.
 
-    Does what :func:`cloudnotes.pictures.renditions.make` says, in this process. Raises
+    The result is that of :func:`cloudnotes.pictures.renditions.make`, but in this process. Raises
     :class:`NotMade`.
     """
     # Pillow's own check, which also sees frames that are larger than their canvas.
@@ -100,12 +100,12 @@ def decode(file: IO[bytes], spec: Spec) -> list[bytes]:
     except MemoryError as error:
         raise NotMade(TOO_MUCH_MEMORY) from error
     except Exception as error:
-        # Decoders raise what they like: OSError, SyntaxError, struct.error, KeyError.
+        # Decoders raise any exception: OSError, SyntaxError, struct.error, KeyError.
         raise NotMade(NOT_AN_IMAGE) from error
 
 
 def _is_laborious(file: IO[bytes]) -> bool:
-    """Tell whether the file is no picture by its signature, or made to keep a decoder busy."""
+    """Return whether the file has no picture's signature, or is made to keep a decoder busy."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if not SIGNATURE.match(data):
             return True
@@ -117,10 +117,10 @@ def _is_laborious(file: IO[bytes]) -> bool:
 
 
 def _costly_segments(data: mmap.mmap) -> Iterator[int]:
-    """Yield where a JPEG's scans and Exif segments begin; what follows its end is not its own.
+    """Yield where a JPEG's scans and Exif segments begin; ignore bytes after the end of the image.
 
-    Segment by segment and not by looking for the bytes: a film appended to a photo has them by
-    chance, once in 64 KiB.
+    It goes from segment to segment and does not search the bytes: in a video that is appended to a
+    photo they occur by chance, once in 64 KiB.
     """
     position = 2
     for _ in range(MAX_SEGMENTS):
@@ -143,7 +143,7 @@ def _drawn(file: IO[bytes], spec: Spec) -> list[bytes]:
         original = picture.size
         if original[0] * original[1] > spec.max_pixels:
             raise NotMade(TOO_MANY_PIXELS)
-        picture.draft(None, _target(original, largest, spec))  # a JPEG need not be unpacked whole
+        picture.draft(None, _target(original, largest, spec))  # a JPEG can unpack smaller
         picture.load()
         turn = _turn(picture)
         smaller, box = _reduced(picture, _region(picture.size, spec), largest)
@@ -177,11 +177,11 @@ def _region(size: tuple[int, int], spec: Spec) -> tuple[int, int, int, int]:
 def _reduced(
     picture: Image.Image, region: tuple[int, int, int, int], largest: int
 ) -> tuple[Image.Image, tuple[float, float, float, float]]:
-    """Return a region without metadata, shrunk where it is far larger than ``largest`` pixels.
+    """Return a region without metadata, reduced if it is far larger than ``largest`` pixels.
 
-    With it the box of it that is the region: its last row and column may stand for fewer pixels.
-    Band by band: other modes become RGB or RGBA without a second picture of full size in memory.
-    Pillow weighs transparent pixels as nothing when it shrinks RGBA, and only that.
+    Returned with it is the box of the region in the result: the last row and column may stand for
+    fewer pixels. It works in bands: other modes become RGB or RGBA without a second picture of full
+    size in memory. Pillow ignores transparent pixels when it reduces RGBA, and only then.
     """
     left, top, right, bottom = region
     width, height = right - left, bottom - top
@@ -202,16 +202,16 @@ def _plain(band: Image.Image, mode: str) -> Image.Image:
 
 
 def _turn(picture: Image.Image) -> Transpose | None:
-    """Return what makes the picture stand upright; broken Exif data asks for nothing.
+    """Return the turn that makes the picture upright; None for broken Exif data.
 
-    Not by ``getexif()``, which also believes XMP: browsers do not, and the picture would lie
-    otherwise than its images.
+    Not by ``getexif()``, which also reads XMP: browsers do not, so they would show the original
+    and its images with different orientations.
     """
     exif = Image.Exif()
     try:
         exif.load(picture.info.get("exif", b""))
         return UPRIGHT.get(exif.get(ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - parsers of Exif raise as freely as decoders
+    except Exception:  # noqa: BLE001 - parsers of Exif raise any exception too
         return None
 
 
@@ -231,9 +231,9 @@ def _webp(
 
 
 def main() -> int:
-    """Be the child: a picture from the standard input, its images to the standard output.
+    """Run as the child process: read a picture from stdin and write its images to stdout.
 
-    The arguments are the fields of the :class:`Spec` in JSON, and in how many seconds to end.
+    The arguments are the fields of the :class:`Spec` in JSON, and the time limit in seconds.
     """
     spec = Spec(*json.loads(sys.argv[1]))
     confine(cpu_seconds=spec.max_cpu_seconds, seconds=int(sys.argv[2]))

@@ -1,6 +1,6 @@
-"""What the decoder of pictures and the process that starts it agree on.
+"""The protocol between the decoder of pictures and the process that starts it.
 
-Both import this module, so it imports the standard library alone, and of that what loads quickly.
+Both import this module, so it imports only modules of the standard library that load quickly.
 """
 
 import struct
@@ -10,7 +10,7 @@ CONTENT_TYPE = "image/webp"
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 
 MAX_MEMORY_BYTES = 2**30  # of address space
-MAX_OUTPUT_BYTES = 16 * 2**20  # three pictures of a hundredth of that are usual
+MAX_OUTPUT_BYTES = 16 * 2**20  # usual are three pictures of a hundredth of that
 
 TOO_MANY_PIXELS = "too many pixels"
 NOT_AN_IMAGE = "not an image"
@@ -20,11 +20,11 @@ CRASHED = "crashed"
 NOT_IN_TIME = "not in time"
 KILLED = "killed"
 
-# What may be the fault of a busy machine: its time is over without that of the processor, or the
-# system has killed it for want of memory.
+# Reasons that a busy machine may cause: the time ended before the CPU time did, or the system has
+# killed the process because memory was short.
 PASSING = (NOT_IN_TIME, KILLED)
 
-# How the child says why not; 1 and 2 are Python's own words for a crash.
+# The exit statuses of the child; Python itself uses 1 and 2 for a crash.
 REASONS = {3: TOO_MANY_PIXELS, 4: NOT_AN_IMAGE, 5: TOO_MUCH_MEMORY}
 STATUSES = {reason: status for status, reason in REASONS.items()}
 
@@ -32,10 +32,10 @@ LENGTH = struct.Struct(">I")
 
 
 class Spec(NamedTuple):
-    """Which images are made of a picture, and what it may cost to decode it.
+    """The images to make of a picture, and the limits for decoding it.
 
     With ``is_square`` an image is the middle square of the picture, ``size`` pixels wide, enlarged
-    if need be. Otherwise it is the whole picture in its proportions, at most ``size`` pixels wide
+    if need be. Otherwise it is the whole picture with its proportions, at most ``size`` pixels wide
     and high, and never enlarged.
     """
 

@@ -1,8 +1,8 @@
 """Starts the decoder of pictures: a bounded child process. No ORM, no HTTP, no Django.
 
-What is opened may be made to hurt: tiny files that unpack to gigabytes, that keep a decoder busy
-for minutes, or that make it write where it should not. So no decoder runs in the process that asks,
-and this module does not import it.
+Pictures may be made to attack: tiny files can unpack to gigabytes, keep a decoder busy for minutes,
+or make it write where it must not. So no decoder runs in the calling process, and this module does
+not import it.
 """
 
 import json
@@ -28,8 +28,8 @@ from cloudnotes.pictures.protocol import (
     Spec,
 )
 
-# -I: neither the environment nor the current folder may say what is imported. Our own packages come
-# last, so that no file beside them stands in for a module of Python or of Pillow.
+# -I: neither the environment nor the current folder may change what is imported. Our own packages
+# come last, so that no file beside them can replace a module of Python or of Pillow.
 PROGRAM = f"""
 import sys
 sys.path.append({str(Path(__file__).parents[2])!r})
@@ -49,20 +49,20 @@ def make(path: str | os.PathLike[str], spec: Spec, *, seconds: float) -> dict[in
     """Return the images of the picture in a file, as WebP, by each of ``spec.sizes``.
 
     The picture is a PNG, JPEG, GIF or WebP of at most ``spec.max_pixels``; of an animation, the
-    first frame. An image stands upright by the Exif orientation; transparency stays, all metadata
-    goes (a colour profile too: the colours are read as sRGB).
+    first frame. An image is turned upright by its Exif orientation. Transparency is preserved, all
+    metadata is removed (a colour profile too: colours are read as sRGB).
 
-    Takes at most ``seconds``, of which the decoder computes for ``spec.max_cpu_seconds`` at most,
-    and one process of ``MAX_MEMORY_BYTES`` that is gone when this returns. Whatever is wrong with
-    the picture raises :class:`NotMade` and nothing else; a file that cannot be read, or a child
-    that cannot be started, is an :class:`OSError`. How many run at once is up to the caller.
+    Takes at most ``seconds``, of which the decoder uses at most ``spec.max_cpu_seconds`` of CPU
+    time, and one process of ``MAX_MEMORY_BYTES`` that has ended when this returns. Raises
+    :class:`NotMade` for every fault of the picture, and :class:`OSError` if the file cannot be read
+    or the child cannot be started. The caller limits how many run in parallel.
     """
     until = time.monotonic() + seconds
-    # The child ends by itself too, should the process that started it be gone.
+    # The child also ends by itself, in case its parent process has died.
     arguments = (json.dumps(spec), str(math.ceil(max(0.0, seconds)) + 1))
     with (
         open(path, "rb", buffering=0) as file,
-        subprocess.Popen(  # noqa: S603 - the name of the file is not in it
+        subprocess.Popen(  # noqa: S603 - no file name in the command
             (*COMMAND, *arguments),
             stdin=file,
             stdout=subprocess.PIPE,
@@ -70,19 +70,19 @@ def make(path: str | os.PathLike[str], spec: Spec, *, seconds: float) -> dict[in
             bufsize=0,
             cwd="/",
             env=ENVIRONMENT,
-            start_new_session=True,  # a group of its own, to be killed as one
+            start_new_session=True,  # a process group, so that all of it can be killed
         ) as child,
     ):
         try:
             return _unpacked(_answer(child, until), spec.sizes)
         finally:
-            if child.poll() is None:  # not reaped yet, so that the number is still its own
+            if child.poll() is None:  # not reaped yet, so its process id is not reused
                 with suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
 
 
 def _answer(child: "subprocess.Popen[bytes]", until: float) -> bytes:
-    """Return all that the child writes, when it ends well and in time."""
+    """Return the output of the child. Raises :class:`NotMade` if it fails or is late."""
     output = bytearray()
     assert child.stdout is not None
     with selectors.DefaultSelector() as selector:
@@ -107,7 +107,7 @@ def _answer(child: "subprocess.Popen[bytes]", until: float) -> bytes:
 
 
 def _unpacked(output: bytes, sizes: tuple[int, ...]) -> dict[int, bytes]:
-    """Return the pictures, each after its length; a child that was taken over may send anything."""
+    """Split the output into images by their lengths; check it, as an exploited child may lie."""
     images, position = {}, 0
     for size in sizes:
         header = output[position : position + LENGTH.size]

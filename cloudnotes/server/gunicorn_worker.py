@@ -1,4 +1,4 @@
-"""The gunicorn worker: uvicorn without what CloudNotes must not have."""
+"""The gunicorn worker: uvicorn with limits on request heads."""
 
 import asyncio
 from typing import Any
@@ -13,10 +13,10 @@ HEAD_SECONDS = 30.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose request heads have a largest size and a longest time to arrive.
+    """HTTP/1.1 with a maximum size and a maximum time for request heads.
 
-    uvicorn bounds neither with this parser: a header of 200 MB was taken, and connections that
-    sent half a head stayed open. What the parser refuses is answered as a problem like all else.
+    uvicorn limits neither with this parser: it accepted a header of 200 MB, and connections that
+    sent half a head stayed open. What the parser refuses is answered with a problem too.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -36,7 +36,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; drop a trailer, which a proxy in front has neither set nor removed."""
+        """Accept a header; drop a trailer, which a proxy in front does not check."""
         if not self.in_body:
             super().on_header(name, value)
 
@@ -61,7 +61,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.head_deadline = None
 
     def send_400_response(self, msg: str) -> None:
-        """Response with a problem and close; ``msg`` is uvicorn's own, which tells too much."""
+        """Send a problem and close; uvicorn's ``msg`` is not sent, because it reveals too much."""
         request_id.current.set(request_id.choose(None))
         headers, body = errors.problem_bytes(400, "bad_request", "The request is malformed.")
         lines = [b"HTTP/1.1 400 Bad Request", *(b": ".join(field) for field in headers)]
@@ -70,10 +70,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class Worker(UvicornWorker):
-    """Serves one worker process; named in ``gunicorn.conf.py``.
+    """The worker class that ``gunicorn.conf.py`` names.
 
-    ``proxy_headers`` is off because uvicorn would believe ``X-Forwarded-For``; the client's
-    address is for the WSGI adapter. In-flight requests get 20 s after SIGTERM.
+    ``proxy_headers`` is off because uvicorn would trust ``X-Forwarded-For``; the WSGI adapter
+    determines the client's address. In-flight requests get 20 s after SIGTERM.
     """
 
     CONFIG_KWARGS = {

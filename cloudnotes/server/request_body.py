@@ -1,4 +1,4 @@
-"""Request bodies as ASGI brings them: read in a thread as they arrive, collected, or dropped."""
+"""Request bodies from ASGI: streamed to a thread as they arrive, collected, or dropped."""
 
 import asyncio
 import contextlib
@@ -21,11 +21,11 @@ LINGER_BYTES = 64 * 2**20
 
 
 class Disconnected(OSError):
-    """The client went away, or fell silent, before its body was complete."""
+    """The client disconnected, or stopped sending, before its body was complete."""
 
 
 class Refused(Exception):
-    """The request is answered by the WSGI adapter itself, with this status, code and sentence."""
+    """The WSGI adapter itself refuses the request, with this status, code and detail."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -33,7 +33,7 @@ class Refused(Exception):
 
 
 def too_large(max_bytes: int) -> Refused:
-    """Return the refusal of a body above the limit."""
+    """Return the refusal of a body above ``max_bytes``."""
     return Refused(
         413,
         "body_too_large",
@@ -42,7 +42,7 @@ def too_large(max_bytes: int) -> Refused:
 
 
 class ArrivingBody(io.RawIOBase):
-    """A request body of ``length`` bytes read in a thread while it arrives on the event loop."""
+    """A request body of ``length`` bytes: a thread reads it while it arrives on the event loop."""
 
     def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, length: int) -> None:
         self.receive, self.loop = receive, loop
@@ -54,7 +54,7 @@ class ArrivingBody(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill ``buffer``; 0 at the end. Raises :class:`Disconnected` when the client is gone."""
+        """Fill ``buffer``; return 0 at the end. Raises :class:`Disconnected`."""
         while self.more and not self.rest:
             waiting = asyncio.run_coroutine_threadsafe(self._next(), self.loop)
             try:
@@ -67,7 +67,7 @@ class ArrivingBody(io.RawIOBase):
         return taken
 
     async def _next(self) -> bytes:
-        """Return the next bytes, as many as make the way to the thread worth it."""
+        """Return the next bytes, gathered so that few switches to the thread are needed."""
         pieces, size = [], 0
         while self.more and size < GATHERED_BYTES:
             message = await next_message(self.receive, self.deadline)
@@ -95,7 +95,7 @@ async def next_message(receive: Receive, deadline: float) -> Message:
 
 
 class Collector:
-    """Collects whole bodies of at most ``max_bytes``, few of them on disk at a time."""
+    """Collects whole bodies of at most ``max_bytes``; at most ``SPOOLS`` are written at a time."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -104,7 +104,7 @@ class Collector:
     async def collect(self, receive: Receive, length: int | None) -> tuple[IO[bytes], int]:
         """Return the whole body as an open file, and its size in bytes.
 
-        ``length`` is what was declared, None for a chunked body. Raises :class:`Disconnected`,
+        ``length`` is the declared length, None for a chunked body. Raises :class:`Disconnected`,
         :class:`Refused` and, when the disk is full, OSError.
         """
         if length == 0:
@@ -131,7 +131,7 @@ class Collector:
     async def _spool(
         self, receive: Receive, start: bytearray, deadline: float
     ) -> tuple[IO[bytes], int]:
-        """Return the body of which ``start`` has arrived as an open file on disk, and its size."""
+        """Write ``start`` and the rest of the body to disk; return the open file and its size."""
         with contextlib.ExitStack() as on_error:
             spool = on_error.enter_context(TemporaryFile())
             size, more = spool.write(start), True
@@ -142,12 +142,12 @@ class Collector:
                 if size > self.max_bytes:
                     raise too_large(self.max_bytes)
             spool.seek(0)
-            on_error.pop_all()  # from here on whoever reads it closes it
+            on_error.pop_all()  # from here on the reader closes it
             return spool, size
 
 
 async def drop(receive: Receive) -> None:
-    """Read and forget the rest of a body, for a bounded time and size."""
+    """Read and drop the rest of a body, up to a limit of time and size."""
     left = LINGER_BYTES
     deadline = asyncio.get_running_loop().time() + LINGER_SECONDS
     with contextlib.suppress(Disconnected):

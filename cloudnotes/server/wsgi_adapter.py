@@ -1,21 +1,27 @@
 """HTTP from an ASGI server to a WSGI application, on a few threads.
 
+uvicorn speaks ASGI, Django's synchronous views speak WSGI. This module translates: it makes a WSGI
+environment of an ASGI scope, calls the application in a thread, and sends the result back as ASGI
+messages. A request goes through ``WSGIAdapter.__call__``, ``_answer`` (body, fast path, choice of a
+pool), ``ThreadPool.run`` and ``_call`` (the application), then through ``_send``, or through
+``_refuse`` after an error.
+
 Threads are scarce and clients may be slow, so no thread waits for a client where that can be
 avoided:
 
 - A body of up to ``COLLECTED_BYTES``, and one of undeclared length, is collected on the event loop
   first, in memory up to ``MEMORY_BYTES`` and on disk beyond. A larger one is streamed.
 - Requests are divided over three thread pools (bulkheads): *upload* for streamed bodies and
-  multipart forms, *storage* for what else may wait for the file storage, *default* for all others.
-  Neither slow clients nor a slow storage can hold up notes.
-- A response that streams is pulled chunk by chunk as the client takes it; between two chunks no
-  thread belongs to it.
-- The fast path (``cloudnotes.fastpath``) is asked first, once the body has arrived. What it answers
-  on the event loop needs no thread at all.
+  multipart forms, *storage* for other requests that may wait for the file storage, *default* for
+  the rest. So neither slow clients nor a slow storage can block requests for notes.
+- A streaming response is pulled chunk by chunk, as the client reads it; between two chunks it uses
+  no thread.
+- The fast path (``cloudnotes.fastpath``) is tried first, once the body has arrived. A request that
+  it answers on the event loop needs no thread at all.
 
-A request that gets no thread, or whose pool gives no answer, within the pool's seconds is answered
-503, so that no client waits without end. The upload pool waits for an upload for as long as it
-makes progress; a storage that hangs gives up by itself.
+A request that gets no thread, or no response, within the timeouts of its pool is answered with 503,
+so that no client waits forever. The upload pool has no timeout for the response: it waits as long
+as the upload makes progress, and the storage has its own timeout.
 """
 
 import asyncio
@@ -52,14 +58,14 @@ Headers = list[tuple[bytes, bytes]]
 COLLECTED_BYTES = 8 * 2**20
 QUEUE_SECONDS = 8.0
 ANSWER_SECONDS = 9.5
-# Together below 10 s; the storage itself is given up after 6 s (``notes.files.s3``).
+# Together below 10 s; the storage itself times out after 6 s (``notes.files.s3``).
 STORING_QUEUE_SECONDS, STORING_ANSWER_SECONDS = 2.5, 7.0
 
 logger = logging.getLogger(__name__)
 
 
 class ThreadPool:
-    """A bounded set of threads, with a bounded wait for one of them and for its answer."""
+    """A fixed number of threads, with timeouts for getting one and for its response."""
 
     def __init__(
         self,
@@ -74,10 +80,10 @@ class ThreadPool:
         self.queue_seconds, self.answer_seconds = queue_seconds, answer_seconds
 
     async def run(self, call: Callable[[], "Response"]) -> "Response":
-        """Run ``call`` in a thread. Raises :class:`Refused` (503) if that takes too long.
+        """Run ``call`` in a thread. Raises :class:`Refused` (503) after a timeout.
 
-        A thread cannot be stopped: its place stays taken until it ends by itself, and what it
-        answers then is dropped.
+        A thread cannot be stopped: its slot stays in use until it ends by itself, and then its
+        response is dropped.
         """
         try:
             async with asyncio.timeout(self.queue_seconds):
@@ -87,7 +93,7 @@ class ThreadPool:
         work = asyncio.get_running_loop().run_in_executor(self.pool, call)
         work.add_done_callback(lambda _: self.slots.release())
         try:
-            # Unlike a timeout around it, this leaves the work alone, and needs no shield.
+            # Unlike asyncio.timeout, this does not cancel the work, and it needs no shield.
             done, _ = await asyncio.wait((work,), timeout=self.answer_seconds)
         except asyncio.CancelledError:
             work.add_done_callback(self._drop)
@@ -106,7 +112,7 @@ class ThreadPool:
 
 @dataclass
 class Response:
-    """What the application said; ``rest`` is what is still to be pulled from it, by ``threads``."""
+    """The application's response; ``rest`` is a stream that ``threads`` still have to pull."""
 
     status: int = 500
     headers: Headers = field(default_factory=list)
@@ -124,11 +130,11 @@ FastPath = Callable[[Scope, IO[bytes], int], Awaitable["Response | None"]]
 class WSGIAdapter:
     """An ASGI application for HTTP scopes that answers with a WSGI application.
 
-    ``threads`` is the size of each of the three pools. ``stores`` is found in the
-    ``METHOD /path?query`` of what may wait for the file storage, beside multipart forms. A body
-    above ``max_body_bytes`` is refused with 413. With ``trusted_proxy`` the client's address
-    is the ``X-Real-IP`` of the proxy in front; ``X-Forwarded-For`` is never read. ``fast`` is asked
-    first, on the event loop, and returns None for what is for the application.
+    ``threads`` is the size of each of the three pools. ``stores`` matches the
+    ``METHOD /path?query`` of requests that may wait for the file storage, besides multipart forms.
+    A body above ``max_body_bytes`` is refused with 413. With ``trusted_proxy`` the client's address
+    is the ``X-Real-IP`` of the proxy in front; ``X-Forwarded-For`` is never read. ``fast`` is
+    called first, on the event loop, and returns None to leave a request to the application.
     """
 
     def __init__(
@@ -158,7 +164,7 @@ class WSGIAdapter:
         self.collector = Collector(max_body_bytes)
 
     def close(self) -> None:
-        """Take no more work; threads end with the request that they are in."""
+        """Accept no more work; each thread ends after its current request."""
         if self.fast and (close := getattr(self.fast, "close", None)):
             close()
         for pool in (self.default, self.upload, self.storage):
@@ -183,7 +189,7 @@ class WSGIAdapter:
             await self._refuse(scope, receive, send, body_refusal)
         else:
             if b"upgrade" in headers:
-                # The server's parser reads nothing more on a connection that offered one.
+                # The server's parser reads nothing more on a connection that offered an upgrade.
                 response.headers.append((b"connection", b"close"))
             await self._send(response, scope["method"], receive, send)
 
@@ -198,7 +204,7 @@ class WSGIAdapter:
             environ = self._environ(scope, body, length)
             response = await self.upload.run(lambda: self._ask(environ))
             if arriving.more and b"expect" in headers:
-                # Nobody asked for the body, so nobody knows whether it comes.
+                # The application has not read the body, so the client may or may not send it.
                 response.headers.append((b"connection", b"close"))
             response.unread = arriving.more and b"expect" not in headers
             return response
@@ -209,7 +215,7 @@ class WSGIAdapter:
         return await self._pool(scope, headers).run(lambda: self._ask(environ))
 
     def _pool(self, scope: Scope, headers: dict[bytes, bytes]) -> ThreadPool:
-        """Return where a request runs whose body has been collected."""
+        """Return the pool for a request whose body has been collected."""
         if headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
             return self.upload
         request_line = (
@@ -220,8 +226,8 @@ class WSGIAdapter:
     def _declared_length(self, headers: dict[bytes, bytes]) -> int | None:
         """Return the Content-Length, 0 without a body, None for a chunked one.
 
-        Raises :class:`Refused` for a body that is too large, or that comes with an Upgrade: the
-        server's parser ends at such a request's headers and would lose the body.
+        Raises :class:`Refused` for a body that is too large or comes with an Upgrade: the server's
+        parser stops after the headers of such a request and would lose the body.
         """
         has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
         if has_body and b"upgrade" in headers:
@@ -276,7 +282,7 @@ class WSGIAdapter:
         return _plain_address(address)
 
     def _ask(self, environ: dict[str, Any]) -> Response:
-        """Call the application (in a thread) and take its answer, whole unless it streams."""
+        """Call the application (in a thread); return its response, complete unless it streams."""
         try:
             return self._call(environ)
         except Exception:
@@ -347,17 +353,17 @@ class WSGIAdapter:
             await loop.run_in_executor(response.threads, response.close)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Refused) -> None:
-        """Response with a problem; after a 413, read on for a while before closing.
+        """Send a problem; after a 413, read on for a while before closing ("lingering close").
 
-        A connection closed on unread bytes is reset, and most clients then report the reset
-        instead of what was answered (the "lingering close" of web servers).
+        Closing a connection with unread bytes resets it, and most clients then report the reset
+        instead of the response.
         """
         origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
         headers, body = errors.problem_bytes(
             refusal.status, refusal.code, str(refusal), origin=origin
         )
         if refusal.status != 503 or b"expect" in dict(scope["headers"]):
-            # The rest of the body is unwanted, or nobody knows whether it comes.
+            # The rest of the body is not wanted, or the client may or may not send it.
             headers.append((b"connection", b"close"))
         path = request_id.loggable(scope["path"])
         logger.warning("%s %s %d", scope["method"], path, refusal.status)
@@ -369,7 +375,7 @@ class WSGIAdapter:
 
 
 def _check_content_type(headers: dict[bytes, bytes]) -> None:
-    """Raise :class:`Refused` for a Content-Type on which Django fails before it can answer."""
+    """Raise :class:`Refused` for a Content-Type that makes Django fail before it can respond."""
     try:
         parse_header_parameters(headers.get(b"content-type", b"").decode("latin-1"))
     except (ValueError, LookupError):
@@ -378,7 +384,7 @@ def _check_content_type(headers: dict[bytes, bytes]) -> None:
 
 
 def _plain_address(text: str) -> str:
-    """Return an IP address in its one form, IPv4 as IPv4 and without a zone; '' if it is none."""
+    """Return an IP address in canonical form (no zone, IPv4 unmapped), '' if it is invalid."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -387,6 +393,6 @@ def _plain_address(text: str) -> str:
 
 
 async def _disconnect(receive: Receive) -> None:
-    """Return when the client has gone; a body that nobody read is dropped on the way."""
+    """Return when the client has disconnected; drop the parts of an unread body."""
     while (await receive())["type"] != "http.disconnect":
         pass

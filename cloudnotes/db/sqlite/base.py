@@ -1,4 +1,4 @@
-"""Django's backend for SQLite, with table rebuilds that the triggers of other tables survive."""
+"""Django's backend for SQLite, with table rebuilds that preserve triggers of other tables."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSche
 
 
 class DatabaseSchemaEditor(SQLiteSchemaEditor):
-    """Django's schema editor, which alters a table by making a new one in its place."""
+    """Django's schema editor, which alters a table by creating a new one in its place."""
 
     def _remake_table(self, model: Any, *args: Any, **kwargs: Any) -> None:
-        """Make a table anew while the triggers of the other tables are away.
+        """Rebuild a table; drop the triggers of other tables before and restore them after.
 
-        Between the removal of the old table and the renaming of the new one, SQLite refuses to
-        rename anything while a trigger names a table that does not exist. The model's own triggers
-        are constraints (:class:`cloudnotes.db.triggers.Trigger`) and come with the new table.
+        After the old table is dropped and before the new one is renamed, SQLite refuses to rename
+        anything while a trigger names a table that does not exist. The model's own triggers are
+        constraints (:class:`cloudnotes.db.triggers.Trigger`) and are created with the new table.
         """
         with self.connection.cursor() as cursor:
             cursor.execute(
@@ -30,6 +30,6 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection, with the schema editor above."""
+    """A connection that uses the schema editor above."""
 
     SchemaEditorClass = DatabaseSchemaEditor

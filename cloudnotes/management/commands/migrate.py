@@ -1,4 +1,4 @@
-"""``migrate``, one at a time: every replica runs it when it starts."""
+"""``migrate`` under a lock, because every replica runs it when it starts."""
 
 import contextlib
 import fcntl
@@ -18,13 +18,13 @@ LOCK = 0x636C6F7564  # "cloud": the advisory lock's number in a PostgreSQL datab
 
 
 class Command(MigrateCommand):
-    """Django's ``migrate`` under a lock: who comes second waits and has nothing left to do.
+    """Django's ``migrate`` under a lock: a second process waits and then has nothing to do.
 
     PostgreSQL: a session advisory lock (needs a direct connection, not a
     transaction-pooling PgBouncer). SQLite: ``flock`` on a file beside the database.
 
-    The first thing that a deploy runs, so it is also where a wrong combination of settings stops
-    the start with one line.
+    It is the first command of a deploy, so it also stops the start with one line if the settings
+    are wrong.
     """
 
     def check(self, *args: Any, **options: Any) -> None:
@@ -41,13 +41,13 @@ class Command(MigrateCommand):
 
 @contextlib.contextmanager
 def _advisory(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    # A migration may take longer than a request may, and so may the wait for it.
+    # A migration, and the wait for it, may take longer than the timeouts of requests.
     timeouts = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
     with connection.cursor() as cursor:
         for name in timeouts:
             cursor.execute(f"SET {name} = 0")
-        # Not pg_advisory_lock: an index that is built concurrently waits for every statement that
-        # runs, and for one that waits for this lock it would wait for ever.
+        # Not pg_advisory_lock: CREATE INDEX CONCURRENTLY waits for all running statements, so it
+        # would wait forever for a statement that waits for this lock.
         while not _try_lock(cursor):
             time.sleep(0.2)
     try:

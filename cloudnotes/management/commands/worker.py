@@ -1,4 +1,4 @@
-"""``worker``: do what is due behind the requests, until told to stop."""
+"""``worker``: runs the background jobs until it is stopped."""
 
 import signal
 import threading
@@ -12,7 +12,7 @@ TIMEOUT_SECONDS = 20.0  # systemd and compose kill after 30
 
 
 class Command(BaseCommand):
-    """One process that runs all jobs; ends on SIGTERM when what is under way has ended."""
+    """One process that runs all jobs; on SIGTERM it lets running jobs finish and ends."""
 
     help = "Send mail and do the other work that is due, until told to stop."
 
