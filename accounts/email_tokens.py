@@ -33,13 +33,13 @@ def mail_id(text: str) -> int | None:
 
 
 def is_token(mail: Mail, candidate: str) -> bool:
-    """Return whether ``given`` is the mail's token; the time is the same for every wrong one."""
+    """Return whether ``candidate`` is the mail's token; every wrong one takes equally long."""
     derived = key_derivation.derive_all("mail.token", *_identity(mail))
     return _is_one_of(candidate, [f"{mail.pk}.{_text(secret)}" for secret in derived])
 
 
 def is_code(mail: Mail, candidate: str) -> bool:
-    """Return whether ``given`` is the mail's code."""
+    """Return whether ``candidate`` is the mail's code."""
     return _is_one_of(
         candidate,
         [_digits(secret) for secret in key_derivation.derive_all("mail.code", *_identity(mail))],

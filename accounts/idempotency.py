@@ -261,12 +261,12 @@ def _describe(request: HttpRequest, credential: Any, body_summary: str | None) -
     ``body_summary`` replaces the body, and then the Content-Type is left out: a form has a new
     boundary each time.
     """
-    powers = ["session"]
+    permissions = ["session"]
     if isinstance(credential, PersonalAccessToken):
-        powers = ["token", credential.scopes, credential.category]
+        permissions = ["token", credential.scopes, credential.category]
     header_names = TELLING_HEADERS if body_summary is None else TELLING_HEADERS[1:]
     headers = [request.headers.get(name) for name in header_names]
     body = hashlib.sha256(
         request.body if body_summary is None else body_summary.encode()
     ).hexdigest()
-    return json.dumps([request.method, request.get_full_path(), headers, body, powers])
+    return json.dumps([request.method, request.get_full_path(), headers, body, permissions])

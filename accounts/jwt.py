@@ -101,20 +101,20 @@ def _verify(kind: str, token: str, key: str, algorithm: str) -> Claims:
         # We never write other header fields (kid, crit, jku …) and do not support them.
         if set(jwt.get_unverified_header(token)) - HEADER_FIELDS:
             raise InvalidToken
-        read = KINDS[kind](token)  # type: ignore[arg-type]  # SimpleJWT annotates the encoded text as a Token
+        verified = KINDS[kind](token)  # type: ignore[arg-type]  # SimpleJWT annotates the encoded text as a Token
     except (TokenError, jwt.InvalidTokenError, TypeError, ValueError, OverflowError):
         # The last three: SimpleJWT does arithmetic on claims before it looks at their types.
         raise InvalidToken from None
-    if not isinstance(read.get("iat"), int | float):
+    if not isinstance(verified.get("iat"), int | float):
         raise InvalidToken
-    token_id = read.get(api_settings.JTI_CLAIM)
+    token_id = verified.get(api_settings.JTI_CLAIM)
     if not isinstance(token_id, str):
         raise InvalidToken
     return Claims(
-        user_id=_row_id(read.get(api_settings.USER_ID_CLAIM)),
-        session_id=_row_id(read.get("sid")),
+        user_id=_row_id(verified.get(api_settings.USER_ID_CLAIM)),
+        session_id=_row_id(verified.get("sid")),
         token_id=token_id,
-        expires_at=float(read["exp"]),
+        expires_at=float(verified["exp"]),
     )
 
 

@@ -50,8 +50,8 @@ def spend(request: HttpRequest | Request, scope: str, account: object = "") -> N
     """
     if not settings.RATE_LIMITS:
         return
-    where = network(request.META.get("REMOTE_ADDR", ""))
-    parts = {"account": fold(str(account)), "network": where}
+    client_network = network(request.META.get("REMOTE_ADDR", ""))
+    parts = {"account": fold(str(account)), "network": client_network}
     for rule, limit, seconds in settings.LIMITS[scope]:
         key = _key(scope, rule, *(parts[name] for name in rule.split("+")))
         used, ends_at = _count(key, limit, seconds)
@@ -60,7 +60,7 @@ def spend(request: HttpRequest | Request, scope: str, account: object = "") -> N
         note_rate_limit(request, status)
         if used > limit:
             security_log.warning(
-                "limit hit", extra={"event": "limit_hit", "scope": scope, "network": where}
+                "limit hit", extra={"event": "limit_hit", "scope": scope, "network": client_network}
             )
             raise TooManyRequests(
                 f"Too many attempts. Try again in {math.ceil(status.reset)} seconds.",
@@ -97,9 +97,9 @@ def _count(key: str, limit: int, seconds: int) -> tuple[int, float]:
     }
     with connection.cursor() as cursor:
         cursor.execute(COUNT, parameters)
-        counted = cursor.fetchone()
-    if counted:
-        return counted[0], counted[1] / 1000
+        row = cursor.fetchone()
+    if row:
+        return row[0], row[1] / 1000
     ends_at = Attempts.objects.filter(key=key).values_list("ends_at", flat=True).first()
     return limit + 1, max(ends_at or now, now + 1000) / 1000
 

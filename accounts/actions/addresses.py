@@ -51,11 +51,11 @@ def _verify(mail: Mail, user: User, hashed: str | None, now: dt.datetime) -> Use
     Raises :class:`PasswordNeeded`, :class:`accounts.actions.mails.LinkRefused`, and IntegrityError
     by ``one_account_per_email`` when somebody else has taken the address meanwhile.
     """
-    before = user.email
-    changes = mail.kind == Mail.Kind.CHANGE_EMAIL
-    if not changes and mail.address_folded != user.email_folded:
+    old_address = user.email
+    is_change = mail.kind == Mail.Kind.CHANGE_EMAIL
+    if not is_change and mail.address_folded != user.email_folded:
         raise mails.LinkRefused
-    if changes:
+    if is_change:
         user.set_identifiers(email=mail.address, username=user.username)
     elif settings.EMAIL_VERIFICATION == "required" and not user.email_verified:
         if hashed is None:
@@ -67,15 +67,15 @@ def _verify(mail: Mail, user: User, hashed: str | None, now: dt.datetime) -> Use
     user.email_verified_at = now
     user.save(update_fields=["email", "email_folded", "password", "email_verified_at"])
     mails.void_links(user=user, now=now)
-    if changes:
+    if is_change:
         mails.enqueue(
             kind=Mail.Kind.EMAIL_CHANGED,
             user=user,
-            address=before,
+            address=old_address,
             details={"email": user.email},
             now=now,
         )
-    event = "email_changed" if changes else "email_verified"
+    event = "email_changed" if is_change else "email_verified"
     security_log.info(event, extra={"event": event, "user": user.pk})
     return user
 

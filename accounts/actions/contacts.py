@@ -146,7 +146,7 @@ def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.
         batch = uids[start : start + AT_ONCE]
         rows = Contact.objects.visible_to(owner).select_for_update().filter(uid__in=batch)
         contacts_by_uid |= {contact.uid: contact for contact in rows}
-    written = {}
+    contacts_to_write = {}
     for reading, card in cards:
         fields = {name: getattr(card, name) for name in CARRIED}
         contact = contacts_by_uid.get(card.uid)
@@ -166,11 +166,11 @@ def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.
             report.updated += 1
         contact.updated_at = now
         contact.pk = None  # the UID says which row it is
-        written[card.uid] = contact
+        contacts_to_write[card.uid] = contact
     _check_room(owner, for_number=report.created)
     # `bulk_update` took 5 s for 2,000 contacts, this takes 0.3 s.
     Contact.objects.bulk_create(
-        written.values(),
+        contacts_to_write.values(),
         batch_size=AT_ONCE,
         update_conflicts=True,
         unique_fields=["owner", "uid"],

@@ -68,12 +68,12 @@ def enqueue(
     ``address`` defaults to the user's. Without a user the row is written too, so that the call
     takes the same time, and the worker deletes it.
     """
-    to = address or (user.email if user else "")
+    recipient = address or (user.email if user else "")
     Mail.objects.create(
         kind=kind,
         user=user,
-        address=to,
-        address_folded=fold(to),
+        address=recipient,
+        address_folded=fold(recipient),
         details=details or {},
         created_at=now,
         due_at=now,

@@ -71,7 +71,7 @@ def authenticate(*, user: User | None, password: str, address: str) -> User:
     """Return the ``user`` that :func:`find` returned, if active and with this password.
 
     Raises :class:`WrongCredentials` if the account does not exist, is disabled or has another
-    password; in each case the hasher runs once, so the time tells nothing. Raises
+    password; in each case the hasher runs once, so the time reveals nothing. Raises
     :class:`EmailNotVerified` only after a correct password. An old hash is replaced by a current
     one.
     """

@@ -33,7 +33,7 @@ def register_unseen(
     """Create an account that can be used once its address is verified; reveal nothing else.
 
     For ``EMAIL_VERIFICATION=required``. The caller cannot see whether the address has an account
-    already; only the mail says it. The password set here never lets anybody in: the reader of the
+    already; only the mail says it. The password set here can never be used: the reader of the
     mail sets one at the verification, because somebody else may have registered the address. A
     username that is taken is left out; the user can choose another one later.
     """
@@ -161,10 +161,10 @@ def delete(*, user: User, by: User) -> None:
     this user takes their locks first, and the lock of the user's row, by a foreign key, at the
     commit.
     """
-    release: Callable[..., None] = import_string(settings.BEFORE_USER_DELETE)
+    release_owner: Callable[..., None] = import_string(settings.BEFORE_USER_DELETE)
     user_id, actor_id = user.pk, by.pk
     with transaction.atomic():
-        release(owner=user)
+        release_owner(owner=user)
         credentials.lock(user)
         _forget_in_admin(user)
         user.delete()

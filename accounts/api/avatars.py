@@ -1,4 +1,4 @@
-"""``auth/me/avatar``: the picture of the account that asks."""
+"""``auth/me/avatar``: the picture of the caller's account."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""``auth/me``: the account that asks."""
+"""``auth/me``: the caller's account."""
 
 from typing import Any, ClassVar
 

@@ -134,14 +134,14 @@ class User(AbstractBaseUser, PermissionsMixin):
         It is replaced only if it is still the hash that was checked, unlike in Django's own method:
         a parallel change of the password must not be undone.
         """
-        checked = self.password
-        is_right, is_old = verify_password(raw_password, checked)
-        if not is_right and is_old and not checked.startswith("bcrypt"):
+        old_hash = self.password
+        is_right, is_old = verify_password(raw_password, old_hash)
+        if not is_right and is_old and not old_hash.startswith("bcrypt"):
             make_password(raw_password)  # or a fast old hash would reveal that the account exists
         if is_right and is_old:
             self.set_password(raw_password)
-            same = User.objects.filter(pk=self.pk, password=checked)
-            if not same.update(password=self.password):
+            unchanged = User.objects.filter(pk=self.pk, password=old_hash)
+            if not unchanged.update(password=self.password):
                 self.refresh_from_db(fields=["password"])
                 is_right, _ = verify_password(raw_password, self.password)
         return is_right

@@ -58,7 +58,7 @@ MUTANTS = [
         "account-deleted-with-its-files-left",
         "With an account its files go from the storage.",
         "accounts/actions/users.py",
-        "        release(owner=user)\n",
+        "        release_owner(owner=user)\n",
         "",
         (f"{OBJECTS}::test_deleting_an_account_deletes_its_files_and_its_picture",),
     ),
