@@ -22,10 +22,10 @@ class AddIndexOnline(migrations.AddIndex):
         model = to_state.apps.get_model(app_label, self.model_name)
         if not self.allow_migrate_model(connection.alias, model):
             return
-        online = connection.vendor == "postgresql" and not connection.in_atomic_block
+        is_online = connection.vendor == "postgresql" and not connection.in_atomic_block
         name = schema_editor.quote_name(self.index.name)
-        schema_editor.execute(f"DROP INDEX {'CONCURRENTLY' if online else ''} IF EXISTS {name}")
-        schema_editor.add_index(model, self.index, **({"concurrently": True} if online else {}))
+        schema_editor.execute(f"DROP INDEX {'CONCURRENTLY' if is_online else ''} IF EXISTS {name}")
+        schema_editor.add_index(model, self.index, **({"concurrently": True} if is_online else {}))
 
     def describe(self) -> str:
         return f"{super().describe()}, while the service goes on"

@@ -147,11 +147,11 @@ class Connections:
             parameters.pop(name, None)
         parameters["options"] = f"{parameters.get('options', '')} {self.options}"
         parameters["prepare_threshold"] = 0 if settings.PREPARED_STATEMENTS else None
-        opened = await _Connection.connect(**parameters, autocommit=True)
+        new_connection = await _Connection.connect(**parameters, autocommit=True)
         # By default an integer's type depends on its size, and each type is prepared separately.
-        opened.adapters.register_dumper(int, Int8Dumper)
-        opened.pool, opened.cursors = self, {}
-        return opened
+        new_connection.adapters.register_dumper(int, Int8Dumper)
+        new_connection.pool, new_connection.cursors = self, {}
+        return new_connection
 
 
 def _end(waiter: "asyncio.Future[_Connection | None]") -> None:

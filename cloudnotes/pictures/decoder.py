@@ -147,12 +147,12 @@ def _drawn(file: IO[bytes], spec: Spec) -> list[bytes]:
         picture.load()
         turn = _turn(picture)
         smaller, box = _reduced(picture, _region(picture.size, spec), largest)
-    made: dict[tuple[int, int], bytes] = {}
+    images_by_size: dict[tuple[int, int], bytes] = {}
     for size in spec.sizes:
         target = _target(original, size, spec)
-        if target not in made:
-            made[target] = _webp(smaller, box, target, turn, spec.quality)
-    return [made[_target(original, size, spec)] for size in spec.sizes]
+        if target not in images_by_size:
+            images_by_size[target] = _webp(smaller, box, target, turn, spec.quality)
+    return [images_by_size[_target(original, size, spec)] for size in spec.sizes]
 
 
 def _target(original: tuple[int, int], size: int, spec: Spec) -> tuple[int, int]:

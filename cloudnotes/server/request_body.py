@@ -56,15 +56,15 @@ class ArrivingBody(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fill ``buffer``; return 0 at the end. Raises :class:`Disconnected`."""
         while self.more and not self.rest:
-            waiting = asyncio.run_coroutine_threadsafe(self._next(), self.loop)
+            future = asyncio.run_coroutine_threadsafe(self._next(), self.loop)
             try:
-                self.rest = memoryview(waiting.result())
+                self.rest = memoryview(future.result())
             except CancelledError:
                 raise Disconnected("The server is stopping.") from None
-        taken = min(len(buffer), len(self.rest))
-        buffer[:taken] = self.rest[:taken]
-        self.rest = self.rest[taken:]
-        return taken
+        count = min(len(buffer), len(self.rest))
+        buffer[:count] = self.rest[:count]
+        self.rest = self.rest[count:]
+        return count
 
     async def _next(self) -> bytes:
         """Return the next bytes, gathered so that few switches to the thread are needed."""
@@ -109,9 +109,9 @@ class Collector:
         """
         if length == 0:
             return io.BytesIO(), 0
-        most = self.max_bytes if length is None else length
+        max_length = self.max_bytes if length is None else length
         now = asyncio.get_running_loop().time()
-        deadline = now + BODY_IDLE_SECONDS + most / SLOWEST_BYTES_PER_SECOND
+        deadline = now + BODY_IDLE_SECONDS + max_length / SLOWEST_BYTES_PER_SECOND
         message = await next_message(receive, deadline)
         body = bytearray(message.get("body", b""))
         while message.get("more_body", False) and len(body) <= MEMORY_BYTES:
