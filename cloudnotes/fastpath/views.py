@@ -8,7 +8,7 @@ the transport adds the headers that every response has.
 Every other request (a refusal, an error, a rare header) takes the Django path: the view returns
 None, and Django, DRF and the viewset answer the request from its beginning, as if this module did
 not exist. So every rare case has one implementation, and this one has only the successful common
-cases. ``tests/cloudnotes/test_fast.py`` checks that both paths give the same responses.
+cases. ``tests/notes/api/test_fast.py`` checks that both paths give the same responses.
 
 There are two transports, and a view does not know which one runs it:
 
