@@ -5,21 +5,21 @@ from notes.models import Attachment, Note, StoredObject
 from notes.models import attachments as files
 
 
-def lock_objects(note: Note, kept: str) -> str:
+def lock_objects(note: Note, files_json: str) -> str:
     """Return ``kept``, what a locked note shall say of its files, without those that are gone.
 
     The objects that come to the note are locked, so that none goes before it is attached; with the
     quota first, as whoever stores a file does.
     """
-    wanted = files.split(kept)
-    has = {file.object for file in files.split(note.files)}
-    coming = {file.object for file in wanted} - has
-    if not coming:
-        return kept
+    new_files = files.split(files_json)
+    held_ids = {file.object for file in files.split(note.files)}
+    missing_ids = {file.object for file in new_files} - held_ids
+    if not missing_ids:
+        return files_json
     quotas.lock(note.owner_id)
-    ready = StoredObject.objects.filter(pk__in=coming, state=StoredObject.State.READY)
-    has |= set(ready.select_for_update().order_by("pk").values_list("pk", flat=True))
-    return files.join(file for file in wanted if file.object in has)
+    objects = StoredObject.objects.filter(pk__in=missing_ids, state=StoredObject.State.READY)
+    held_ids |= set(objects.select_for_update().order_by("pk").values_list("pk", flat=True))
+    return files.join(file for file in new_files if file.object in held_ids)
 
 
 def sync_rows(note: Note) -> None:

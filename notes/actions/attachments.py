@@ -51,12 +51,12 @@ def add_file(
     :class:`notes.actions.versions.StaleVersion`.
     """
 
-    def added(note: Note, kept: StoredObject) -> tuple[Sequence[File], File]:
+    def added(note: Note, owned: StoredObject) -> tuple[Sequence[File], File]:
         files = split(note.files)
         if len(files) >= MAX_FILES:
             raise TooManyFiles
-        attachment = Attachment.objects.create(note=note, object=kept)
-        file = _file(attachment.pk, name, kept)
+        attachment = Attachment.objects.create(note=note, object=owned)
+        file = _file(attachment.pk, name, owned)
         return (*files, file), file
 
     return _store(added, note=note, stored=stored, by=by, now=now, expected=expected)
@@ -76,12 +76,12 @@ def store_main_file(
     Raises as :func:`add_file`.
     """
 
-    def set_main(note: Note, kept: StoredObject) -> tuple[Sequence[File], File]:
+    def set_main(note: Note, owned: StoredObject) -> tuple[Sequence[File], File]:
         files, before = split(note.files), main(note.files)
         if before is None and len(files) >= MAX_FILES:
             raise TooManyFiles
-        pk = before.id if before else Attachment.objects.create(note=note, object=kept).pk
-        file = replace(_file(pk, name, kept), is_main=True)
+        pk = before.id if before else Attachment.objects.create(note=note, object=owned).pk
+        file = replace(_file(pk, name, owned), is_main=True)
         return (_with(files, file) if before else (*files, file)), file
 
     return _store(set_main, note=note, stored=stored, by=by, now=now, expected=expected)
@@ -102,9 +102,9 @@ def replace_file(
     Raises :class:`NoSuchFile` and as :func:`add_file`.
     """
 
-    def replaced(note: Note, kept: StoredObject) -> tuple[Sequence[File], File]:
+    def replaced(note: Note, owned: StoredObject) -> tuple[Sequence[File], File]:
         before = _find(note, attachment_id)
-        file = replace(_file(before.id, name, kept), is_main=before.is_main)
+        file = replace(_file(before.id, name, owned), is_main=before.is_main)
         return _with(split(note.files), file), file
 
     return _store(replaced, note=note, stored=stored, by=by, now=now, expected=expected)
@@ -151,10 +151,10 @@ def remove_file(
         note = lock(note, expected=expected)
         files = join(each for each in split(note.files) if each.id != attachment_id)
         if for_good:  # of the history too, where alone it may be
-            gone = _forget(note, attachment_id)
-            if not gone:
+            object_ids = _forget(note, attachment_id)
+            if not object_ids:
                 raise NoSuchFile
-            objects.delete_after_commit(pk__in=gone)
+            objects.delete_after_commit(pk__in=object_ids)
             Attachment.objects.filter(note=note, pk=attachment_id).delete()
             note.files = files
             bump_version(note, fields=["files"], now=now)
@@ -180,8 +180,8 @@ def _store(
     """
     with transaction.atomic():
         note = lock(note, expected=expected)
-        kept = objects.make_owned(stored, owner_id=note.owner_id, now=now)
-        files, file = change(note, kept)
+        owned = objects.make_owned(stored, owner_id=note.owner_id, now=now)
+        files, file = change(note, owned)
         if write(note, {"files": join(files)}, by=by, cause=Note.Cause.FILE, now=now):
             events.record("file_stored", note=note, by=by)
     return note, file
@@ -189,17 +189,17 @@ def _store(
 
 def _forget(note: Note, attachment_id: int) -> list[int]:
     """Take a file out of the history of a locked note; return the objects that it had."""
-    gone = {file.object for file in split(note.files) if file.id == attachment_id}
+    object_ids = {file.object for file in split(note.files) if file.id == attachment_id}
     for revision in Revision.objects.filter(note=note).exclude(files="").defer("content"):
         files = split(revision.files)
-        kept = [file for file in files if file.id != attachment_id]
-        if len(kept) < len(files):
-            here = {file.object for file in files if file.id == attachment_id}
-            gone |= here
-            let_go = here - {file.object for file in kept}
-            KeptFile.objects.filter(revision=revision, object__in=let_go).delete()
-            Revision.objects.filter(pk=revision.pk).update(files=join(kept))
-    return sorted(gone)
+        remaining = [file for file in files if file.id != attachment_id]
+        if len(remaining) < len(files):
+            removed_ids = {file.object for file in files if file.id == attachment_id}
+            object_ids |= removed_ids
+            freed_ids = removed_ids - {file.object for file in remaining}
+            KeptFile.objects.filter(revision=revision, object__in=freed_ids).delete()
+            Revision.objects.filter(pk=revision.pk).update(files=join(remaining))
+    return sorted(object_ids)
 
 
 def _find(note: Note, attachment_id: int) -> File:
@@ -209,16 +209,16 @@ def _find(note: Note, attachment_id: int) -> File:
     raise NoSuchFile
 
 
-def _file(attachment_id: int, name: str, kept: StoredObject) -> File:
+def _file(attachment_id: int, name: str, stored: StoredObject) -> File:
     return File(
         id=attachment_id,
-        object=kept.pk,
+        object=stored.pk,
         name=filetypes.clean_name(name),
-        size=kept.size,
-        content_type=kept.content_type,
-        sha256=kept.sha256,
-        width=kept.width,
-        height=kept.height,
+        size=stored.size,
+        content_type=stored.content_type,
+        sha256=stored.sha256,
+        width=stored.width,
+        height=stored.height,
     )
 
 

@@ -68,12 +68,12 @@ def rename_tag(*, name: str, to: str, by: User, now: dt.datetime) -> tuple[str, 
 
     A tag that has that name already is then the same one. Raises :class:`NothingThere`.
     """
-    known = Tagging.objects.canonical_names(to, by=by) if fold(to) != fold(name) else to
+    canonical_name = Tagging.objects.canonical_names(to, by=by) if fold(to) != fold(name) else to
 
     def renamed(names: list[str]) -> list[str]:
-        return [known if fold(each) == fold(name) else each for each in names]
+        return [canonical_name if fold(each) == fold(name) else each for each in names]
 
-    return known, _retag_all(name, renamed, by=by, now=now)
+    return canonical_name, _retag_all(name, renamed, by=by, now=now)
 
 
 def delete_tag(*, name: str, by: User, now: dt.datetime) -> int:
@@ -92,7 +92,7 @@ def _retag_all(
     name: str, change: Callable[[list[str]], list[str]], *, by: User, now: dt.datetime
 ) -> int:
     with transaction.atomic():
-        notes = _locked(Note.objects.owned_by(by).tagged([name], every=True))
+        notes = _lock_rows(Note.objects.owned_by(by).tagged([name], every=True))
         if not notes:
             raise NothingThere
         _retag(notes, change, by=by, now=now)
@@ -106,15 +106,15 @@ def _retag(
 
     Raises :class:`notes.actions.versions.TooManyTags`, with nothing changed.
     """
-    targets = {kept: tags.join(change(tags.split(kept))) for kept in {note.tags for note in notes}}
+    targets = {old: tags.join(change(tags.split(old))) for old in {note.tags for note in notes}}
     changed = [note for note in notes if targets[note.tags] != note.tags]
     if any(len(tags.split(targets[note.tags])) > tags.MAX_TAGS for note in changed):
         raise TooManyTags
     for start in range(0, len(changed), WRITE_BATCH_SIZE):
-        some = changed[start : start + WRITE_BATCH_SIZE]
-        become = [When(tags=kept, then=Value(targets[kept])) for kept in {n.tags for n in some}]
-        names = {"tags": Case(*become)}
-        write_all([note.pk for note in some], names, by=by, cause=Note.Cause.EDIT, now=now)
+        batch = changed[start : start + WRITE_BATCH_SIZE]
+        cases = [When(tags=old, then=Value(targets[old])) for old in {n.tags for n in batch}]
+        changes = {"tags": Case(*cases)}
+        write_all([note.pk for note in batch], changes, by=by, cause=Note.Cause.EDIT, now=now)
     events.record_all("note_updated", notes=changed, by=by)
     return {note.pk for note in changed}
 
@@ -126,10 +126,10 @@ def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
     and :class:`CategoryTooLong`.
     """
     with transaction.atomic():
-        found = _locked(Note.objects.owned_by(by).filter(filed_within(category)))
-        if not found:
+        rows = _lock_rows(Note.objects.owned_by(by).filter(filed_within(category)))
+        if not rows:
             raise NothingThere
-        longest = max(len(note.category) for note in found)
+        longest = max(len(note.category) for note in rows)
         if longest - len(category) + len(to) > categories.MAX_LENGTH:
             raise CategoryTooLong
         if to == category:
@@ -137,8 +137,8 @@ def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
         # `Work/Plans` moved from `Work` to the top is `Plans`: without what stood before it.
         rest = Substr("category", len(category) + (1 if to else 2))
         changes = {"category": Concat(Value(to), rest)}
-        _write(found, changes, by=by, cause=Note.Cause.EDIT, kind="note_updated", now=now)
-    return len(found)
+        _write(rows, changes, by=by, cause=Note.Cause.EDIT, kind="note_updated", now=now)
+    return len(rows)
 
 
 def trash_category(*, category: str, by: User, now: dt.datetime) -> int:
@@ -147,10 +147,10 @@ def trash_category(*, category: str, by: User, now: dt.datetime) -> int:
     Raises :class:`NothingThere`.
     """
     with transaction.atomic():
-        found = _locked(Note.objects.owned_by(by).filter(filed_within(category)))
-        if not found:
+        rows = _lock_rows(Note.objects.owned_by(by).filter(filed_within(category)))
+        if not rows:
             raise NothingThere
-        return len(_trash(found, by=by, now=now))
+        return len(_trash(rows, by=by, now=now))
 
 
 def apply_bulk(
@@ -160,19 +160,19 @@ def apply_bulk(
 
     ``value`` is the category to ``move`` to, or what to ``tag`` or ``untag``: names, one a line.
     """
-    wanted = list(dict.fromkeys(ids))
+    note_ids = list(dict.fromkeys(ids))
     with transaction.atomic():
         is_edit = operation in EDITS
-        within = Note.objects.editable_by(by) if is_edit else Note.objects.owned_by(by)
-        notes = within.trashed() if operation == "restore" else within.live()
-        found = _locked(notes.filter(pk__in=wanted))
-        changed = OPERATIONS[operation](found, value, by=by, now=now)
-        written = Note.objects.filter(pk__in=[note.pk for note in found])
-        versions = dict(written.values_list("pk", "version"))
-    return [BulkResult(pk, pk in changed, versions.get(pk)) for pk in wanted]
+        allowed = Note.objects.editable_by(by) if is_edit else Note.objects.owned_by(by)
+        candidates = allowed.trashed() if operation == "restore" else allowed.live()
+        rows = _lock_rows(candidates.filter(pk__in=note_ids))
+        changed = OPERATIONS[operation](rows, value, by=by, now=now)
+        current = Note.objects.filter(pk__in=[note.pk for note in rows])
+        versions = dict(current.values_list("pk", "version"))
+    return [BulkResult(pk, pk in changed, versions.get(pk)) for pk in note_ids]
 
 
-def _locked(notes: NoteQuerySet) -> list[Row]:
+def _lock_rows(notes: NoteQuerySet) -> list[Row]:
     """Return what is to be known of notes, which are locked in the order of all writers."""
     rows = notes.select_for_update().order_by("pk")
     return [Row(*row) for row in rows.values_list(*Row._fields)]
@@ -180,12 +180,12 @@ def _locked(notes: NoteQuerySet) -> list[Row]:
 
 def _tag(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
     names = tags.split(Tagging.objects.canonical_names(value, by=by))
-    return _retag(notes, lambda had: [*had, *names], by=by, now=now)
+    return _retag(notes, lambda old: [*old, *names], by=by, now=now)
 
 
 def _untag(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
     folded = {fold(name) for name in tags.split(value)}
-    return _retag(notes, lambda had: [n for n in had if fold(n) not in folded], by=by, now=now)
+    return _retag(notes, lambda old: [n for n in old if fold(n) not in folded], by=by, now=now)
 
 
 def _move(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:

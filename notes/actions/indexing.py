@@ -69,20 +69,20 @@ def index_due() -> bool:
     Returns whether there may be more. Which accounts it takes is left to chance, so that one that
     cannot be indexed holds up no others.
     """
-    found = list(User.objects.filter(pk__in=behind().order_by("?").values("pk")[:USER_BATCH_SIZE]))
-    done = [catch_up(user=user, seconds=WORKER_SECONDS) == 0 for user in found]
-    return any(done) and (len(found) == USER_BATCH_SIZE or not all(done))
+    users = list(User.objects.filter(pk__in=behind().order_by("?").values("pk")[:USER_BATCH_SIZE]))
+    done = [catch_up(user=user, seconds=WORKER_SECONDS) == 0 for user in users]
+    return any(done) and (len(users) == USER_BATCH_SIZE or not all(done))
 
 
 def behind() -> QuerySet[Feed]:
     """Return the feeds that an index has not followed to their ends, or links not to new titles."""
     index = SearchIndex.objects.filter(pk=OuterRef("pk"))
-    wanted = Concat(F("user__language"), Value(f"/{terms.FORMAT}"))
+    current = Concat(F("user__language"), Value(f"/{terms.FORMAT}"))
     feeds = Feed.objects.filter(seq__gt=0).annotate(
         made=Subquery(index.values("made")), indexed=Subquery(index.values("seq"))
     )
     renamed = IndexedNote.objects.filter(owner_id=OuterRef("pk"), renamed_from__isnull=False)
-    return feeds.filter(Q(made=None) | ~Q(made=wanted) | Q(indexed__lt=F("seq")) | Exists(renamed))
+    return feeds.filter(Q(made=None) | ~Q(made=current) | Q(indexed__lt=F("seq")) | Exists(renamed))
 
 
 def _made(language: str) -> str:
@@ -119,38 +119,38 @@ def _index_some(user: User) -> bool:
             return True
         # By id, as all writers do, and not those that were deleted meanwhile: whoever deletes a
         # note holds it and waits for what is indexed of it.
-        there = Note.objects.select_for_update(no_key=True).filter(pk__in=prepared).order_by("pk")
-        rows = [prepared[pk] for pk in there.values_list("pk", flat=True)]
-        for row, title_key, renamed_from in _known(rows):
+        query = Note.objects.select_for_update(no_key=True).filter(pk__in=prepared).order_by("pk")
+        rows = [prepared[pk] for pk in query.values_list("pk", flat=True)]
+        for row, title_key, renamed_from in _with_link_keys(rows):
             # Renamed again, or back, before the links have followed: they still say the first one.
-            called = renamed_from or title_key
-            row.renamed_from = called if called not in ("", row.title_key) else None
+            linked_key = renamed_from or title_key
+            row.renamed_from = linked_key if linked_key not in ("", row.title_key) else None
         IndexedNote.objects.bulk_create(
             rows, update_conflicts=True, unique_fields=["note"], update_fields=REPLACED
         )
         Link.objects.filter(owner_id=user.pk, source__in=ids).delete()
-        kept = {row.pk for row in rows}
-        made_of = (link for note in notes if note.pk in kept for link in _links(note))
-        Link.objects.bulk_create(made_of)
+        indexed_ids = {row.pk for row in rows}
+        new_links = (link for note in notes if note.pk in indexed_ids for link in _links(note))
+        Link.objects.bulk_create(new_links)
         locked.seq, locked.made = end, made
         locked.save(update_fields=["seq", "made"])
     return True
 
 
-def _known(rows: Sequence[IndexedNote]) -> Iterator[tuple[IndexedNote, str, str | None]]:
+def _with_link_keys(rows: Sequence[IndexedNote]) -> Iterator[tuple[IndexedNote, str, str | None]]:
     """Yield the rows that there are already, with what links call their notes by."""
-    fresh = {row.pk: row for row in rows}
-    known = IndexedNote.objects.filter(pk__in=fresh)
-    for pk, title_key, renamed_from in known.values_list("pk", "title_key", "renamed_from"):
-        yield fresh[pk], title_key, renamed_from
+    by_id = {row.pk: row for row in rows}
+    indexed = IndexedNote.objects.filter(pk__in=by_id)
+    for pk, title_key, renamed_from in indexed.values_list("pk", "title_key", "renamed_from"):
+        yield by_id[pk], title_key, renamed_from
 
 
 def _links(note: Note) -> list[Link]:
-    found = dict.fromkeys(
+    targets = dict.fromkeys(
         (terms.title_key(link.title), link.note_id) for link in wikilinks.find(note.content)
     )
     about = {"source": note, "owner_id": note.owner_id}
-    return [Link(**about, title_key=key, target_id=target) for key, target in found]
+    return [Link(**about, title_key=key, target_id=target) for key, target in targets]
 
 
 def _indexed(note: Note, language: str) -> IndexedNote:

@@ -43,13 +43,13 @@ def follow_renames(*, owner: User, until: float) -> None:
     clock, is done the next time. A note that would become too long keeps its links.
     """
     renamed = _renamed(owner)
-    meant = {each.old: each for each in renamed if _is_meant(owner, each)}
-    keys = [each.old for each in meant.values() if each.within is not None]
+    targets = {each.old: each for each in renamed if _is_meant(owner, each)}
+    keys = [each.old for each in targets.values() if each.within is not None]
     sources = Link.objects.filter(owner_id=owner.pk, title_key__in=keys).values("source")
     for note in Note.objects.filter(owner=owner, pk__in=sources).defer("content").order_by("pk"):
         if time.monotonic() > until:
             return
-        _retitle(note, meant, by=owner)
+        _retitle(note, targets, by=owner)
     with transaction.atomic():
         SearchIndex.objects.select_for_update().filter(pk=owner.pk).first()
         for each in renamed:
@@ -60,20 +60,22 @@ def follow_renames(*, owner: User, until: float) -> None:
 
 
 def _renamed(owner: User) -> list[Renamed]:
-    rows = IndexedNote.objects.filter(owner_id=owner.pk, renamed_from__isnull=False)
+    query = IndexedNote.objects.filter(owner_id=owner.pk, renamed_from__isnull=False)
     columns = ("pk", "renamed_from", "title_key", "note__title", "note__state_credential")
-    found = list(rows.order_by("pk").values_list(*columns)[:AT_ONCE])
-    old_keys = {old for _, old, *_ in found}
-    told = []
-    for pk, old, new, title, credential in found:
+    rows = list(query.order_by("pk").values_list(*columns)[:AT_ONCE])
+    old_keys = {old for _, old, *_ in rows}
+    renamed = []
+    for pk, old, new, title, credential in rows:
         live = IndexedNote.objects.filter(owner_id=owner.pk, title_key=new, note__trashed_at=None)
         # Not by a title that means an older note, or that others are yet to be renamed from.
         is_sure = new not in old_keys and not live.filter(pk__lt=pk).exists()
-        told.append(Renamed(pk, old or "", new, title if is_sure else "", _reach(credential)))
-    return told
+        renamed.append(
+            Renamed(pk, old or "", new, title if is_sure else "", _writable_category(credential))
+        )
+    return renamed
 
 
-def _reach(credential: str) -> str | None:
+def _writable_category(credential: str) -> str | None:
     """Return the category that a credential may write in, '' for all, None for one that is gone."""
     kind, _, number = credential.partition(" ")
     if kind != "token":
@@ -91,17 +93,17 @@ def _is_meant(owner: User, renamed: Renamed) -> bool:
     return not (still_so.exists() or older.filter(renamed_from=renamed.old).exists())
 
 
-def _retitle(source: Note, meant: dict[str, Renamed], *, by: User) -> None:
+def _retitle(source: Note, targets: dict[str, Renamed], *, by: User) -> None:
     try:
         with transaction.atomic():
             note = lock(source, even_trashed=True)
             inside = Note.objects.filter(pk=note.pk)
             reached = {
                 key: each
-                for key, each in meant.items()
+                for key, each in targets.items()
                 if each.within is not None and inside.filter(filed_within(each.within)).exists()
             }
-            content = wikilinks.retitle(note.content, _writer(reached))
+            content = wikilinks.retitle(note.content, _replacer(reached))
             changes, now = {"content": content}, timezone.now()
             if write(note, changes, by=by, cause=Note.Cause.EDIT, now=now):
                 events.record("note_updated", note=note, by=by)
@@ -109,9 +111,9 @@ def _retitle(source: Note, meant: dict[str, Renamed], *, by: User) -> None:
         return
 
 
-def _writer(reached: dict[str, Renamed]) -> Callable[[str], tuple[str, str] | None]:
-    def told(title: str) -> tuple[str, str] | None:
+def _replacer(reached: dict[str, Renamed]) -> Callable[[str], tuple[str, str] | None]:
+    def replacement(title: str) -> tuple[str, str] | None:
         each = reached.get(terms.title_key(title))
         return (each.title, f"/api/v1/notes/{each.note_id}") if each else None
 
-    return told
+    return replacement

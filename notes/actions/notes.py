@@ -167,7 +167,7 @@ def _merged(note: Note, base: Revision, yours: dict[str, Any]) -> dict[str, Any]
         before, current = getattr(base, name), getattr(note, name)
         if name == "tags":
             sides = {"base": before, "yours": value, "current": current}
-            names = {side: tag_names.split(kept) for side, kept in sides.items()}
+            names = {side: tag_names.split(names_text) for side, names_text in sides.items()}
             merged[name] = tag_names.join(merging.merge_names(**names, key=fold))
             continue
         merge = merging.merge if name == "content" else merging.merge_value

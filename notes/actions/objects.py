@@ -71,7 +71,7 @@ class Receiver:
         self.row = StoredObject.objects.create(key=storage.new_key(), size=0)
         self.digest, self.size, self.start = hashlib.sha256(), 0, io.BytesIO()
         try:
-            self.writer = storage.open_writer(self.row.key, on_parts=self._note_parts)
+            self.writer = storage.open_writer(self.row.key, on_parts=self._save_upload_id)
         except storage.StorageUnavailable:
             self._forget()
             raise
@@ -104,7 +104,7 @@ class Receiver:
         except storage.StorageUnavailable:
             logger.warning("An upload that failed is left to the sweeper.")
 
-    def _note_parts(self, upload_id: str) -> None:
+    def _save_upload_id(self, upload_id: str) -> None:
         self.row.upload_id = upload_id
         self.row.save(update_fields=["upload_id"])
 
@@ -137,16 +137,16 @@ def store(*, content: IO[bytes], content_type: str) -> str:
     """
     content.seek(0)
     data = content.read()
-    announced = StoredObject.objects.create(
+    row = StoredObject.objects.create(
         key=storage.new_key(),
         size=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         content_type=content_type,
     )
-    writer = storage.open_writer(announced.key, on_parts=lambda _: None)
+    writer = storage.open_writer(row.key, on_parts=lambda _: None)
     writer.write(data)
     writer.finish()
-    return announced.key
+    return row.key
 
 
 def make_ready(*, key: str) -> StoredObject:
@@ -154,16 +154,16 @@ def make_ready(*, key: str) -> StoredObject:
 
     Raises :class:`UploadTooSlow`.
     """
-    announced = (
+    row = (
         StoredObject.objects.select_for_update()
         .filter(key=key, state=StoredObject.State.PENDING)
         .first()
     )
-    if announced is None:
+    if row is None:
         raise UploadTooSlow
-    announced.state = StoredObject.State.READY
-    announced.save(update_fields=["state"])
-    return announced
+    row.state = StoredObject.State.READY
+    row.save(update_fields=["state"])
+    return row
 
 
 def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredObject:
@@ -178,9 +178,9 @@ def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredO
         owner=owner_id, sha256=row.sha256, size=row.size, state=StoredObject.State.READY
     )
     # With its lock: the sweeper lets go of what is attached, or has marked it deleted already.
-    if kept := same.select_for_update().first():
-        transaction.on_commit(lambda: _discard_or_mend(row, kept, now))
-        return kept
+    if owned := same.select_for_update().first():
+        transaction.on_commit(lambda: _discard_or_repair(row, owned, now))
+        return owned
     quotas.check(owner_id, row)
     make_ready(key=row.key)
     row.state, row.owner_id = StoredObject.State.READY, owner_id
@@ -189,17 +189,17 @@ def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredO
     return row
 
 
-def _discard_or_mend(row: StoredObject, kept: StoredObject, now: dt.datetime) -> None:
+def _discard_or_repair(row: StoredObject, owned: StoredObject, now: dt.datetime) -> None:
     """Delete bytes that are there already, in ``kept``, unless those are damaged."""
     try:
-        head = storage.head(kept.key)
-        is_whole = kept.damaged_at is None and head is not None and head.size == kept.size
-        discard(row.key if is_whole else _mend(kept, row, now))
+        head = storage.head(owned.key)
+        is_whole = owned.damaged_at is None and head is not None and head.size == owned.size
+        discard(row.key if is_whole else _repair(owned, row, now))
     except (storage.StorageUnavailable, Error):
         logger.warning("An object that came twice is left to the sweeper.", exc_info=True)
 
 
-def _mend(damaged: StoredObject, row: StoredObject, now: dt.datetime) -> str:
+def _repair(damaged: StoredObject, row: StoredObject, now: dt.datetime) -> str:
     """Give a damaged object the bytes that came again; return the key of what is not needed.
 
     The rows exchange their keys, so whatever the object was attached to has it again, and what is
@@ -209,19 +209,19 @@ def _mend(damaged: StoredObject, row: StoredObject, now: dt.datetime) -> str:
         ready = StoredObject.objects.filter(
             pk=damaged.pk, key=damaged.key, state=StoredObject.State.READY
         )
-        announced = StoredObject.objects.filter(pk=row.pk, state=StoredObject.State.PENDING)
-        locked = [found.select_for_update().first() for found in (ready, announced)]
+        pending = StoredObject.objects.filter(pk=row.pk, state=StoredObject.State.PENDING)
+        locked = [query.select_for_update().first() for query in (ready, pending)]
         if None in locked:
             return row.key  # somebody was faster
         has_thumbnails = Thumbnail.objects.filter(source=damaged).exists()
-        announced.update(key=storage.new_key(), upload_id="", is_arriving=False)
+        pending.update(key=storage.new_key(), upload_id="", is_arriving=False)
         ready.update(
             key=row.key,
             damaged_at=None,
             thumbnails_due_at=now if damaged.width and not has_thumbnails else None,
             thumbnails_failed=None,
         )
-        announced.update(key=damaged.key)
+        pending.update(key=damaged.key)
     logger.warning("Object %d is mended by the same bytes again.", damaged.pk)
     return damaged.key
 
@@ -236,11 +236,11 @@ def read(*, key: str) -> bytes | None:
 
 def of_notes(notes: Q) -> Q:
     """Return the condition that an object is one of some notes: attached, in history, to come."""
-    found = Note.objects.filter(notes).values("pk")
+    note_ids = Note.objects.filter(notes).values("pk")
     return (
-        Q(pk__in=Attachment.objects.filter(note__in=found).values("object"))
-        | Q(pk__in=KeptFile.objects.filter(revision__note__in=found).values("object"))
-        | Q(pk__in=Upload.objects.filter(note__in=found, object__isnull=False).values("object"))
+        Q(pk__in=Attachment.objects.filter(note__in=note_ids).values("object"))
+        | Q(pk__in=KeptFile.objects.filter(revision__note__in=note_ids).values("object"))
+        | Q(pk__in=Upload.objects.filter(note__in=note_ids, object__isnull=False).values("object"))
     )
 
 
@@ -253,8 +253,8 @@ def delete_after_commit(*conditions: Q, **criteria: Any) -> None:
     here is left to :func:`sweep`.
     """
     ids = list(StoredObject.objects.filter(*conditions, **criteria).values_list("pk", flat=True))
-    announced = StoredObject.objects.filter(pk__in=ids, state=StoredObject.State.PENDING)
-    announced.update(state=StoredObject.State.DOOMED)
+    pending = StoredObject.objects.filter(pk__in=ids, state=StoredObject.State.PENDING)
+    pending.update(state=StoredObject.State.DOOMED)
     if ids:
         transaction.on_commit(lambda: _delete_now(ids))
 
@@ -263,7 +263,7 @@ def _delete_now(ids: Sequence[int]) -> None:
     """Delete for at most about ``TIMEOUT_SECONDS``: somebody waits for the answer."""
     deadline, now = time.monotonic() + TIMEOUT_SECONDS, timezone.now()
     try:
-        for row in _doom(StoredObject.objects.filter(pk__in=ids), now):
+        for row in _mark_deleted(StoredObject.objects.filter(pk__in=ids), now):
             if time.monotonic() > deadline:
                 logger.warning("Deleting objects takes long; the rest is left to the sweeper.")
                 return
@@ -296,12 +296,12 @@ def sweep(*, now: dt.datetime, patience: float = math.inf) -> int:
     total, deadline = 0, time.monotonic() + patience
     while True:
         ids = list(StoredObject.objects.due_to_go(now).values_list("pk", flat=True)[:BATCH])
-        doomed = _doom(StoredObject.objects.filter(pk__in=ids), now)
-        for row in doomed:
+        marked = _mark_deleted(StoredObject.objects.filter(pk__in=ids), now)
+        for row in marked:
             if time.monotonic() > deadline:
                 return total
             total += _delete(row, now)
-        if not doomed:
+        if not marked:
             return total
 
 
@@ -313,20 +313,20 @@ def sweep_due() -> None:
         logger.warning("The storage does not answer; objects wait for the next sweep.")
 
 
-def _delete(doomed: StoredObject, now: dt.datetime) -> int:
+def _delete(marked: StoredObject, now: dt.datetime) -> int:
     """Delete an object, its row and the thumbnails that showed it; return how many went."""
-    if doomed.upload_id:
-        storage.abort_parts(doomed.key, doomed.upload_id)
-    if doomed.is_arriving:
-        storage.delete(storage.arriving(doomed.key))
-    storage.delete(doomed.key)
-    shows = list(Thumbnail.objects.filter(source=doomed).values_list("object", flat=True))
-    StoredObject.objects.filter(pk=doomed.pk, state=StoredObject.State.DOOMED).delete()
-    shown = _doom(StoredObject.objects.filter(pk__in=shows), now) if shows else []
-    return 1 + sum(_delete(each, now) for each in shown)
+    if marked.upload_id:
+        storage.abort_parts(marked.key, marked.upload_id)
+    if marked.is_arriving:
+        storage.delete(storage.arriving(marked.key))
+    storage.delete(marked.key)
+    ids = list(Thumbnail.objects.filter(source=marked).values_list("object", flat=True))
+    StoredObject.objects.filter(pk=marked.pk, state=StoredObject.State.DOOMED).delete()
+    thumbnails = _mark_deleted(StoredObject.objects.filter(pk__in=ids), now) if ids else []
+    return 1 + sum(_delete(each, now) for each in thumbnails)
 
 
-def _doom(candidates: StoredObjectQuerySet, now: dt.datetime) -> list[StoredObject]:
+def _mark_deleted(candidates: StoredObjectQuerySet, now: dt.datetime) -> list[StoredObject]:
     """Mark those candidates that are due to go, under their locks, and return them.
 
     Locked first and checked by a second statement: one statement would check the pointers of the

@@ -70,14 +70,14 @@ def reconcile(
         while uploads.forget_due():
             pass
         report.swept = objects.sweep(now=now)
-    for row, there in _side_by_side():
-        if row is None and there is not None:
-            _look_at_orphan(there, report, now - grace, dry_run=dry_run or keeps_orphans)
+    for row, listed in _pair_by_key():
+        if row is None and listed is not None:
+            _check_orphan(listed, report, now - grace, dry_run=dry_run or keeps_orphans)
         elif row is not None:
             report.checked += 1
-            _look_at_row(row, there, report, now, dry_run=dry_run, verify=verify)
-    _look_at_arriving(report, now - grace, dry_run=dry_run)
-    _look_at_unfinished(report, now - grace, dry_run=dry_run)
+            _check_row(row, listed, report, now, dry_run=dry_run, verify=verify)
+    _check_arriving(report, now - grace, dry_run=dry_run)
+    _check_unfinished(report, now - grace, dry_run=dry_run)
     return report
 
 
@@ -92,30 +92,30 @@ def reconcile_due() -> None:
     except storage.StorageUnavailable:
         logger.warning("The storage does not answer; it is reconciled another time.")
         return
-    told = logger.info if report.is_whole else logger.error
-    told("storage reconciled: %s", report)
+    log = logger.info if report.is_whole else logger.error
+    log("storage reconciled: %s", report)
 
 
-def _side_by_side() -> Iterator[tuple[StoredObject | None, Listed | None]]:
+def _pair_by_key() -> Iterator[tuple[StoredObject | None, Listed | None]]:
     """Yield rows that count and objects, those of the same key together."""
     ready = StoredObject.objects.filter(state=StoredObject.State.READY).order_by("key")
-    rows, there = ready.iterator(), storage.listed()
-    row, found = next(rows, None), next(there, None)
-    while row is not None or found is not None:
-        if found is None or (row is not None and row.key < found.key):
+    rows, entries = ready.iterator(), storage.listed()
+    row, entry = next(rows, None), next(entries, None)
+    while row is not None or entry is not None:
+        if entry is None or (row is not None and row.key < entry.key):
             yield row, None
             row = next(rows, None)
-        elif row is None or found.key < row.key:
-            yield None, found
-            found = next(there, None)
+        elif row is None or entry.key < row.key:
+            yield None, entry
+            entry = next(entries, None)
         else:
-            yield row, found
-            row, found = next(rows, None), next(there, None)
+            yield row, entry
+            row, entry = next(rows, None), next(entries, None)
 
 
-def _look_at_row(
+def _check_row(
     row: StoredObject,
-    there: Listed | None,
+    listed: Listed | None,
     report: Report,
     now: dt.datetime,
     *,
@@ -123,7 +123,7 @@ def _look_at_row(
     verify: bool,
 ) -> None:
     reads = verify or row.damaged_at is not None
-    if there is not None and there.size == row.size and not reads:
+    if listed is not None and listed.size == row.size and not reads:
         return
     head = storage.head(row.key)
     is_right = head is not None and head.size == row.size
@@ -143,30 +143,30 @@ def _look_at_row(
         thumbnails.make_again(row, now)
 
 
-def _look_at_orphan(there: Listed, report: Report, before: dt.datetime, *, dry_run: bool) -> None:
-    if there.modified_at > before or StoredObject.objects.filter(key=there.key).exists():
+def _check_orphan(listed: Listed, report: Report, before: dt.datetime, *, dry_run: bool) -> None:
+    if listed.modified_at > before or StoredObject.objects.filter(key=listed.key).exists():
         return
-    report.orphans.append(there.key)
+    report.orphans.append(listed.key)
     if not dry_run:
-        storage.delete(there.key)
+        storage.delete(listed.key)
 
 
-def _look_at_arriving(report: Report, before: dt.datetime, *, dry_run: bool) -> None:
-    for there in storage.listed(is_arriving=True):
-        key = storage.arrived(there.key)
-        wanted = StoredObject.objects.filter(key=key, state=StoredObject.State.PENDING)
-        if there.modified_at <= before and not wanted.exists():
-            report.orphans.append(there.key)
+def _check_arriving(report: Report, before: dt.datetime, *, dry_run: bool) -> None:
+    for listed in storage.listed(is_arriving=True):
+        key = storage.arrived(listed.key)
+        pending = StoredObject.objects.filter(key=key, state=StoredObject.State.PENDING)
+        if listed.modified_at <= before and not pending.exists():
+            report.orphans.append(listed.key)
             if not dry_run:
-                storage.delete(there.key)
+                storage.delete(listed.key)
 
 
-def _look_at_unfinished(report: Report, before: dt.datetime, *, dry_run: bool) -> None:
-    for begun in storage.unfinished():
-        wanted = StoredObject.objects.filter(
-            key=begun.key, upload_id=begun.upload_id, state=StoredObject.State.PENDING
+def _check_unfinished(report: Report, before: dt.datetime, *, dry_run: bool) -> None:
+    for upload in storage.unfinished():
+        pending = StoredObject.objects.filter(
+            key=upload.key, upload_id=upload.upload_id, state=StoredObject.State.PENDING
         )
-        if begun.begun_at <= before and not wanted.exists():
-            report.unfinished.append(begun.key)
+        if upload.begun_at <= before and not pending.exists():
+            report.unfinished.append(upload.key)
             if not dry_run:
-                storage.abort_parts(begun.key, begun.upload_id)
+                storage.abort_parts(upload.key, upload.upload_id)

@@ -52,10 +52,10 @@ def rewind(
     of text: the second value is the ``after`` of the next call, None when all was looked at.
     """
     with transaction.atomic():
-        found, following = _plan(user, to, category, after)
-        if dry_run or not found:
-            return found, following
-        ids = [change.note_id for change in found]
+        planned, following = _plan(user, to, category, after)
+        if dry_run or not planned:
+            return planned, following
+        ids = [change.note_id for change in planned]
         # All locks first: the notes in the order of their ids, the quota, for files that come
         # back, and then the feeds, by the first event (see events.record).
         rows = Note.objects.owned_by(user).filter(pk__in=ids)
@@ -83,9 +83,9 @@ def _plan(
     candidates = Note.objects.owned_by(user).filter(updated_at__gt=to, pk__gt=after)
     ids = list(candidates.order_by("pk").values_list("pk", flat=True)[: SCAN_BATCH_SIZE + 1])
     following = ids[SCAN_BATCH_SIZE - 1] if len(ids) > SCAN_BATCH_SIZE else None
-    looked_at = candidates.filter(pk__lte=following) if following else candidates
+    scanned = candidates.filter(pk__lte=following) if following else candidates
     differing = history.differing(
-        looked_at, to, category=category, limit=user.limited_to_category
+        scanned, to, category=category, limit=user.limited_to_category
     ).order_by("pk")
     notes: list[Note] = []
     size = 0

@@ -52,11 +52,11 @@ def change_search(*, search: SavedSearch, changes: dict[str, Any], now: dt.datet
     """
     if "name" in changes:
         changes = {**changes, "name_folded": fold(changes["name"])}
-    mine = SavedSearch.objects.filter(pk=search.pk)
+    row = SavedSearch.objects.filter(pk=search.pk)
     with transaction.atomic():
-        if not mine.update(**changes, updated_at=now):
+        if not row.update(**changes, updated_at=now):
             raise SearchGone
-        return mine.get()
+        return row.get()
 
 
 def delete_search(*, search: SavedSearch) -> None:

@@ -106,13 +106,13 @@ async def update_note(
     :class:`notes.actions.versions.ContentTooLong`.
     """
     versions.check(note, expected)
-    cause, read = Note.Cause.EDIT, {"version": note.version, "given": note.state_given}
+    cause, as_read = Note.Cause.EDIT, {"version": note.version, "given": note.state_given}
     _, keeps, now = versions.plan_write(note, changes, by=by, cause=cause, now=now)
     versions.apply_changes(note, changes, keeps=keeps, by=by, cause=cause, now=now)
     rows = await fetch(
         UPDATE,
         note=note.pk,
-        **read,
+        **as_read,
         is_favorite=note.is_favorite,
         is_archived=note.is_archived,
         keeps=keeps,

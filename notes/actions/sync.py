@@ -144,10 +144,10 @@ def apply(
     """
     while True:
         with contextlib.suppress(LockedTooLate), transaction.atomic():
-            known = _lock(operations, by)
+            ids_by_client_id = _lock(operations, by)
             budget = MergeBudget(MERGING_SECONDS if merge else 0)
             return [
-                _apply(operation, known=known, budget=budget, by=by, now=now)
+                _apply(operation, ids_by_client_id=ids_by_client_id, budget=budget, by=by, now=now)
                 for operation in operations
             ]
 
@@ -158,15 +158,15 @@ def _lock(operations: Sequence[Operation], user: User) -> dict[str, int]:
     Return the notes of the client ids that were used before. Raises :class:`LockedTooLate`, to let
     go of all locks and begin anew, where one of them was made while this waited for the feed.
     """
-    known = _get_known(operations, user)
+    ids_by_client_id = _get_ids_by_client_id(operations, user)
     ids = {operation.note_id for operation in operations if operation.note_id}
-    ids |= set(known.values())
+    ids |= set(ids_by_client_id.values())
     rows = Note.objects.editable_by(user).filter(pk__in=ids).select_for_update()
     notes = list(rows.order_by("pk").only("pk", "owner"))
     Feed.objects.lock(user.pk, *access.audiences(notes))
-    if _get_known(operations, user) != known:
+    if _get_ids_by_client_id(operations, user) != ids_by_client_id:
         raise LockedTooLate
-    return known
+    return ids_by_client_id
 
 
 def start_generation(*, instead_of: str) -> None:
@@ -177,17 +177,22 @@ def start_generation(*, instead_of: str) -> None:
         Generation.objects.filter(name=instead_of).update(name=new_generation())
 
 
-def _get_known(operations: Sequence[Operation], user: User) -> dict[str, int]:
+def _get_ids_by_client_id(operations: Sequence[Operation], user: User) -> dict[str, int]:
     """Return the notes of the client ids that were used before."""
     used = [operation.client_id for operation in operations if operation.client_id]
-    found = Change.objects.filter(user=user, client_id__in=used)
-    return {str(client_id): pk for client_id, pk in found.values_list("client_id", "note_id")}
+    changes = Change.objects.filter(user=user, client_id__in=used)
+    return {str(client_id): pk for client_id, pk in changes.values_list("client_id", "note_id")}
 
 
 def _apply(
-    operation: Operation, *, known: dict[str, int], budget: MergeBudget, by: User, now: dt.datetime
+    operation: Operation,
+    *,
+    ids_by_client_id: dict[str, int],
+    budget: MergeBudget,
+    by: User,
+    now: dt.datetime,
 ) -> Outcome:
-    note_id = operation.note_id or known.get(operation.client_id or "")
+    note_id = operation.note_id or ids_by_client_id.get(operation.client_id or "")
     note = None
     if note_id is not None:
         note = Note.objects.visible_to(by).filter(pk=note_id).first()
@@ -196,7 +201,9 @@ def _apply(
         if operation.kind == "create":
             if is_hidden:
                 raise ClientIdUsed
-            return _create(operation, note_id, note, known=known, by=by, now=now)
+            return _create(
+                operation, note_id, note, ids_by_client_id=ids_by_client_id, by=by, now=now
+            )
         if note_id is None or is_hidden:
             raise NotThere
         if note is not None and not _may(operation, note, by):
@@ -219,7 +226,7 @@ def _create(
     note_id: int | None,
     note: Note | None,
     *,
-    known: dict[str, int],
+    ids_by_client_id: dict[str, int],
     by: User,
     now: dt.datetime,
 ) -> Outcome:
@@ -239,7 +246,7 @@ def _create(
         Change.objects.filter(user=by, note=note).update(
             client_id=operation.client_id, client_digest=digests[0]
         )
-        known[operation.client_id] = note.pk
+        ids_by_client_id[operation.client_id] = note.pk
     return Outcome("applied", note.pk, note.version)
 
 
@@ -248,16 +255,16 @@ def _update(
 ) -> Outcome:
     _check_category(operation, by)
     base, changes, is_merged = operation.base_version, operation.fields, False
-    given: Any = {"changes": changes, "by": by, "now": now, "cause": Note.Cause.SYNC}
+    arguments: Any = {"changes": changes, "by": by, "now": now, "cause": Note.Cause.SYNC}
     try:
         if base != note.version and budget.left > 0:
             with budget.spent():
-                note, is_merged = note_actions.merge_note(note=note, base_version=base, **given)
+                note, is_merged = note_actions.merge_note(note=note, base_version=base, **arguments)
         else:
-            note = note_actions.update_note(note=note, expected={base}, **given)
+            note = note_actions.update_note(note=note, expected={base}, **arguments)
     except (StaleVersion, note_actions.Overlap) as reason:
         state = history.get_state(note, base + 1, user=by)
-        if _says(note, changes) or _says(state, changes):
+        if _has_values(note, changes) or _has_values(state, changes):
             return Outcome("applied", note.pk, note.version, differs=True)  # sent before
         return Outcome("conflict", note.pk, note.version, differs=True, error=Conflict(reason))
     return Outcome("applied", note.pk, note.version, differs=is_merged, is_merged=is_merged)
@@ -288,7 +295,7 @@ def _was_deleted(note_id: int, user: User) -> bool:
     return had and not Note.objects.filter(pk=note_id).exists()
 
 
-def _says(state: Note | Revision | None, changes: dict[str, Any]) -> bool:
+def _has_values(state: Note | Revision | None, changes: dict[str, Any]) -> bool:
     return state is not None and all(
         tags.are_same(state.tags, value) if name == "tags" else getattr(state, name) == value
         for name, value in changes.items()

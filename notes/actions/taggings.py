@@ -12,6 +12,6 @@ def sync_rows(ids: Sequence[int]) -> None:
     notes = Note.objects.filter(pk__in=ids).order_by("pk")
     Tagging.objects.bulk_create(
         Tagging(note_id=pk, owner_id=owner, name=name, folded=fold(name))
-        for pk, owner, kept in notes.values_list("pk", "owner", "tags")
-        for name in tags.split(kept)
+        for pk, owner, names in notes.values_list("pk", "owner", "tags")
+        for name in tags.split(names)
     )

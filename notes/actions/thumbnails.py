@@ -48,8 +48,8 @@ def make_due() -> bool:
 def make_again(damaged: StoredObject, now: dt.datetime) -> None:
     """Have the thumbnails of an image made anew, if one of them is damaged."""
     with transaction.atomic():
-        shown = Thumbnail.objects.filter(object=damaged).values_list("source", flat=True)
-        sources = StoredObject.objects.filter(pk__in=list(shown))
+        source_ids = Thumbnail.objects.filter(object=damaged).values_list("source", flat=True)
+        sources = StoredObject.objects.filter(pk__in=list(source_ids))
         sources.update(thumbnails_due_at=now, thumbnails_failed=None)
         Thumbnail.objects.filter(source__in=sources).delete()
 
@@ -71,10 +71,10 @@ def _make(source: StoredObject, now: dt.datetime) -> None:
         for size, image in images.items()
     }
     try:
-        is_kept = _keep(source, keys)
+        is_saved = _save(source, keys)
     except DomainError:
-        is_kept = False
-    if not is_kept:
+        is_saved = False
+    if not is_saved:
         objects.discard(*keys.values())
 
 
@@ -88,7 +88,7 @@ def _images(source: StoredObject) -> Mapping[int, bytes]:
         return thumbnailing.make(file.name)
 
 
-def _keep(source: StoredObject, keys: Mapping[int, str]) -> bool:
+def _save(source: StoredObject, keys: Mapping[int, str]) -> bool:
     """Point at the thumbnails, unless another worker has made them, or the image is gone."""
     with transaction.atomic():
         rows = _claimed(source)

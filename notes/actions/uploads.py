@@ -131,21 +131,21 @@ def links(upload: Upload) -> tuple[str, dict[str, str]] | list[Part]:
     Of these at most ``PARTS_SHOWN``; more when some of them are there. Raises
     :class:`notes.files.storage.StorageUnavailable`.
     """
-    row = _row(upload)
+    row = _open_object(upload)
     if not is_in_parts(upload):
         return storage.upload_link(row.key, size=upload.size, sha256=upload.sha256)
-    there = storage.parts(row.key, _parts_id(row))
-    if there is None:
+    stored_parts = storage.parts(row.key, _parts_id(row))
+    if stored_parts is None:
         if storage.head(row.key) is not None:
             return []  # it is put together already: to be completed
         # The storage has given it up, or is another one now.
         StoredObject.objects.filter(pk=row.pk).update(upload_id="")
         row.upload_id = ""
-        there = storage.parts(row.key, _parts_id(row)) or {}
+        stored_parts = storage.parts(row.key, _parts_id(row)) or {}
     missing = [
         (number, start, size)
         for number, start, size in parts_of(upload)
-        if there.get(number, (0, ""))[0] != size
+        if stored_parts.get(number, (0, ""))[0] != size
     ]
     return [
         Part(number, start, size, storage.part_link(row.key, row.upload_id, number, size=size))
@@ -170,17 +170,17 @@ def complete(*, upload: Upload, by: User, now: dt.datetime) -> Upload:
     """
     if upload.state in (Upload.State.DONE, Upload.State.VERIFYING):
         return upload
-    row = _row(upload)
+    row = _open_object(upload)
     claimable = Upload.objects.filter(pk=upload.pk, state=Upload.State.OPEN)
-    free = claimable.filter(Q(claimed_until=None) | Q(claimed_until__lt=now))
+    unclaimed = claimable.filter(Q(claimed_until=None) | Q(claimed_until__lt=now))
     until = now + COMPLETED_WITHIN
-    if not free.update(claimed_until=until):
-        upload = _again(upload)
+    if not unclaimed.update(claimed_until=until):
+        upload = _reload(upload)
         if upload.state == Upload.State.OPEN:
             raise UploadBusy
         return upload
     try:
-        _put_together(upload, row)
+        _assemble(upload, row)
         head = storage.head(row.key)
         if head is None or head.size != upload.size:
             raise UploadIncomplete
@@ -192,17 +192,17 @@ def complete(*, upload: Upload, by: User, now: dt.datetime) -> Upload:
         claimable.update(state=Upload.State.VERIFYING, claimed_until=None)
     finally:
         claimable.filter(claimed_until=until).update(claimed_until=None)
-    return _again(upload)
+    return _reload(upload)
 
 
 def abort(*, upload: Upload) -> None:
     """Give an upload up, and what has come of it. One that is done stays the file it is."""
     with transaction.atomic():
-        found = Upload.objects.select_for_update().filter(pk=upload.pk).first()
-        if found is None or found.state == Upload.State.DONE:
+        locked = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        if locked is None or locked.state == Upload.State.DONE:
             return
-        _end([found.pk])
-        found.delete()
+        _release_objects([locked.pk])
+        locked.delete()
 
 
 def verify_due() -> bool:
@@ -212,18 +212,18 @@ def verify_due() -> bool:
     """
     now = timezone.now()
     due = Upload.objects.filter(state=Upload.State.VERIFYING, note__trashed_at=None)
-    free = due.filter(Q(claimed_until=None) | Q(claimed_until__lt=now))
-    upload = free.select_related("object", "note", "by").order_by("created_at").first()
+    unclaimed = due.filter(Q(claimed_until=None) | Q(claimed_until__lt=now))
+    upload = unclaimed.select_related("object", "note", "by").order_by("created_at").first()
     if upload is None:
         return False
-    claimed = free.filter(pk=upload.pk).update(claimed_until=now + READ_WITHIN)
+    claimed = unclaimed.filter(pk=upload.pk).update(claimed_until=now + READ_WITHIN)
     if claimed and upload.object is not None:
         upload.by.credential = upload.credential
         try:
             _verify(upload, upload.object, by=upload.by, now=now)
         except storage.StorageUnavailable:
-            free_again = Upload.objects.filter(pk=upload.pk, state=Upload.State.VERIFYING)
-            free_again.update(claimed_until=None)
+            same = Upload.objects.filter(pk=upload.pk, state=Upload.State.VERIFYING)
+            same.update(claimed_until=None)
             return False
         except DomainError as refusal:
             logger.info("upload refused: %s", refusal.code)
@@ -234,17 +234,17 @@ def forget_due() -> bool:
     """Give up the uploads whose time is over; a worker's job. Returns whether there may be more."""
     now = timezone.now()
     # One that is said to be there waits for the storage, and for its note to leave the trash.
-    waits = Q(state=Upload.State.VERIFYING, expires_at__gt=now - VERIFIED_WITHIN)
-    over = Upload.objects.filter(expires_at__lt=now).exclude(waits)
-    ids = list(over.order_by("expires_at").values_list("pk", flat=True)[: objects.BATCH])
+    waiting = Q(state=Upload.State.VERIFYING, expires_at__gt=now - VERIFIED_WITHIN)
+    expired = Upload.objects.filter(expires_at__lt=now).exclude(waiting)
+    ids = list(expired.order_by("expires_at").values_list("pk", flat=True)[: objects.BATCH])
     with transaction.atomic():
-        locked = _lock(over.filter(pk__in=ids))
-        _end(locked)
-        over.filter(pk__in=locked).delete()
+        locked = _lock(expired.filter(pk__in=ids))
+        _release_objects(locked)
+        expired.filter(pk__in=locked).delete()
     return len(ids) == objects.BATCH
 
 
-def _end(ids: list[int]) -> None:
+def _release_objects(ids: list[int]) -> None:
     """Let go of what uploads have announced and not brought, so that it goes at once."""
     objects.delete_after_commit(upload__in=ids, state=StoredObject.State.PENDING)
 
@@ -253,24 +253,24 @@ def _fail(upload: Upload) -> None:
     """End an upload that cannot become a file, unless somebody else has just ended it."""
     with transaction.atomic():
         ids = _lock(Upload.objects.filter(pk=upload.pk, state__in=NOT_OVER))
-        _end(ids)
+        _release_objects(ids)
         Upload.objects.filter(pk__in=ids).update(state=Upload.State.FAILED, object=None)
 
 
-def _lock(found: QuerySet[Upload]) -> list[int]:
+def _lock(uploads: QuerySet[Upload]) -> list[int]:
     """Lock uploads, which whoever does so locks before their objects, and return their ids."""
-    return list(found.select_for_update().order_by("pk").values_list("pk", flat=True))
+    return list(uploads.select_for_update().order_by("pk").values_list("pk", flat=True))
 
 
-def _again(upload: Upload) -> Upload:
+def _reload(upload: Upload) -> Upload:
     """Return an upload as it is now. Raises :class:`UploadOver` if it has not become a file."""
-    found = Upload.objects.select_related("object", "note").filter(pk=upload.pk).first()
-    if found is None or found.state == Upload.State.FAILED:
+    current = Upload.objects.select_related("object", "note").filter(pk=upload.pk).first()
+    if current is None or current.state == Upload.State.FAILED:
         raise UploadOver
-    return found
+    return current
 
 
-def _row(upload: Upload) -> StoredObject:
+def _open_object(upload: Upload) -> StoredObject:
     if upload.state == Upload.State.FAILED or upload.expires_at < timezone.now():
         raise UploadOver
     if upload.object is None:
@@ -281,29 +281,29 @@ def _row(upload: Upload) -> StoredObject:
 def _parts_id(row: StoredObject) -> str:
     """Return what the storage calls an upload in parts; one is begun if there is none yet."""
     if not row.upload_id:
-        begun = storage.begin_parts(row.key)
-        if StoredObject.objects.filter(pk=row.pk, upload_id="").update(upload_id=begun):
-            row.upload_id = begun
+        upload_id = storage.begin_parts(row.key)
+        if StoredObject.objects.filter(pk=row.pk, upload_id="").update(upload_id=upload_id):
+            row.upload_id = upload_id
         else:  # two asked at once
-            storage.abort_parts(row.key, begun)
+            storage.abort_parts(row.key, upload_id)
             row.refresh_from_db(fields=["upload_id"])
     return row.upload_id
 
 
-def _put_together(upload: Upload, row: StoredObject) -> None:
+def _assemble(upload: Upload, row: StoredObject) -> None:
     """Have what the client has sent under the object's own key."""
     if not is_in_parts(upload):
         arrived = storage.head(storage.arriving(row.key))
         if arrived is not None and arrived.size == upload.size:
             storage.copy(storage.arriving(row.key), row.key)
         return
-    there = storage.parts(row.key, row.upload_id) if row.upload_id else {}
-    if there is None:
+    stored_parts = storage.parts(row.key, row.upload_id) if row.upload_id else {}
+    if stored_parts is None:
         return  # it was put together, and the answer lost; whoever looks for the object sees
-    wanted = {number: size for number, _, size in parts_of(upload)}
-    if {number: size for number, (size, _) in there.items()} != wanted:
+    expected_sizes = {number: size for number, _, size in parts_of(upload)}
+    if {number: size for number, (size, _) in stored_parts.items()} != expected_sizes:
         raise UploadIncomplete
-    storage.finish_parts(row.key, row.upload_id, there)
+    storage.finish_parts(row.key, row.upload_id, stored_parts)
 
 
 def _verify(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) -> Upload:
@@ -328,22 +328,22 @@ def _verify(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) ->
         _fail(upload)
         raise
     if file is not None and is_arriving:
-        _drop(arrived)
-    return _again(upload)
+        _delete_quietly(arrived)
+    return _reload(upload)
 
 
 def _attach(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) -> File | None:
     """Make the object a file of the note, once: None if somebody else has just done so."""
     with transaction.atomic():
         lock(upload.note)
-        held = Upload.objects.select_for_update().filter(pk=upload.pk)
-        is_open = held.filter(state__in=NOT_OVER).exists()
+        locked = Upload.objects.select_for_update().filter(pk=upload.pk)
+        is_open = locked.filter(state__in=NOT_OVER).exists()
         if not is_open:
             return None
         _, file = attachments.add_file(
             note=upload.note, name=upload.name, stored=row, by=by, now=now
         )
-        held.update(
+        locked.update(
             state=Upload.State.DONE,
             object=None,
             attachment_id=file.id,
@@ -365,7 +365,7 @@ def _read_through(key: str) -> tuple[str, bytes]:
     return digest.hexdigest(), start
 
 
-def _drop(key: str) -> None:
+def _delete_quietly(key: str) -> None:
     try:
         storage.delete(key)
     except storage.StorageUnavailable:

@@ -136,9 +136,9 @@ def write_all(
     """
     later = Greatest(F("updated_at"), Value(now, DateTimeField()))
     for start in range(0, len(ids), WRITE_BATCH_SIZE):
-        some = ids[start : start + WRITE_BATCH_SIZE]
-        Revision.objects.all().snapshot(some, now=now)
-        Note.objects.filter(pk__in=some).update(
+        batch = ids[start : start + WRITE_BATCH_SIZE]
+        Revision.objects.all().snapshot(batch, now=now)
+        Note.objects.filter(pk__in=batch).update(
             **changes,
             version=F("version") + 1,
             updated_at=later,
@@ -150,7 +150,7 @@ def write_all(
             state_given=False,
         )
         if "tags" in changes:
-            taggings.sync_rows(some)
+            taggings.sync_rows(batch)
 
 
 def plan_write(
@@ -201,17 +201,17 @@ def mark_seen(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) 
     A state that could still be coalesced is marked first, under the note's lock, and read again
     from ``within``: whatever a reader gets stays in the history. Older states cost no query.
     """
-    fresh = {note.pk for note in notes if is_coalescible(note, now)}
-    if not fresh:
+    ids = {note.pk for note in notes if is_coalescible(note, now)}
+    if not ids:
         return list(notes)
     with transaction.atomic():
-        rows = Note.objects.filter(pk__in=fresh)
+        rows = Note.objects.filter(pk__in=ids)
         # In the order of their ids, so that two readers never wait for each other.
         list(rows.select_for_update().order_by("pk").values_list("pk"))
         rows.update(state_given=True)
-        current = {note.pk: note for note in within.filter(pk__in=fresh)}
+        current = {note.pk: note for note in within.filter(pk__in=ids)}
     return [
-        current.get(note.pk, note) for note in notes if note.pk not in fresh or note.pk in current
+        current.get(note.pk, note) for note in notes if note.pk not in ids or note.pk in current
     ]
 
 
@@ -222,8 +222,8 @@ def is_coalescible(note: Note, now: dt.datetime) -> bool:
 
 def coalescible(since: Any) -> Q:
     """Return :func:`is_coalescible` as a condition; ``since`` is ``now - SEEN_WITHIN``."""
-    going_on = Q(state_given=False, state_cause__in=COALESCIBLE_CAUSES, state_since__gte=since)
-    return going_on & ~Q(state_credential="")
+    unseen = Q(state_given=False, state_cause__in=COALESCIBLE_CAUSES, state_since__gte=since)
+    return unseen & ~Q(state_credential="")
 
 
 def _may_coalesce(note: Note) -> bool:

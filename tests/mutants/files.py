@@ -31,7 +31,7 @@ MUTANTS = [
         "file-removed-for-good-stays",
         "A file that is removed for good is gone from the storage.",
         "notes/actions/attachments.py",
-        "            KeptFile.objects.filter(revision=revision, object__in=let_go).delete()\n",
+        "            KeptFile.objects.filter(revision=revision, object__in=freed_ids).delete()\n",
         "",
         (f"{FILE}::test_upload_read_replace_delete",),
     ),

@@ -57,7 +57,12 @@ IN_THE_TRANSACTION = [
     (attachment_rows, "sync_rows"),
     (events, "record"),
 ]
-AFTER_IT = [(storage, "delete"), (storage, "abort_parts"), (objects, "_doom"), (objects, "discard")]
+AFTER_IT = [
+    (storage, "delete"),
+    (storage, "abort_parts"),
+    (objects, "_mark_deleted"),
+    (objects, "discard"),
+]
 
 
 def crashes(*steps):

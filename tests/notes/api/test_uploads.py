@@ -343,7 +343,7 @@ class TestCrashes:
             (uploads, "_read_through"),
             (uploads, "_attach"),
             (objects, "make_owned"),
-            (uploads, "_drop"),
+            (uploads, "_delete_quietly"),
         ],
     )
     @pytest.mark.parametrize("when", ["before", "after"])
