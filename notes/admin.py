@@ -73,11 +73,11 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Note]:
-        found = super().get_queryset(request)
+        notes = super().get_queryset(request)
         match = request.resolver_match
         if match and match.url_name == "notes_note_changelist":
-            found = found.defer("content").annotate(content_length=Length("content"))
-        return found
+            notes = notes.defer("content").annotate(content_length=Length("content"))
+        return notes
 
     @admin.display(description="characters")
     def characters(self, note: Any) -> int:

@@ -52,13 +52,13 @@ def hunks(old: Sequence[str], new: Sequence[str]) -> list[Hunk]:
     removed, added = _changed(a, b)
     removed = _slid(a, removed, added)
     added = _slid(b, added, removed)
-    found, taken, given = [], 0, 0
-    for kept in sorted(removed.keys() | added.keys()):
-        gone, came = removed.get(kept, 0), added.get(kept, 0)
-        start, place = kept + taken, kept + given
-        found.append(Hunk(start, start + gone, place, place + came))
-        taken, given = taken + gone, given + came
-    return found
+    changes, old_offset, new_offset = [], 0, 0
+    for unchanged in sorted(removed.keys() | added.keys()):
+        old_length, new_length = removed.get(unchanged, 0), added.get(unchanged, 0)
+        old_start, new_start = unchanged + old_offset, unchanged + new_offset
+        changes.append(Hunk(old_start, old_start + old_length, new_start, new_start + new_length))
+        old_offset, new_offset = old_offset + old_length, new_offset + new_length
+    return changes
 
 
 def unified(old: str, new: str, *, old_name: str, new_name: str, context: int = 3) -> str:
@@ -68,11 +68,11 @@ def unified(old: str, new: str, *, old_name: str, new_name: str, context: int = 
     writes them: in quotes if a character would break the header. Only ``\n`` ends a line.
     """
     before, after = lines(old), lines(new)
-    found = hunks(before, after)
-    if not found:
+    changes = hunks(before, after)
+    if not changes:
         return ""
     parts = [f"--- {_header(old_name)}\n", f"+++ {_header(new_name)}\n"]
-    for cluster in _clusters(found, context):
+    for cluster in _clusters(changes, context):
         first, last = cluster[0], cluster[-1]
         lead = min(context, first.old_start)
         trail = min(context, len(before) - last.old_end)
@@ -89,10 +89,10 @@ def unified(old: str, new: str, *, old_name: str, new_name: str, context: int = 
     return "".join(parts)
 
 
-def _clusters(found: list[Hunk], context: int) -> Iterator[list[Hunk]]:
+def _clusters(changes: list[Hunk], context: int) -> Iterator[list[Hunk]]:
     """Yield the hunks in lists that share a header because their context touches."""
-    cluster = found[:1]
-    for hunk in found[1:]:
+    cluster = changes[:1]
+    for hunk in changes[1:]:
         if hunk.old_start - cluster[-1].old_end > 2 * context:
             yield cluster
             cluster = []
@@ -128,13 +128,16 @@ def _changed(a: list[int], b: list[int]) -> tuple[dict[int, int], dict[int, int]
     in_a, in_b = set(a), set(b)
     a_places = [i for i in range(a_low, a_high) if a[i] in in_b]
     b_places = [j for j in range(b_low, b_high) if b[j] in in_a]
-    a_kept, b_kept = bytearray(b"\1") * len(a), bytearray(b"\1") * len(b)
-    a_kept[a_low:a_high], b_kept[b_low:b_high] = bytes(a_high - a_low), bytes(b_high - b_low)
+    a_same, b_same = bytearray(b"\1") * len(a), bytearray(b"\1") * len(b)
+    a_same[a_low:a_high], b_same[b_low:b_high] = (
+        bytes(a_high - a_low),
+        bytes(b_high - b_low),
+    )
     search = _Search([a[i] for i in a_places], [b[j] for j in b_places])
     for i, j, length in search.matches():
         for step in range(length):
-            a_kept[a_places[i + step]] = b_kept[b_places[j + step]] = 1
-    return _runs(a_kept), _runs(b_kept)
+            a_same[a_places[i + step]] = b_same[b_places[j + step]] = 1
+    return _runs(a_same), _runs(b_same)
 
 
 def _trimmed(
@@ -150,16 +153,16 @@ def _trimmed(
     return a_low, a_high, b_low, b_high
 
 
-def _runs(kept: bytearray) -> dict[int, int]:
+def _runs(same: bytearray) -> dict[int, int]:
     runs: dict[int, int] = {}
     changed = 0
-    start = kept.find(0)
+    start = same.find(0)
     while start >= 0:
-        end = kept.find(1, start)
-        end = len(kept) if end < 0 else end
+        end = same.find(1, start)
+        end = len(same) if end < 0 else end
         runs[start - changed] = end - start
         changed += end - start
-        start = kept.find(0, end)
+        start = same.find(0, end)
     return runs
 
 
@@ -332,9 +335,9 @@ class _Search:
             else:
                 tails[length], ends[length] = j, len(links)
             links.append((i, j, ends[length - 1] if length else -1))
-        found = []
+        anchors = []
         index = ends[-1] if ends else -1
         while index >= 0:
             i, j, index = links[index]
-            found.append((i, j))
-        return found[::-1]
+            anchors.append((i, j))
+        return anchors[::-1]

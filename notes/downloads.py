@@ -44,11 +44,11 @@ def answer(
     link = storage.link(stored.key, name, stored.content_type, is_inline=is_inline)
     if link is not None:
         return HttpResponseRedirect(link, headers={"ETag": tag})
-    asked = headers.get("range", "")
+    range_header = headers.get("range", "")
     if "if-range" in headers and headers["if-range"].strip() != tag:
-        asked = ""
+        range_header = ""
     try:
-        part = read_range(asked, stored.size)
+        part = read_range(range_header, stored.size)
     except Unsatisfiable:
         return HttpResponse(
             status=416, headers={"Content-Range": f"bytes */{stored.size}", "ETag": tag}
@@ -70,8 +70,8 @@ def answer(
 
 def display_path(note_id: int, file: File) -> str:
     """Return a path that shows, or gives, a file to anybody for 300 s."""
-    said = [note_id, file.id, file.object, file.name]
-    return "/files/" + signing.dumps(said, salt=SALT)
+    payload = [note_id, file.id, file.object, file.name]
+    return "/files/" + signing.dumps(payload, salt=SALT)
 
 
 def read_display_path(

@@ -36,12 +36,12 @@ def as_of(notes: NoteQuerySet, time: dt.datetime, category: str = "") -> NoteQue
     outside of ``category`` are not among them. ``content_then`` is an alias.
     """
     past = with_past(notes, time)
-    said = Revision.objects.filter(pk=OuterRef("then"))
-    live = Q(then=None, trashed_at=None) | Q(Exists(said.filter(trashed_at=None)))
+    state = Revision.objects.filter(pk=OuterRef("then"))
+    live = Q(then=None, trashed_at=None) | Q(Exists(state.filter(trashed_at=None)))
     if category:
-        lay_there = Exists(said.filter(filed_within(category)))
+        lay_there = Exists(state.filter(filed_within(category)))
         live &= Q(filed_within(category), then=None) | Q(lay_there)
-    content = Coalesce(Subquery(said.values("content")[:1]), F("content"))
+    content = Coalesce(Subquery(state.values("content")[:1]), F("content"))
     return past.filter(live, created_at__lte=time).alias(content_then=content)
 
 
@@ -51,10 +51,10 @@ def with_past(notes: NoteQuerySet, time: dt.datetime) -> NoteQuerySet:
     None is the state that the note is in still. Of a time whose states were thinned out it is the
     last one before, or the first there is.
     """
-    kept = Revision.objects.filter(note=OuterRef("pk"))
-    before = kept.filter(since__lte=time).order_by("-since", "-version")
+    revisions = Revision.objects.filter(note=OuterRef("pk"))
+    before = revisions.filter(since__lte=time).order_by("-since", "-version")
     then = Coalesce(
-        Subquery(before.values("pk")[:1]), Subquery(kept.order_by("version").values("pk")[:1])
+        Subquery(before.values("pk")[:1]), Subquery(revisions.order_by("version").values("pk")[:1])
     )
     return notes.annotate(then=Case(When(state_since__lte=time, then=Value(None)), default=then))
 
@@ -66,35 +66,35 @@ def differing(
 
     Of those that lie in ``category`` or below it now or did then, and lay in ``limit`` then.
     """
-    said = Revision.objects.filter(pk=OuterRef("then"))
+    state = Revision.objects.filter(pk=OuterRef("then"))
     same = Exists(
-        said.filter(**{name: OuterRef(name) for name in VERSIONED if name != "trashed_at"})
+        state.filter(**{name: OuterRef(name) for name in VERSIONED if name != "trashed_at"})
     )
     stays = Q(trashed_at=None, in_trash=False) | Q(trashed_at__isnull=False, in_trash=True)
     was_written = Q(created_at__lte=time)
-    found = (
+    rows = (
         with_past(notes, time)
-        .alias(in_trash=Exists(said.filter(trashed_at__isnull=False)))
+        .alias(in_trash=Exists(state.filter(trashed_at__isnull=False)))
         .filter(
             was_written & Q(then__isnull=False) & ~(Q(same) & stays)
             | ~was_written & Q(trashed_at=None)
         )
     )
     if limit:
-        found = found.filter(~was_written | Q(Exists(said.filter(filed_within(limit)))))
+        rows = rows.filter(~was_written | Q(Exists(state.filter(filed_within(limit)))))
     if category:
-        lay_there = Q(Exists(said.filter(filed_within(category))))
-        found = found.filter(filed_within(category) | was_written & lay_there)
-    return found
+        lay_there = Q(Exists(state.filter(filed_within(category))))
+        rows = rows.filter(filed_within(category) | was_written & lay_there)
+    return rows
 
 
 def get_past(notes: Sequence[Note], *, without_content: bool = False) -> dict[int, Revision]:
     """Return by note the revisions that :func:`with_past` has found, one query for all."""
     ids = [note.then for note in notes if note.then is not None]  # type: ignore[attr-defined]
-    found = Revision.objects.filter(pk__in=ids)
+    revisions = Revision.objects.filter(pk__in=ids)
     if without_content:
-        found = found.defer("content")
-    return {revision.note_id: revision for revision in found}
+        revisions = revisions.defer("content")
+    return {revision.note_id: revision for revision in revisions}
 
 
 def rewound(notes: Sequence[Note]) -> Sequence[Note]:

@@ -32,9 +32,11 @@ def merge_names(
 
     Names of the same ``key`` are the same; they are spelled as in ``current``.
     """
-    was, mine, there = ({key(name) for name in names} for names in (base, yours, current))
-    kept = [name for name in current if key(name) in mine or key(name) not in was]
-    return kept + [name for name in yours if key(name) not in was | there]
+    base_keys, your_keys, current_keys = (
+        {key(name) for name in names} for names in (base, yours, current)
+    )
+    remaining = [name for name in current if key(name) in your_keys or key(name) not in base_keys]
+    return remaining + [name for name in yours if key(name) not in base_keys | current_keys]
 
 
 def merge(*, base: str, yours: str, current: str) -> str:
@@ -51,28 +53,30 @@ def merge(*, base: str, yours: str, current: str) -> str:
         return current
     if current == base:
         return yours
-    before, mine, theirs = map(differences.lines, (base, yours, current))
+    base_lines, your_lines, current_lines = map(differences.lines, (base, yours, current))
     merged: list[str] = []
     done = 0
-    for place in _places(differences.hunks(before, mine), differences.hunks(before, theirs)):
+    for place in _places(
+        differences.hunks(base_lines, your_lines), differences.hunks(base_lines, current_lines)
+    ):
         start = place[0][1].old_start
         end = max(hunk.old_end for _, hunk in place)
         texts = [
             _text(side, made, start, end)
-            for number, side in enumerate((mine, theirs))
+            for number, side in enumerate((your_lines, current_lines))
             if (made := [hunk for of, hunk in place if of == number])
         ]
         if len(texts) == 2 and texts[0] != texts[1]:
             raise Overlap
-        merged += before[done:start] + texts[0]
+        merged += base_lines[done:start] + texts[0]
         done = end
-    return "".join(merged + before[done:])
+    return "".join(merged + base_lines[done:])
 
 
-def _places(mine: list[Hunk], theirs: list[Hunk]) -> Iterator[list[tuple[int, Hunk]]]:
+def _places(yours: list[Hunk], current: list[Hunk]) -> Iterator[list[tuple[int, Hunk]]]:
     """Yield the hunks of both sides (0 and 1), those together that meet in the base."""
     ordered = sorted(
-        [(0, hunk) for hunk in mine] + [(1, hunk) for hunk in theirs],
+        [(0, hunk) for hunk in yours] + [(1, hunk) for hunk in current],
         key=lambda each: (each[1].old_start, each[1].old_end),
     )
     place: list[tuple[int, Hunk]] = []

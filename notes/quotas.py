@@ -21,10 +21,10 @@ class QuotaExceeded(DomainError):
     code = "quota_exceeded"
     field = "file"
 
-    def __init__(self, said: str) -> None:
+    def __init__(self, problem: str) -> None:
         super().__init__(
-            f"{said} Delete files for good (`?permanent=true`), or notes that have some, and try "
-            "again."
+            f"{problem} Delete files for good (`?permanent=true`), or notes that have some, and "
+            "try again."
         )
 
 
@@ -82,5 +82,5 @@ def _held(owner_id: int, without: Q | None = None) -> tuple[int, int]:
     rows: Any = StoredObject.objects.held_by(owner_id)
     if without is not None:
         rows = rows.exclude(without)
-    told = rows.aggregate(size=Coalesce(Sum("size"), 0), number=Count("pk"))
-    return int(told["size"]), int(told["number"])
+    totals = rows.aggregate(size=Coalesce(Sum("size"), 0), number=Count("pk"))
+    return int(totals["size"]), int(totals["number"])

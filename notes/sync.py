@@ -93,16 +93,16 @@ def get_page(*, user: User, after: Cursor, limit: int) -> Page:
     One statement reads changes and notes, so both are of one moment. A note that changes meanwhile
     moves up to a later page and is not missed.
     """
-    rows = _visible(user).filter(seq__gt=after.seq).order_by("seq")
+    query = _visible(user).filter(seq__gt=after.seq).order_by("seq")
     if after.seq < after.start:
         # By the join that the page has anyway: PostgreSQL read all notes there are for an Exists.
         is_live = Q(note__version__isnull=False, note__trashed_at=None)
-        rows = rows.filter(Q(seq__gt=after.start) | is_live)
+        query = query.filter(Q(seq__gt=after.start) | is_live)
     if limit > UNMEASURED:
-        limit = _fitting(rows, limit)
-    found = list(rows.select_related("note")[: limit + 1])
-    changes = found[:limit]
-    has_more = len(found) > limit
+        limit = _fitting(query, limit)
+    rows = list(query.select_related("note")[: limit + 1])
+    changes = rows[:limit]
+    has_more = len(rows) > limit
     seq = changes[-1].seq if changes else after.seq
     if not has_more:
         # Past what is not for this client too: up to here all was there before the page was read.

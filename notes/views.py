@@ -20,12 +20,12 @@ PIECE_BYTES = 2**18
 @require_safe
 def download(request: HttpRequest, token: str) -> HttpResponseBase:
     """Show, or give, the file that a link names which was signed to be shown."""
-    said = downloads.read_display_path(token)
-    stored = said and StoredObject.objects.filter(pk=said[2], state="ready").first()
-    if not said or not stored:
+    payload = downloads.read_display_path(token)
+    stored = payload and StoredObject.objects.filter(pk=payload[2], state="ready").first()
+    if not payload or not stored:
         raise Http404
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return downloads.answer(stored, said[3], headers=headers, is_inline=True)
+    return downloads.answer(stored, payload[3], headers=headers, is_inline=True)
 
 
 @waits_for_storage("PUT")

@@ -66,9 +66,9 @@ class FolderStorage(FileSystemStorage):
             for name in sorted(names):
                 path = Path(folder) / name
                 with contextlib.suppress(FileNotFoundError):
-                    told = path.stat()
-                    modified_at = dt.datetime.fromtimestamp(told.st_mtime, dt.UTC)
-                    yield Listed(str(path.relative_to(root)), told.st_size, modified_at)
+                    stat = path.stat()
+                    modified_at = dt.datetime.fromtimestamp(stat.st_mtime, dt.UTC)
+                    yield Listed(str(path.relative_to(root)), stat.st_size, modified_at)
 
     def link(self, key: str, name: str, content_type: str, *, is_inline: bool) -> str | None:
         """Return None: a folder answers nobody itself."""

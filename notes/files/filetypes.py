@@ -27,17 +27,17 @@ def clean_name(name: str) -> str:
     empty becomes ``file``. The ending survives shortening.
     """
     last = name.replace("\\", "/").rpartition("/")[2]
-    kept = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+    text = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
     # After that: what they stood between may be one character now.
-    kept = unicodedata.normalize("NFC", kept).strip()
-    if kept.strip(".") == "":
+    text = unicodedata.normalize("NFC", text).strip()
+    if text.strip(".") == "":
         return "file"
-    if len(kept.encode()) <= NAME_BYTES:
-        return kept
-    stem, dot, ending = kept.rpartition(".")
+    if len(text.encode()) <= NAME_BYTES:
+        return text
+    stem, dot, ending = text.rpartition(".")
     ending = (dot + ending)[:20] if stem else ""
     room = NAME_BYTES - len(ending.encode())
-    return (stem or kept).encode()[:room].decode(errors="ignore") + ending
+    return (stem or text).encode()[:room].decode(errors="ignore") + ending
 
 
 def content_type_of(start: bytes) -> str:

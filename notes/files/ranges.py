@@ -15,16 +15,16 @@ def read_range(header: str, size: int) -> tuple[int, int] | None:
     None for the whole: without a header, for several ranges, for other units and for what is
     malformed, all of which a server may ignore. Raises :class:`Unsatisfiable`.
     """
-    found = _RANGE.fullmatch(header)
-    if found is None or found[1] == found[2] == "":
+    match = _RANGE.fullmatch(header)
+    if match is None or match[1] == match[2] == "":
         return None
-    if not found[1]:  # the last so many bytes
-        length = min(int(found[2]), size)
+    if not match[1]:  # the last so many bytes
+        length = min(int(match[2]), size)
         if length == 0:
             raise Unsatisfiable
         return size - length, size
-    start, last = int(found[1]), int(found[2] or size)
-    if found[2] and last < start:
+    start, last = int(match[1]), int(match[2] or size)
+    if match[2] and last < start:
         return None
     if start >= size:
         raise Unsatisfiable

@@ -90,34 +90,34 @@ class BucketStorage(S3Storage):
     def head(self, key: str) -> Head | None:
         """Return what there is to know of an object without its bytes, None if there is none."""
         try:
-            told = self.client.head_object(**self._at(key), ChecksumMode="ENABLED")
+            response = self.client.head_object(**self._at(key), ChecksumMode="ENABLED")
         except ClientError as error:
             if error.response["Error"]["Code"] in MISSING:
                 return None
             raise
-        checksum = told.get("ChecksumSHA256", "")
+        checksum = response.get("ChecksumSHA256", "")
         # Of an object in parts it is a checksum of checksums, with their number.
         is_whole = checksum and "-" not in checksum and self.verifies_checksums
         return Head(
-            size=told["ContentLength"],
+            size=response["ContentLength"],
             sha256=base64.b64decode(checksum).hex() if is_whole else None,
-            is_plain=not told.get("ContentEncoding"),
+            is_plain=not response.get("ContentEncoding"),
         )
 
     def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes] | None:
         """Return the bytes of an object from ``start`` to before ``end``; None if there is none."""
-        wanted = {} if (start, end) == (0, None) else {"Range": f"bytes={start}-{(end or 0) - 1}"}
+        options = {} if (start, end) == (0, None) else {"Range": f"bytes={start}-{(end or 0) - 1}"}
         if end is None and start:
-            wanted = {"Range": f"bytes={start}-"}
+            options = {"Range": f"bytes={start}-"}
         try:
-            answer = self.client.get_object(**self._at(key), **wanted)
+            response = self.client.get_object(**self._at(key), **options)
         except ClientError as error:
             if error.response["Error"]["Code"] in MISSING:
                 return None
             if error.response["Error"]["Code"] == "InvalidRange":  # of an empty object
                 return iter(())
             raise
-        chunks: Iterator[bytes] = answer["Body"].iter_chunks(READ_BYTES)
+        chunks: Iterator[bytes] = response["Body"].iter_chunks(READ_BYTES)
         return chunks
 
     def copy(self, source: str, key: str) -> None:
@@ -147,12 +147,12 @@ class BucketStorage(S3Storage):
             Bucket=self.bucket_name, Prefix=prefix
         )
         for page in pages:
-            for told in page.get("Contents", ()):
-                yield Listed(told["Key"], told["Size"], told["LastModified"])
+            for entry in page.get("Contents", ()):
+                yield Listed(entry["Key"], entry["Size"], entry["LastModified"])
 
     def link(self, key: str, name: str, content_type: str, *, is_inline: bool) -> str | None:
         """Return an address that S3 itself answers, with a signature over all of it."""
-        answer = {
+        headers = {
             "ResponseContentType": content_type,
             "ResponseContentDisposition": content_disposition_header(
                 as_attachment=not is_inline, filename=name
@@ -160,7 +160,7 @@ class BucketStorage(S3Storage):
             or "inline",
             "ResponseCacheControl": "private, no-store",
         }
-        return self._signed("get_object", key, **answer)
+        return self._signed("get_object", key, **headers)
 
     # What clients send themselves.
 
@@ -183,8 +183,8 @@ class BucketStorage(S3Storage):
 
     def begin_parts(self, key: str) -> str:
         """Begin an upload in parts and return what the store calls it."""
-        told = self.client.create_multipart_upload(**self._at(key), ContentType=ARRIVING_TYPE)
-        return str(told["UploadId"])
+        response = self.client.create_multipart_upload(**self._at(key), ContentType=ARRIVING_TYPE)
+        return str(response["UploadId"])
 
     def part_link(self, key: str, upload_id: str, number: int, *, size: int) -> str:
         """Return an address to PUT a part of exactly this size to."""
@@ -193,17 +193,17 @@ class BucketStorage(S3Storage):
 
     def parts(self, key: str, upload_id: str) -> Parts | None:
         """Return the parts that have come: size and name by number. None if it is over."""
-        found: Parts = {}
+        parts: Parts = {}
         pages = self.client.get_paginator("list_parts")
         try:
             for page in pages.paginate(**self._at(key), UploadId=upload_id):
                 for part in page.get("Parts", ()):
-                    found[part["PartNumber"]] = (part["Size"], part["ETag"])
+                    parts[part["PartNumber"]] = (part["Size"], part["ETag"])
         except ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchUpload":
                 return None
             raise
-        return found
+        return parts
 
     def finish_parts(self, key: str, upload_id: str, parts: Parts) -> None:
         """Make an object of the parts."""
@@ -225,8 +225,8 @@ class BucketStorage(S3Storage):
         pages = self.client.get_paginator("list_multipart_uploads")
         try:
             for page in pages.paginate(Bucket=self.bucket_name):
-                for told in page.get("Uploads", ()):
-                    yield Unfinished(told["Key"], told["UploadId"], told["Initiated"])
+                for upload in page.get("Uploads", ()):
+                    yield Unfinished(upload["Key"], upload["UploadId"], upload["Initiated"])
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchUpload":  # what rclone says of none
                 raise
@@ -326,8 +326,8 @@ class BucketWriter:
 
     def _send(self) -> None:
         if not self.upload_id:
-            told = self.client.create_multipart_upload(**self.where, ContentType=ARRIVING_TYPE)
-            self.upload_id = told["UploadId"]
+            response = self.client.create_multipart_upload(**self.where, ContentType=ARRIVING_TYPE)
+            self.upload_id = response["UploadId"]
             self.on_parts(self.upload_id)
             self.sender = ThreadPoolExecutor(1, thread_name_prefix="part")
         assert self.sender is not None
@@ -337,10 +337,10 @@ class BucketWriter:
         self.on_its_way = self.sender.submit(self._put, number, body)
 
     def _put(self, number: int, body: "Pieces") -> dict[str, Any]:
-        told = self.client.upload_part(
+        response = self.client.upload_part(
             **self.where, UploadId=self.upload_id, PartNumber=number, Body=body
         )
-        return {"PartNumber": number, "ETag": told["ETag"]}
+        return {"PartNumber": number, "ETag": response["ETag"]}
 
     def _wait(self) -> None:
         if self.on_its_way is not None:

@@ -90,10 +90,10 @@ def read(key: str, start: int = 0, end: int | None = None) -> bytes | None:
 
     Raises :class:`StorageUnavailable`.
     """
-    found = stream(key, start, end)
-    if found is None:
+    pieces = stream(key, start, end)
+    if pieces is None:
         return None
-    return b"".join(found)
+    return b"".join(pieces)
 
 
 def stream(key: str, start: int = 0, end: int | None = None) -> Iterator[bytes] | None:
@@ -102,8 +102,8 @@ def stream(key: str, start: int = 0, end: int | None = None) -> Iterator[bytes] 
     None when there is no object. Raises :class:`StorageUnavailable`, in the middle too.
     """
     with _failures_named():
-        found = _holder(key).stream(key, start, end)
-    return None if found is None else _named(found)
+        pieces = _holder(key).stream(key, start, end)
+    return None if pieces is None else _named(pieces)
 
 
 def head(key: str) -> Head | None:
@@ -141,8 +141,8 @@ def listed(*, is_arriving: bool = False) -> Iterator[Listed]:
     """
     prefix = ARRIVING if is_arriving else FILES
     with _failures_named():
-        found = (each.listed(prefix) for each in _all())
-        yield from heapq.merge(*found, key=lambda told: told.key)
+        listings = (each.listed(prefix) for each in _all())
+        yield from heapq.merge(*listings, key=lambda entry: entry.key)
 
 
 def unfinished() -> Iterator[Unfinished]:
@@ -162,9 +162,9 @@ def upload_link(key: str, *, size: int, sha256: str) -> tuple[str, dict[str, str
     With it come the headers to send. Raises :class:`StorageUnavailable`.
     """
     with _failures_named():
-        found = _storage.upload_link(arriving(key), size=size, sha256=sha256)
-    if found is not None:
-        return found
+        target = _storage.upload_link(arriving(key), size=size, sha256=sha256)
+    if target is not None:
+        return target
     token = signing.dumps([arriving(key), size, sha256], salt=UPLOAD_SALT)
     return f"/uploads/{token}", {"Content-Type": "application/octet-stream"}
 
@@ -180,8 +180,8 @@ class Announced(NamedTuple):
 def read_upload_link(token: str) -> Announced:
     """Return what may be sent to a path of this service. Raises :class:`InvalidLink`."""
     try:
-        said = signing.loads(token, salt=UPLOAD_SALT, max_age=settings.FILE_LINK_SECONDS)
-        return Announced(*said)
+        payload = signing.loads(token, salt=UPLOAD_SALT, max_age=settings.FILE_LINK_SECONDS)
+        return Announced(*payload)
     except (signing.BadSignature, ValueError, TypeError):
         raise InvalidLink from None
 
@@ -300,8 +300,8 @@ def _all() -> list[Storage]:
 
 def _holder(key: str) -> Storage:
     """Return the storage that has an object, the first if none has."""
-    found = _all()
-    return next((each for each in found[1:] if _storage.head(key) is None), found[0])
+    candidates = _all()
+    return next((each for each in candidates[1:] if _storage.head(key) is None), candidates[0])
 
 
 def _named(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -38,20 +38,20 @@ class File:
 
 def join(files: Iterable[File]) -> str:
     """Return the text that a note keeps of its files: JSON, ``''`` of none."""
-    told = [{name: value for name, value in asdict(file).items() if value} for file in files]
+    items = [{name: value for name, value in asdict(file).items() if value} for file in files]
     # Read again by the trigger that has revisions hold the objects of their files.
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")) if told else ""
+    return json.dumps(items, ensure_ascii=False, separators=(",", ":")) if items else ""
 
 
 @functools.lru_cache(maxsize=128)
-def split(kept: str) -> tuple[File, ...]:
+def split(text: str) -> tuple[File, ...]:
     """Return the files that a note keeps, in the order in which they were added."""
-    return tuple(File(**{"size": 0, **told}) for told in json.loads(kept)) if kept else ()
+    return tuple(File(**{"size": 0, **item}) for item in json.loads(text)) if text else ()
 
 
-def main(kept: str) -> File | None:
+def main(text: str) -> File | None:
     """Return the main one of the files that a note keeps, if there is one."""
-    return next((file for file in split(kept) if file.is_main), None)
+    return next((file for file in split(text) if file.is_main), None)
 
 
 class Attachment(models.Model):

@@ -69,11 +69,11 @@ class NoteQuerySet(models.QuerySet["Note"]):
     def tagged(self, names: Sequence[str], *, every: bool) -> "NoteQuerySet":
         """Return the notes that have every one of some tags, or any of them."""
         taggings: Any = self.model._meta.get_field("taggings").related_model
-        mine = taggings.objects.filter(owner=OuterRef("owner"), note=OuterRef("pk"))
+        of_note = taggings.objects.filter(owner=OuterRef("owner"), note=OuterRef("pk"))
         folded = [fold(name) for name in names]
         if every:
-            return self.filter(*(Exists(mine.filter(folded=name)) for name in folded))
-        return self.filter(Exists(mine.filter(folded__in=folded)))
+            return self.filter(*(Exists(of_note.filter(folded=name)) for name in folded))
+        return self.filter(Exists(of_note.filter(folded__in=folded)))
 
 
 class Note(models.Model):

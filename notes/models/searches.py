@@ -51,8 +51,8 @@ class Matches(Lookup):  # type: ignore[type-arg]  # not generic at run time
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         note = compiler.quote_name_unless_alias(self.lhs.alias)
         condition, values = self.process_rhs(compiler, connection)
-        found = f"SELECT rowid FROM {FTS5_TABLE} WHERE {FTS5_TABLE} MATCH {condition}"  # noqa: S608 - of constants
-        return f"{note}.note_id IN ({found})", list(values)
+        matching = f"SELECT rowid FROM {FTS5_TABLE} WHERE {FTS5_TABLE} MATCH {condition}"  # noqa: S608 - of constants
+        return f"{note}.note_id IN ({matching})", list(values)
 
 
 @TermsField.register_lookup
@@ -63,8 +63,8 @@ class Shows(Matches):
     indexed = "%s"
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        told, values = super().as_sqlite(compiler, connection)
-        return f"+{told}", values
+        sql, values = super().as_sqlite(compiler, connection)
+        return f"+{sql}", values
 
 
 class SearchIndex(models.Model):
@@ -99,10 +99,10 @@ class IndexedNoteQuerySet(models.QuerySet["IndexedNote"]):
         By no index: where terms are looked up, all that they find is the owner's, and PostgreSQL
         read the owner's whole index beside.
         """
-        mine = self.filter(Unindexed(Exact(F("owner_id"), user.pk)))
+        owned = self.filter(Unindexed(Exact(F("owner_id"), user.pk)))
         if not user.limited_to_category:
-            return mine
-        return mine.filter(Exists(Note.objects.visible_to(user).filter(pk=OuterRef("pk"))))
+            return owned
+        return owned.filter(Exists(Note.objects.visible_to(user).filter(pk=OuterRef("pk"))))
 
     def in_order(self, user: "User") -> "IndexedNoteQuerySet":
         """Return those of a user for who walks along an index of theirs."""

@@ -46,27 +46,27 @@ def join(names: Iterable[str]) -> str:
     return "\n".join(first.values())
 
 
-def split(kept: str) -> list[str]:
+def split(names_text: str) -> list[str]:
     """Return the names that a note keeps."""
-    return kept.split("\n") if kept else []
+    return names_text.split("\n") if names_text else []
 
 
-def are_same(kept: str, other: str) -> bool:
+def are_same(one: str, other: str) -> bool:
     """Return whether two notes keep the same tags, however they are spelled."""
-    return [*map(fold, split(kept))] == [*map(fold, split(other))]
+    return [*map(fold, split(one))] == [*map(fold, split(other))]
 
 
 class TaggingManager(models.Manager["Tagging"]):
     """Which notes have which tags."""
 
-    def canonical_names(self, kept: str, *, by: "User") -> str:
+    def canonical_names(self, names: str, *, by: "User") -> str:
         """Return names as a user has spelled them on the other notes that they may see."""
-        known = self.filter(owner=by).order_by("note")
+        taggings = self.filter(owner=by).order_by("note")
         if by.limited_to_category:
-            known = known.filter(note__in=Note.objects.visible_to(by))
+            taggings = taggings.filter(note__in=Note.objects.visible_to(by))
         # One look each: a look for all would read every note that has one of them.
-        first = {name: known.filter(folded=fold(name)).first() for name in split(kept)}
-        return join(found.name if found else name for name, found in first.items())
+        first = {name: taggings.filter(folded=fold(name)).first() for name in split(names)}
+        return join(tagging.name if tagging else name for name, tagging in first.items())
 
 
 class Tagging(models.Model):

@@ -228,8 +228,8 @@ MUTANTS = [
         "rewind-before-its-moment",
         "A rewind takes the state that began exactly at its time.",
         "notes/history.py",
-        "before = kept.filter(since__lte=time)",
-        "before = kept.filter(since__lt=time)",
+        "before = revisions.filter(since__lte=time)",
+        "before = revisions.filter(since__lt=time)",
         (f"{REWIND}::test_a_state_is_there_from_its_first_moment",),
     ),
     Mutant(
@@ -302,8 +302,8 @@ MUTANTS = [
         "sync-page-skips-a-change",
         "A client that reads page by page hears of every change.",
         "notes/sync.py",
-        '    found = list(rows.select_related("note")[: limit + 1])\n',
-        '    found = list(rows.select_related("note")[1 if after.seq else 0 : limit + 1])\n',
+        '    rows = list(query.select_related("note")[: limit + 1])\n',
+        '    rows = list(query.select_related("note")[1 if after.seq else 0 : limit + 1])\n',
         (f"{SYNC}::test_a_client_learns_everything_then_what_changed",),
     ),
     Mutant(
@@ -451,8 +451,8 @@ MUTANTS = [
         "merge-drops-new-names",
         "A merge of tags takes what either side has added.",
         "notes/merging.py",
-        "return kept + [name for name in yours if key(name) not in was | there]",
-        "return kept",
+        "return remaining + [name for name in yours if key(name) not in base_keys | current_keys]",
+        "return remaining",
         (f"{TAGS}::test_merged_as_sets",),
     ),
     Mutant(
