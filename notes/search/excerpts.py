@@ -58,75 +58,75 @@ def wanted(leaves: Iterable[Words], language: str) -> Wanted:
     """Return what words to mark for the wanted words of a search."""
     folded, stems, prefixes, unspaced = set(), set(), [], []
     for leaf in leaves:
-        found = words.read(leaf.text, language)
-        for word in found:
+        leaf_words = words.read(leaf.text, language)
+        for word in leaf_words:
             if words.is_unspaced(word.folded):
                 unspaced.append(word.folded)
                 continue
             folded.add(word.folded)
-            if not leaf.is_exact and len(found) == 1 and language != words.SIMPLE:
+            if not leaf.is_exact and len(leaf_words) == 1 and language != words.SIMPLE:
                 stems.add(word.stem)
-        last = found[-1].folded
-        if is_open(leaf, found) and not words.is_unspaced(last):
+        last = leaf_words[-1].folded
+        if is_open(leaf, leaf_words) and not words.is_unspaced(last):
             prefixes.append(last)
     return Wanted(frozenset(folded), frozenset(stems), tuple(prefixes), tuple({*unspaced}))
 
 
-def mark(text: str, looked_for: Wanted, language: str, *, at_most: int = CONSIDERED) -> list[Span]:
+def mark(text: str, targets: Wanted, language: str, *, at_most: int = CONSIDERED) -> list[Span]:
     """Return where the words are in a text, in characters."""
     spans: list[Span] = []
-    if looked_for.is_empty:
+    if targets.is_empty:
         return spans
-    for token in _tokens(text, looked_for, language):
-        if is_found := [w for w in token.words if _matches(w, looked_for)]:
-            spans += _spans(text, token, is_found[0].folded, looked_for)
+    for token in _tokens(text, targets, language):
+        if matches := [w for w in token.words if _matches(w, targets)]:
+            spans += _spans(text, token, matches[0].folded, targets)
             if len(spans) >= at_most:
                 break
     return spans[:at_most]
 
 
-def _tokens(text: str, looked_for: Wanted, language: str) -> Iterator[words.Token]:
+def _tokens(text: str, targets: Wanted, language: str) -> Iterator[words.Token]:
     """Yield the words that may match."""
     if not text.isascii():
         yield from words.locate(text, language)
         return
-    for found in looked_for.in_ascii.finditer(text.lower()):
-        start, end = found.span()
-        yield words.Token(start, end, words.known(found[0], language))
+    for match in targets.in_ascii.finditer(text.lower()):
+        start, end = match.span()
+        yield words.Token(start, end, words.known(match[0], language))
 
 
-def _matches(word: words.Word, looked_for: Wanted) -> bool:
+def _matches(word: words.Word, targets: Wanted) -> bool:
     if words.is_unspaced(word.folded):
-        return any(part in word.folded for part in looked_for.unspaced)
+        return any(part in word.folded for part in targets.unspaced)
     return (
-        word.folded in looked_for.folded
-        or word.stem in looked_for.stems
-        or (bool(looked_for.prefixes) and word.folded.startswith(looked_for.prefixes))
+        word.folded in targets.folded
+        or word.stem in targets.stems
+        or (bool(targets.prefixes) and word.folded.startswith(targets.prefixes))
     )
 
 
-def _spans(text: str, token: words.Token, word: str, looked_for: Wanted) -> list[Span]:
+def _spans(text: str, token: words.Token, word: str, targets: Wanted) -> list[Span]:
     """Return a whole word, or the parts of one that is written without blanks."""
     run = text[token.start : token.end]
     if not words.is_unspaced(word) or words.fold(run) != run:
         return [(token.start, token.end)]
-    found = []
-    for part in looked_for.unspaced:
+    spans = []
+    for part in targets.unspaced:
         at = run.find(part)
         while at >= 0:
-            found.append((token.start + at, token.start + at + len(part)))
+            spans.append((token.start + at, token.start + at + len(part)))
             at = run.find(part, at + len(part))
-    return sorted(found)
+    return sorted(spans)
 
 
-def excerpt(content: str, looked_for: Wanted, language: str) -> Excerpt:
+def excerpt(content: str, targets: Wanted, language: str) -> Excerpt:
     """Return the part of a content in which most was found, its beginning where nothing was.
 
     The first 50,000 characters are looked through.
     """
-    spans = mark(content[:LOOKED_THROUGH], looked_for, language)
-    told = [(start, words.fold(content[start:end])) for start, end in spans]
-    best = max(spans, key=lambda span: (_kinds(told, span[0]), -span[0]), default=(0, 0))
+    spans = mark(content[:LOOKED_THROUGH], targets, language)
+    places = [(start, words.fold(content[start:end])) for start, end in spans]
+    best = max(spans, key=lambda span: (_kinds(places, span[0]), -span[0]), default=(0, 0))
     start = max(0, best[0] - BEFORE)
     if start:
         # Whole words, where there are any.
@@ -140,7 +140,7 @@ def excerpt(content: str, looked_for: Wanted, language: str) -> Excerpt:
     return Excerpt(content[start:end], start, within)
 
 
-def _kinds(told: Sequence[tuple[int, str]], start: int) -> int:
+def _kinds(places: Sequence[tuple[int, str]], start: int) -> int:
     """Return how many different words an excerpt about this place would show."""
     end = start + MAX_EXCERPT - BEFORE
-    return len({word for at, word in told if start <= at < end})
+    return len({word for at, word in places if start <= at < end})

@@ -77,45 +77,45 @@ def plan(search: Search, *, owner: int, language: str) -> Plan:
     notes = terms.about(search, owner=owner)
     cheap, exact = Q(), Q()
     for clause in search.clauses:
-        found = [(term, *terms.condition(notes, term.leaf, language)) for term in clause]
-        if all(is_all for _, _, is_all in found):
+        conditions = [(term, *terms.condition(notes, term.leaf, language)) for term in clause]
+        if all(is_all for _, _, is_all in conditions):
             continue
-        told = Q()
+        clause_holds = Q()
         for term in clause:
-            told |= _holds(term, notes, language)
-        if all(isinstance(term.leaf, Edited) or is_all for term, _, is_all in found):
-            cheap &= told
+            clause_holds |= _holds(term, notes, language)
+        if all(isinstance(term.leaf, Edited) or is_all for term, _, is_all in conditions):
+            cheap &= clause_holds
         else:
-            exact &= told
-    wanted = wanted_words(search)
+            exact &= clause_holds
+    word_leaves = wanted_words(search)
     titled = None
-    if wanted:
+    if word_leaves:
         in_titles = tuple(tuple(map(_in_title, clause)) for clause in search.clauses)
         titled = _on_terms(Search(in_titles), notes, language)
-    needles = tuple(dict.fromkeys(terms.needle(leaf, language) for leaf in wanted))
+    needles = tuple(dict.fromkeys(terms.needle(leaf, language) for leaf in word_leaves))
     return Plan(_on_terms(search, notes, language), titled, cheap, exact or None, needles)
 
 
 def _on_terms(search: Search, notes: Notes, language: str) -> Condition:
     """Return what a search asks of the terms; what they cannot tell is left out."""
     everything = notes.have(terms.NOTE)
-    conditions, without = [], []
+    required, without = [], []
     for clause in search.clauses:
-        found = [(term, *terms.condition(notes, term.leaf, language)) for term in clause]
-        told = [
+        conditions = [(term, *terms.condition(notes, term.leaf, language)) for term in clause]
+        decidable = [
             (term, condition)
-            for term, condition, is_all in found
+            for term, condition, is_all in conditions
             if condition is not None and (is_all or term.is_wanted)
         ]
-        if len(told) < len(found):
+        if len(decidable) < len(conditions):
             continue
-        if len(told) == 1 and not told[0][0].is_wanted:
-            without.append(told[0][1])
+        if len(decidable) == 1 and not decidable[0][0].is_wanted:
+            without.append(decidable[0][1])
             continue
-        each = [c if term.is_wanted else terms.but(everything, c) for term, c in told]
-        conditions.append(terms.some(each))
-    asked = terms.every(conditions or [everything])
-    return terms.but(asked, terms.some(without)) if without else asked
+        alternatives = [c if term.is_wanted else terms.but(everything, c) for term, c in decidable]
+        required.append(terms.some(alternatives))
+    combined = terms.every(required or [everything])
+    return terms.but(combined, terms.some(without)) if without else combined
 
 
 def _in_title(term: Term) -> Term:
@@ -135,28 +135,28 @@ def to_sql(condition: Condition) -> str:
     return condition.tsquery if connection.vendor == "postgresql" else condition.fts5
 
 
-def find(asked: Plan, *, user: User, after: Place | None, limit: int) -> Page:
+def find(plan: Plan, *, user: User, after: Place | None, limit: int) -> Page:
     """Return a page of the notes that a user may see and that a plan finds."""
-    indexed = IndexedNote.objects.visible_to(user).filter(asked.cheap)
-    is_first = after is None and not _is_surely_broad(asked, indexed, user)
+    indexed = IndexedNote.objects.visible_to(user).filter(plan.cheap)
+    is_first = after is None and not _is_surely_broad(plan, indexed, user)
     if is_first or (after is not None and after.order == SCORE):
-        matching = candidates(indexed.filter(terms__matches=to_sql(asked.terms)))
-        rows = list(matching.values_list("pk", *TEXT, _flag(asked.exact)))
+        matching = candidates(indexed.filter(terms__matches=to_sql(plan.terms)))
+        rows = list(matching.values_list("pk", *TEXT, _flag(plan.exact)))
         if len(rows) <= RANKED or after is not None:
-            found = [ranking.Candidate(*row[:3]) for row in rows if row[3]]
-            return ranked(found, asked.needles, after=after, limit=limit)
-    return _Broad(asked, user).page(after, limit)
+            matches = [ranking.Candidate(*row[:3]) for row in rows if row[3]]
+            return ranked(matches, plan.needles, after=after, limit=limit)
+    return _Broad(plan, user).page(after, limit)
 
 
-def _is_surely_broad(asked: Plan, indexed: IndexedNoteQuerySet, user: User) -> bool:
+def _is_surely_broad(plan: Plan, indexed: IndexedNoteQuerySet, user: User) -> bool:
     """Return whether the last edited notes alone are too many to be ranked.
 
     To look at those is quicker than to look up a term that most notes have.
     """
     newest = indexed.in_order(user).order_by("-edited_at", "-pk")
-    is_shown = Case(When(terms__shows=to_sql(asked.terms), then=1), output_field=IntegerField())
-    found = newest.annotate(is_shown=is_shown)[:STEP].aggregate(number=Count("is_shown"))
-    return bool(found["number"] > RANKED)
+    is_shown = Case(When(terms__shows=to_sql(plan.terms), then=1), output_field=IntegerField())
+    counts = newest.annotate(is_shown=is_shown)[:STEP].aggregate(number=Count("is_shown"))
+    return bool(counts["number"] > RANKED)
 
 
 def candidates(matching: QuerySet[IndexedNote]) -> QuerySet[IndexedNote]:
@@ -165,14 +165,14 @@ def candidates(matching: QuerySet[IndexedNote]) -> QuerySet[IndexedNote]:
 
 
 def ranked(
-    found: Sequence[ranking.Candidate],
+    matches: Sequence[ranking.Candidate],
     needles: Sequence[Needle],
     *,
     after: Place | None,
     limit: int,
 ) -> Page:
     """Return a page of candidates by their rank."""
-    scored = ranking.scores(found, needles)
+    scored = ranking.scores(matches, needles)
     order = sorted(((score, note_id) for note_id, score in scored.items()), reverse=True)
     if after is not None:
         # What was written meanwhile can have moved all scores, hardly their order.
@@ -190,12 +190,12 @@ def ranked(
 class _Broad:
     """A search that matches too much to be ranked."""
 
-    asked: Plan
+    plan: Plan
     user: User
 
     def page(self, after: Place | None, limit: int) -> Page:
         """Return a page; it may be short, with more to come after it."""
-        titled = self.asked.titled
+        titled = self.plan.titled
         place = after or Place(TITLED if titled else RECENT, None, 0)
         ids: list[int] = []
         if place.order == TITLED and titled:
@@ -203,7 +203,7 @@ class _Broad:
             ids, place = [*page.ids], Place(RECENT, None, 0)
             if page.end is not None or len(ids) == limit:
                 return Page(ids, page.end or place)
-        others = terms.but(self.asked.terms, titled) if titled else self.asked.terms
+        others = terms.but(self.plan.terms, titled) if titled else self.plan.terms
         page = self._matching(others, place, limit - len(ids))
         return Page([*ids, *page.ids], page.end)
 
@@ -213,37 +213,37 @@ class _Broad:
         if begun.end is None or len(begun.ids) == limit:
             return begun
         matching = self._beyond(begun.end).filter(terms__matches=to_sql(condition))
-        rows = matching.values_list("edited_at", "pk", _flag(self.asked.exact))[: RANKED + 1]
-        found = sorted(((at, pk) for at, pk, holds in rows if holds), reverse=True)
+        rows = matching.values_list("edited_at", "pk", _flag(self.plan.exact))[: RANKED + 1]
+        rest = sorted(((at, pk) for at, pk, holds in rows if holds), reverse=True)
         room = limit - len(begun.ids)
         if len(rows) > RANKED:
             page = self._walk(condition, begun.end, room, steps=STEPS - 1)
             return Page([*begun.ids, *page.ids], page.end)
-        end = Place(place.order, *found[room - 1]) if len(found) > room else None
-        return Page([*begun.ids, *(pk for _, pk in found[:room])], end)
+        end = Place(place.order, *rest[room - 1]) if len(rest) > room else None
+        return Page([*begun.ids, *(pk for _, pk in rest[:room])], end)
 
     def _walk(self, condition: Condition, place: Place, limit: int, *, steps: int) -> Page:
         """Return the next notes for which a condition holds, by looking at so many thousands."""
         ids: list[int] = []
         for _ in range(steps):
             rows = self._beyond(place).in_order(self.user).order_by("-edited_at", "-pk")
-            step = STEP if self.asked.exact is None else STEP_OF_TEXTS
+            step = STEP if self.plan.exact is None else STEP_OF_TEXTS
             end = rows.values_list("edited_at", "pk")[step - 1 : step].first()
             if end is not None:
                 at, key = end
                 rows = rows.filter(Q(edited_at__gte=at), Q(edited_at__gt=at) | Q(pk__gte=key))
-            rows = rows.filter(self.asked.exact or Q(), terms__shows=to_sql(condition))
-            found = list(rows.values_list("edited_at", "pk")[: limit - len(ids)])
-            ids += [pk for _, pk in found]
+            rows = rows.filter(self.plan.exact or Q(), terms__shows=to_sql(condition))
+            matches = list(rows.values_list("edited_at", "pk")[: limit - len(ids)])
+            ids += [pk for _, pk in matches]
             if len(ids) == limit:
-                return Page(ids, Place(place.order, *found[-1]))
+                return Page(ids, Place(place.order, *matches[-1]))
             if end is None:
                 return Page(ids, None)
             place = Place(place.order, *end)
         return Page(ids, place)
 
     def _beyond(self, place: Place) -> IndexedNoteQuerySet:
-        indexed = IndexedNote.objects.visible_to(self.user).filter(self.asked.cheap)
+        indexed = IndexedNote.objects.visible_to(self.user).filter(self.plan.cheap)
         if place.value is None:
             return indexed
         at = place.value
@@ -261,20 +261,20 @@ def _holds(term: Term, notes: Notes, language: str) -> Q:
     leaf = term.leaf
     if isinstance(leaf, Edited):
         start = leaf.starts_at
-        told = Q(edited_at__lt=start) if leaf.is_before else Q(edited_at__gte=start)
-        return told if term.is_wanted else ~told
+        holds = Q(edited_at__lt=start) if leaf.is_before else Q(edited_at__gte=start)
+        return holds if term.is_wanted else ~holds
     condition, is_all = terms.condition(notes, leaf, language)
     if is_all and condition is not None:
-        told = Q(terms__shows=to_sql(condition))
+        holds = Q(terms__shows=to_sql(condition))
     else:
         assert isinstance(leaf, Words)
-        told = _reads(terms.needle(leaf, language))
-    return told if term.is_wanted else ~told
+        holds = _reads(terms.needle(leaf, language))
+    return holds if term.is_wanted else ~holds
 
 
 def _reads(needle: Needle) -> Q:
     at = StrIndex("words", Value(needle.text))
-    told = Q(GreaterThan(at, 0))
+    holds = Q(GreaterThan(at, 0))
     if needle.in_title:  # the first line
-        told &= Q(LessThan(at, StrIndex(F("words"), Value("\n"))))
-    return told
+        holds &= Q(LessThan(at, StrIndex(F("words"), Value("\n"))))
+    return holds

@@ -152,8 +152,8 @@ def parse(text: str) -> Search:
 
 
 def _after_space(text: str, at: int) -> int:
-    found = SPACE.match(text, at)
-    return found.end() if found else at
+    match = SPACE.match(text, at)
+    return match.end() if match else at
 
 
 def _term(text: str, at: int) -> tuple[Term, int]:
@@ -168,9 +168,9 @@ def _term(text: str, at: int) -> tuple[Term, int]:
     elif (operator := name[1].lower()) in OPERATORS:
         leaf, at = _operator(operator, text, name.end())
     else:
-        known = ", ".join(f"{each}:" for each in OPERATORS)
+        names = ", ".join(f"{each}:" for each in OPERATORS)
         raise BrokenQuery(
-            f"There is no operator {name[0]} (there are {known}). To find it as text, quote it.", at
+            f"There is no operator {name[0]} (there are {names}). To find it as text, quote it.", at
         )
     return Term(leaf, is_wanted), at
 
@@ -190,10 +190,10 @@ def _operator(operator: str, text: str, at: int) -> tuple[Leaf, int]:
         except categories.InvalidCategory as error:
             raise BrokenQuery(str(error), began) from None
     if operator in ("is", "has"):
-        known = FLAGS if operator == "is" else PARTS
-        if value.lower() not in known:
-            told = ", ".join(f"{operator}:{each}" for each in known)
-            raise BrokenQuery(f"There is no {operator}:{value}; say {told}.", began)
+        values = FLAGS if operator == "is" else PARTS
+        if value.lower() not in values:
+            choices = ", ".join(f"{operator}:{each}" for each in values)
+            raise BrokenQuery(f"There is no {operator}:{value}; say {choices}.", began)
         return Marked(value.lower()), at
     try:
         day = dt.date.fromisoformat(value if DAY.fullmatch(value) else "")

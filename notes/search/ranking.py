@@ -38,7 +38,7 @@ def scores(candidates: Sequence[Candidate], needles: Sequence[Needle]) -> dict[i
     total = sum(lengths.values())
     rarity = []
     for number in range(len(needles)):
-        often = sum(sum(found[number]) for found in counts.values())
+        often = sum(sum(note_counts[number]) for note_counts in counts.values())
         rarity.append(math.log(1 + total / (1 + often)))
     run = " ".join(needle.text.strip() for needle in needles if not needle.in_title)
     return {
@@ -57,35 +57,35 @@ def scores(candidates: Sequence[Candidate], needles: Sequence[Needle]) -> dict[i
 def _counts(candidate: Candidate, needles: Sequence[Needle]) -> list[list[int]]:
     """Return how often each part has the words, for every needle."""
     lines, stems = candidate.words.split("\n"), candidate.stems.split("\n")
-    found = []
+    all_counts = []
     for needle in needles:
         counts = [line.count(needle.text) for line in lines]
         if needle.stem and candidate.stems:
             forms = (line.count(needle.stem) for line in stems)
             counts = [max(pair) for pair in zip(counts, forms, strict=False)]
-        found.append(counts[:1] if needle.in_title else counts)
-    return found
+        all_counts.append(counts[:1] if needle.in_title else counts)
+    return all_counts
 
 
 def _words(counts: Sequence[Sequence[int]], rarity: Sequence[float], length: float) -> float:
     score = 0.0
-    for found, rare in zip(counts, rarity, strict=True):
-        weighted = sum(weight * count for weight, count in zip(WEIGHTS, found, strict=False))
+    for part_counts, rare in zip(counts, rarity, strict=True):
+        weighted = sum(weight * count for weight, count in zip(WEIGHTS, part_counts, strict=False))
         score += rare * weighted / (weighted + SATURATION * (1 - LENGTH + LENGTH * length))
     return score
 
 
 def _title(candidate: Candidate, counts: Sequence[Sequence[int]], rarity: Sequence[float]) -> float:
     """Return what a title that the words are in adds: the more of it they are, the more."""
-    found = [rare for count, rare in zip(counts, rarity, strict=True) if count[0]]
-    if not found:
+    in_title = [rare for count, rare in zip(counts, rarity, strict=True) if count[0]]
+    if not in_title:
         return 0.0
     length = len(candidate.words.partition("\n")[0].split())
-    coverage = min(1.0, len(found) / max(1, length))
-    return IN_TITLE * sum(found) + WHOLE_TITLE * coverage * max(found)
+    coverage = min(1.0, len(in_title) / max(1, length))
+    return IN_TITLE * sum(in_title) + WHOLE_TITLE * coverage * max(in_title)
 
 
 def _together(candidate: Candidate, run: str, rarity: Sequence[float]) -> float:
     parts = zip(TOGETHER, candidate.words.split("\n"), strict=False)
-    found = [weight for weight, line in parts if f" {run}" in line]
-    return max(found) * max(rarity) if found else 0.0
+    weights = [weight for weight, line in parts if f" {run}" in line]
+    return max(weights) * max(rarity) if weights else 0.0

@@ -40,12 +40,14 @@ def relate(*, note_id: int, tags: Sequence[str], user: User, at_most: int) -> li
     if text is None:
         return []
     notes = Notes(user.pk, with_trash=False)
-    asked = {f"t{tag}": notes.have(terms.tag(tag)) for tag in tags}
-    asked |= {f"w{word}": notes.have(terms.word(word)) for word in _telling(text)}
-    found = _having(indexed.exclude(pk=note_id), {k: finding.to_sql(v) for k, v in asked.items()})
+    conditions = {f"t{tag}": notes.have(terms.tag(tag)) for tag in tags}
+    conditions |= {f"w{word}": notes.have(terms.word(word)) for word in _telling(text)}
+    ids_by_condition = _having(
+        indexed.exclude(pk=note_id), {k: finding.to_sql(v) for k, v in conditions.items()}
+    )
     related: dict[int, Related] = {}
-    for name, ids in sorted(found.items(), key=lambda each: len(each[1])):
-        is_tag, told = name[0] == "t", name[1:]
+    for name, ids in sorted(ids_by_condition.items(), key=lambda each: len(each[1])):
+        is_tag, value = name[0] == "t", name[1:]
         if len(ids) > COMMON and not is_tag:
             continue
         worth = math.log((COMMON + 1) / min(COMMON, len(ids))) + TAG * is_tag
@@ -53,7 +55,7 @@ def relate(*, note_id: int, tags: Sequence[str], user: User, at_most: int) -> li
             one = related.setdefault(pk, Related(pk))
             one.score += worth
             if not is_tag:
-                one.words.append(told)
+                one.words.append(value)
     # The newer of two that share as much.
     best = sorted(related.values(), key=lambda one: (one.score, one.note_id), reverse=True)
     return best[:at_most]
@@ -75,15 +77,15 @@ def _long(line: str) -> list[str]:
     ]
 
 
-def _having(indexed: IndexedNoteQuerySet, asked: dict[str, str]) -> dict[str, list[int]]:
+def _having(indexed: IndexedNoteQuerySet, conditions: dict[str, str]) -> dict[str, list[int]]:
     """Return the ids of notes for which each condition holds, of every one some more than few."""
     parts = []
-    for name, condition in asked.items():
-        some = indexed.filter(terms__matches=condition).values("pk")[: COMMON + 1]
-        rows = IndexedNote.objects.filter(pk__in=some)
+    for name, condition in conditions.items():
+        note_ids = indexed.filter(terms__matches=condition).values("pk")[: COMMON + 1]
+        rows = IndexedNote.objects.filter(pk__in=note_ids)
         parts.append(rows.values_list(Value(name, CharField()), "pk"))
-    found: dict[str, list[int]] = {}
+    ids_by_condition: dict[str, list[int]] = {}
     if parts:
         for name, pk in parts[0].union(*parts[1:], all=True):
-            found.setdefault(name, []).append(pk)
-    return found
+            ids_by_condition.setdefault(name, []).append(pk)
+    return ids_by_condition

@@ -150,11 +150,11 @@ class Notes:
 
     def have(self, term: str, *, is_prefix: bool = False) -> Condition:
         """Return the condition that a note has a term, or one that begins so."""
-        found = [self._has(prefix(self.owner), term, is_prefix=is_prefix)]
+        conditions = [self._has(prefix(self.owner), term, is_prefix=is_prefix)]
         if self.with_trash:
             trash = prefix(self.owner, is_trashed=True)
-            found.append(self._has(trash, term, is_prefix=is_prefix))
-        return some(found)
+            conditions.append(self._has(trash, term, is_prefix=is_prefix))
+        return some(conditions)
 
     def are_trashed(self) -> Condition:
         """Return the condition that a note is in the trash."""
@@ -210,17 +210,17 @@ class Needle(NamedTuple):
 
 def needle(leaf: Words, language: str) -> Needle:
     """Return what to look for in the prepared text of notes."""
-    found = words.read(leaf.text, language)
-    before = "" if words.is_unspaced(found[0].folded) else " "
-    after = "" if words.is_unspaced(found[-1].folded) or is_open(leaf, found) else " "
-    text = f"{before}{' '.join(word.folded for word in found)}{after}"
-    has_stem = len(found) == 1 and not leaf.is_exact and language != words.SIMPLE
-    return Needle(text, f" {found[0].stem} " if has_stem else "", leaf.in_title)
+    leaf_words = words.read(leaf.text, language)
+    before = "" if words.is_unspaced(leaf_words[0].folded) else " "
+    after = "" if words.is_unspaced(leaf_words[-1].folded) or is_open(leaf, leaf_words) else " "
+    text = f"{before}{' '.join(word.folded for word in leaf_words)}{after}"
+    has_stem = len(leaf_words) == 1 and not leaf.is_exact and language != words.SIMPLE
+    return Needle(text, f" {leaf_words[0].stem} " if has_stem else "", leaf.in_title)
 
 
-def is_open(leaf: Words, found: Sequence[Word]) -> bool:
+def is_open(leaf: Words, leaf_words: Sequence[Word]) -> bool:
     """Return whether longer words than the last one do too."""
-    return leaf.is_prefix and len(found[-1].folded) >= FEWEST_OF_A_PREFIX
+    return leaf.is_prefix and len(leaf_words[-1].folded) >= FEWEST_OF_A_PREFIX
 
 
 def condition(notes: Notes, leaf: Leaf, language: str) -> tuple[Condition | None, bool]:
@@ -243,19 +243,19 @@ def condition(notes: Notes, leaf: Leaf, language: str) -> tuple[Condition | None
 
 def _words_condition(notes: Notes, leaf: Words, language: str) -> tuple[Condition, bool]:
     kind, stem_kind = (TITLE_WORD, TITLE_STEM) if leaf.in_title else (WORD, STEM)
-    found = words.read(leaf.text, language)
-    conditions, is_all = [], len(found) == 1
-    for number, word in enumerate(found, 1):
-        is_last = number == len(found)
+    leaf_words = words.read(leaf.text, language)
+    conditions, is_all = [], len(leaf_words) == 1
+    for number, word in enumerate(leaf_words, 1):
+        is_last = number == len(leaf_words)
         if words.is_unspaced(word.folded):
             # The last letter may have others after it.
             parts = words.pairs(word.folded)[:-1] or [word.folded]
             is_all = is_all and len(parts) == 1
             conditions += [notes.have(f"{kind}{p}", is_prefix=len(p) == 1) for p in parts]
             continue
-        is_prefix = is_last and is_open(leaf, found)
+        is_prefix = is_last and is_open(leaf, leaf_words)
         forms = [notes.have(f"{kind}{word.folded}", is_prefix=is_prefix)]
-        if language != words.SIMPLE and not leaf.is_exact and len(found) == 1:
+        if language != words.SIMPLE and not leaf.is_exact and len(leaf_words) == 1:
             if word.stem != word.folded:
                 forms.append(notes.have(f"{kind}{word.stem}"))
             forms.append(notes.have(f"{stem_kind}{word.stem}"))

@@ -74,19 +74,19 @@ def pairs(word: str) -> list[str]:
 
 def read(text: str, language: str = SIMPLE) -> list[Word]:
     """Return the words of a text in their order."""
-    known: dict[str, tuple[Word, ...]] = {}
+    cache: dict[str, tuple[Word, ...]] = {}
     words: list[Word] = []
     for token in TOKEN.findall(text):
-        if token not in known:
-            known[token] = _words(token, language)
-        words += known[token]
+        if token not in cache:
+            cache[token] = _words(token, language)
+        words += cache[token]
     return words
 
 
 def locate(text: str, language: str = SIMPLE) -> Iterator[Token]:
     """Yield the words of a text with their places."""
-    for found in TOKEN.finditer(text):
-        yield Token(found.start(), found.end(), known(found[0], language))
+    for match in TOKEN.finditer(text):
+        yield Token(match.start(), match.end(), known(match[0], language))
 
 
 def _words(token: str, language: str) -> tuple[Word, ...]:
@@ -102,12 +102,12 @@ def _words(token: str, language: str) -> tuple[Word, ...]:
     return (Word(pieces[0], stems[0][:MAX_LENGTH] if len(stems) == 1 else pieces[0]),)
 
 
-_known = functools.lru_cache(20_000)(_words)
+_cached_words = functools.lru_cache(20_000)(_words)
 
 
 def known(token: str, language: str) -> tuple[Word, ...]:
     """Return the words of a token, from memory if it has been asked for."""
-    return (_known if len(token) <= MAX_LENGTH else _words)(token, language)
+    return (_cached_words if len(token) <= MAX_LENGTH else _words)(token, language)
 
 
 def _stemmer(language: str) -> Stemmer.Stemmer:
