@@ -1,4 +1,4 @@
-"""Attachments, which follow what notes keep of their files."""
+"""Rows of ``Attachment``: they follow the column ``files`` of their notes."""
 
 from notes import quotas
 from notes.models import Attachment, Note, StoredObject
@@ -6,10 +6,10 @@ from notes.models import attachments as files
 
 
 def lock_objects(note: Note, files_json: str) -> str:
-    """Return ``kept``, what a locked note shall say of its files, without those that are gone.
+    """Return a new value for the ``files`` of a locked note, without files that no longer exist.
 
-    The objects that come to the note are locked, so that none goes before it is attached; with the
-    quota first, as whoever stores a file does.
+    Locks the objects that are new to the note, so that none is deleted before it is attached. The
+    quota is locked first: every write that stores a file uses this order.
     """
     new_files = files.split(files_json)
     held_ids = {file.object for file in files.split(note.files)}
@@ -23,9 +23,9 @@ def lock_objects(note: Note, files_json: str) -> str:
 
 
 def sync_rows(note: Note) -> None:
-    """Have the attachments of a locked note be those that it says, whose objects are held.
+    """Make the attachments of a locked note match its ``files``, whose objects are locked.
 
-    One that comes back from the history comes with the id that it had, so that links to it hold.
+    An attachment that comes back from the history gets its old id, so that links to it still work.
     """
     rows = [
         Attachment(pk=file.id, note=note, object_id=file.object) for file in files.split(note.files)

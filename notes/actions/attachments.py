@@ -1,4 +1,4 @@
-"""The files of a note: added, replaced, renamed, removed."""
+"""The files of a note: add, replace, rename and remove them."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ class TooManyFiles(DomainError):
 
 
 class NoSuchFile(DomainError):
-    """The file was removed from the note between the look and the lock."""
+    """The file was removed from the note after it was read and before the lock."""
 
     status = 404
     code = "not_found"
@@ -42,10 +42,10 @@ def add_file(
     now: dt.datetime,
     expected: Expected = None,
 ) -> tuple[Note, File]:
-    """Give a note one file more and return both.
+    """Add a file to a note and return both.
 
-    ``stored`` is the row of :meth:`notes.actions.objects.Receiver.finish`; bytes that the owner has
-    already are not kept twice. What is refused has to be discarded by the caller. Raises
+    ``stored`` is the row of :meth:`notes.actions.objects.Receiver.finish`. Bytes that the owner has
+    already are not stored twice. If this raises, the caller discards the object. Raises
     :class:`TooManyFiles`, :class:`notes.quotas.QuotaExceeded`,
     :class:`notes.actions.objects.UploadTooSlow`, :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
@@ -71,7 +71,7 @@ def store_main_file(
     now: dt.datetime,
     expected: Expected = None,
 ) -> tuple[Note, File]:
-    """Make an object the note's main file in place of the one it may have; return both.
+    """Make an object the note's main file; it replaces the current one. Return note and file.
 
     Raises as :func:`add_file`.
     """
@@ -97,7 +97,7 @@ def replace_file(
     now: dt.datetime,
     expected: Expected = None,
 ) -> tuple[Note, File]:
-    """Put an object in the place of a file, which the history keeps; return note and file.
+    """Replace a file by an object and return note and file. The history keeps the old file.
 
     Raises :class:`NoSuchFile` and as :func:`add_file`.
     """
@@ -119,7 +119,7 @@ def rename_file(
     now: dt.datetime,
     expected: Expected = None,
 ) -> tuple[Note, File]:
-    """Give a file of a note another name and return both.
+    """Rename a file of a note and return both.
 
     Raises :class:`NoSuchFile`, :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
@@ -142,15 +142,15 @@ def remove_file(
     expected: Expected = None,
     for_good: bool = False,
 ) -> Note:
-    """Take a file away from a note and return the note.
+    """Remove a file from a note and return the note.
 
-    The history keeps it, and the account holds it, unless it goes ``for_good``: then no revision
-    of the note has it either. Raises as :func:`rename_file`.
+    The history keeps the file, and it counts in the quota. With ``for_good`` it is also removed
+    from all revisions of the note. Raises as :func:`rename_file`.
     """
     with transaction.atomic():
         note = lock(note, expected=expected)
         files = join(each for each in split(note.files) if each.id != attachment_id)
-        if for_good:  # of the history too, where alone it may be
+        if for_good:  # also from the history; it may be in the history only
             object_ids = _forget(note, attachment_id)
             if not object_ids:
                 raise NoSuchFile
@@ -174,10 +174,7 @@ def _store(
     now: dt.datetime,
     expected: Expected,
 ) -> tuple[Note, File]:
-    """Have an object count and do with it what ``change`` says.
-
-    In one transaction, until whose commit the note has the files that it had.
-    """
+    """Make an object ready and write the files that ``change`` returns, in one transaction."""
     with transaction.atomic():
         note = lock(note, expected=expected)
         owned = objects.make_owned(stored, owner_id=note.owner_id, now=now)
@@ -188,7 +185,7 @@ def _store(
 
 
 def _forget(note: Note, attachment_id: int) -> list[int]:
-    """Take a file out of the history of a locked note; return the objects that it had."""
+    """Remove a file from the history of a locked note; return the ids of its objects."""
     object_ids = {file.object for file in split(note.files) if file.id == attachment_id}
     for revision in Revision.objects.filter(note=note).exclude(files="").defer("content"):
         files = split(revision.files)
@@ -223,5 +220,5 @@ def _file(attachment_id: int, name: str, stored: StoredObject) -> File:
 
 
 def _with(files: Sequence[File], file: File) -> list[File]:
-    """Return files with one of them in place of that with its id."""
+    """Return ``files`` with the one of the same id replaced by ``file``."""
     return [file if each.id == file.id else each for each in files]

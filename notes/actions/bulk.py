@@ -1,7 +1,7 @@
-"""Filing many notes at once: by tag, by category, or as they are named.
+"""Change many notes in one call: all with a tag, all in a category, or a list of ids.
 
-Whatever it is, the notes are locked in the order of their ids, those that it changes go into their
-next states in a few statements for all, and each is a change of the feed.
+Each operation locks the notes in the order of their ids, writes all changed notes in a few
+statements and records a change of the feed for each of them.
 """
 
 import datetime as dt
@@ -34,7 +34,7 @@ class NothingThere(DomainError):
 
 
 class CategoryTooLong(DomainError):
-    """What a move would make of a category below it is above the limit."""
+    """After the move, a category below it would be longer than the limit."""
 
     status = 400
     code = "max_length"
@@ -43,7 +43,7 @@ class CategoryTooLong(DomainError):
 
 
 class Row(NamedTuple):
-    """A note, without its words: there may be very many."""
+    """A note without its text, because there may be very many."""
 
     pk: int
     owner_id: int
@@ -56,7 +56,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class BulkResult:
-    """What became of a note; ``version`` is what it is in, None for one that is not there."""
+    """The result for one note; ``version`` is its current version, None if it does not exist."""
 
     note_id: int
     is_changed: bool
@@ -64,9 +64,9 @@ class BulkResult:
 
 
 def rename_tag(*, name: str, to: str, by: User, now: dt.datetime) -> tuple[str, int]:
-    """Give a tag another name on all notes of ``by``; return it, and how many notes they are.
+    """Rename a tag on all notes of ``by``; return the new name and the number of notes.
 
-    A tag that has that name already is then the same one. Raises :class:`NothingThere`.
+    If a tag of that name exists, the two become one. Raises :class:`NothingThere`.
     """
     canonical_name = Tagging.objects.canonical_names(to, by=by) if fold(to) != fold(name) else to
 
@@ -77,7 +77,7 @@ def rename_tag(*, name: str, to: str, by: User, now: dt.datetime) -> tuple[str, 
 
 
 def delete_tag(*, name: str, by: User, now: dt.datetime) -> int:
-    """Take a tag off all notes of ``by`` and return how many they are.
+    """Remove a tag from all notes of ``by`` and return the number of notes.
 
     Raises :class:`NothingThere`.
     """
@@ -102,7 +102,7 @@ def _retag_all(
 def _retag(
     notes: Iterable[Row], change: Callable[[list[str]], list[str]], *, by: User, now: dt.datetime
 ) -> set[int]:
-    """Change the tags of locked notes and return the ids of those that are changed.
+    """Change the tags of locked notes and return the ids of the changed notes.
 
     Raises :class:`notes.actions.versions.TooManyTags`, with nothing changed.
     """
@@ -120,10 +120,10 @@ def _retag(
 
 
 def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
-    """Have a category and all below it lie at ``to`` and return how many notes that moves.
+    """Move a category and all categories below it to ``to``; return the number of moved notes.
 
-    What lies there already stays; the notes in the trash move too. Raises :class:`NothingThere`
-    and :class:`CategoryTooLong`.
+    Notes that are in ``to`` already stay there. Notes in the trash are moved too. Raises
+    :class:`NothingThere` and :class:`CategoryTooLong`.
     """
     with transaction.atomic():
         rows = _lock_rows(Note.objects.owned_by(by).filter(filed_within(category)))
@@ -134,7 +134,7 @@ def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
             raise CategoryTooLong
         if to == category:
             return 0
-        # `Work/Plans` moved from `Work` to the top is `Plans`: without what stood before it.
+        # Moved from `Work` to the top level, `Work/Plans` becomes `Plans`: the prefix goes.
         rest = Substr("category", len(category) + (1 if to else 2))
         changes = {"category": Concat(Value(to), rest)}
         _write(rows, changes, by=by, cause=Note.Cause.EDIT, kind="note_updated", now=now)
@@ -142,7 +142,7 @@ def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
 
 
 def trash_category(*, category: str, by: User, now: dt.datetime) -> int:
-    """Move the notes of a category, and of all below it, to the trash; return how many.
+    """Move the notes of a category and of all categories below it to the trash; return how many.
 
     Raises :class:`NothingThere`.
     """
@@ -156,9 +156,9 @@ def trash_category(*, category: str, by: User, now: dt.datetime) -> int:
 def apply_bulk(
     *, operation: str, ids: Iterable[int], value: str = "", by: User, now: dt.datetime
 ) -> list[BulkResult]:
-    """Do the same with at most 500 notes, by their ids, and return what became of each.
+    """Apply one operation to at most 500 notes, named by ids, and return the result for each.
 
-    ``value`` is the category to ``move`` to, or what to ``tag`` or ``untag``: names, one a line.
+    ``value`` is the category for ``move``, or the tags for ``tag`` and ``untag``, one per line.
     """
     note_ids = list(dict.fromkeys(ids))
     with transaction.atomic():
@@ -173,7 +173,7 @@ def apply_bulk(
 
 
 def _lock_rows(notes: NoteQuerySet) -> list[Row]:
-    """Return what is to be known of notes, which are locked in the order of all writers."""
+    """Lock notes in the order of their ids, as all writers do, and return their rows."""
     rows = notes.select_for_update().order_by("pk")
     return [Row(*row) for row in rows.values_list(*Row._fields)]
 
@@ -214,7 +214,7 @@ def _write(
     kind: events.Kind,
     now: dt.datetime,
 ) -> set[int]:
-    """Bring locked notes, all of which the changes change, into their next states; record it."""
+    """Write changes that differ for each of these locked notes, and record the events."""
     ids = [note.pk for note in notes]
     write_all(ids, changes, by=by, cause=cause, now=now)
     events.record_all(kind, notes=notes, by=by)
@@ -232,7 +232,7 @@ def _flag(name: str, *, to: bool) -> Callable[..., set[int]]:
     return change
 
 
-# What whoever may edit a note may do to it; the rest is its owner's.
+# Operations for everybody who may edit a note; the others are for its owner only.
 EDITS = {"tag", "untag"}
 OPERATIONS: dict[str, Callable[..., set[int]]] = {
     "tag": _tag,

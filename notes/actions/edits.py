@@ -1,4 +1,4 @@
-"""Small changes to a note's text that need no whole body and no precondition."""
+"""Small edits of a note's content that need neither the whole content nor a precondition."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Kind = Literal["append", "prepend", "replace", "toggle_task"]
 
 
 class NotExactlyOnce(DomainError):
-    """The text to replace does not occur exactly once; the problem says how often it does."""
+    """The text to replace does not occur exactly once; the problem has the ``count``."""
 
     status = 409
     code = "not_exactly_once"
@@ -33,7 +33,7 @@ class NotExactlyOnce(DomainError):
 
 
 class NoSuchTask(DomainError):
-    """There are fewer checkboxes; the problem says how many."""
+    """The note has fewer checkboxes; the problem has the ``count``."""
 
     status = 409
     code = "no_such_task"
@@ -45,11 +45,11 @@ class NoSuchTask(DomainError):
 
 @dataclass(frozen=True)
 class Edit:
-    """What to do to the content.
+    """One edit of the content.
 
-    ``text`` is put on lines of its own at the end (``append``) or the beginning (``prepend``), or
-    in the place of ``old``, which must occur exactly once (``replace``). ``task`` is the number of
-    the checkbox to toggle, from 1.
+    ``append`` and ``prepend`` add ``text`` as lines of its own at the end or the beginning.
+    ``replace`` puts ``text`` in the place of ``old``, which must occur exactly once.
+    ``toggle_task`` toggles the checkbox with the number ``task``, counted from 1.
     """
 
     kind: Kind
@@ -61,7 +61,7 @@ class Edit:
 def edit_note(
     *, note: Note, edit: Edit, by: User, now: dt.datetime, expected: Expected = None
 ) -> Note:
-    """Change the content as it is under the lock and return the note. Always a revision.
+    """Edit the content under the note's lock and return the note. Always makes a revision.
 
     Raises :class:`NotExactlyOnce`, :class:`NoSuchTask`,
     :class:`notes.actions.versions.ContentTooLong`, :class:`notes.actions.versions.NoteGone` and

@@ -1,4 +1,4 @@
-"""Taking over what was written elsewhere."""
+"""Import notes that were written in another service."""
 
 import datetime as dt
 
@@ -12,11 +12,11 @@ from notes.models import ImportedItem, Note
 def import_item(
     *, owner: User, source: str, title: str, content: str, created_at: dt.datetime
 ) -> Note | None:
-    """Make and return the note of an item, None if that item was imported before.
+    """Create the note of an item and return it; return None if the item was imported before.
 
-    ``source`` names the item among those of its owner, in at most 100 characters: whatever runs in
-    parallel, and whatever became of the note since, one source is imported once. Raises
-    IntegrityError when the account is gone.
+    ``source`` identifies the item among those of its owner, in at most 100 characters. Each source
+    is imported once, also by imports that run in parallel, and also if its note was deleted since.
+    Raises IntegrityError if the account no longer exists.
     """
     with transaction.atomic():
         imported, is_new = ImportedItem.objects.get_or_create(owner=owner, source=source)

@@ -1,7 +1,7 @@
-"""Files brought from one storage into another while the service goes on.
+"""Move files from one storage to another while the service runs.
 
-With ``OTHER_STORAGE`` set, what is read is looked for in both and what is stored goes to the one in
-use. Deleting deletes from both.
+While ``OTHER_STORAGE`` is set, reads look in both storages, writes go to the one in use, and
+deletes remove an object from both.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from notes.models import StoredObject
 
 @dataclass
 class Moved:
-    """How many objects were brought or there already, and the keys of those to be had nowhere."""
+    """How many objects were copied or were there already, and the keys that neither storage has."""
 
     brought: int = 0
     bytes: int = 0
@@ -22,11 +22,11 @@ class Moved:
 
 
 def move(*, tell: Callable[[int, int], None]) -> Moved:
-    """Bring every object that counts and is not in the storage in use; return what was done.
+    """Copy every ready object that the storage in use does not have; return the counts.
 
-    ``tell`` is told how many of how many are done. What is stored meanwhile is in the right place
-    already. Raises :class:`notes.files.storage.StorageUnavailable`; what was brought until then
-    stays.
+    Calls ``tell(done, total)`` after each object. Objects that are stored meanwhile are in the
+    right storage already. Raises :class:`notes.files.storage.StorageUnavailable`; objects that were
+    copied until then stay.
     """
     moved = Moved()
     ready = StoredObject.objects.filter(state=StoredObject.State.READY).order_by("pk")
@@ -37,7 +37,7 @@ def move(*, tell: Callable[[int, int], None]) -> Moved:
             moved.brought += 1
             moved.bytes += row.size
             if not StoredObject.objects.filter(pk=row.pk, key=row.key).exists():
-                storage.delete(row.key)  # it was deleted from both in the middle of that
+                storage.delete(row.key)  # it was deleted from both during the copy
         elif was_brought is False:
             moved.there += 1
         elif ready.filter(pk=row.pk, key=row.key).exists():

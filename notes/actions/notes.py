@@ -1,7 +1,7 @@
-"""Writing notes: every change of a single note is made here.
+"""Write single notes: create, update, merge, trash, restore, purge.
 
-What PostgreSQL can do of it in one statement ``notes.actions.single_statement`` does, by the same
-plan.
+``notes.actions.single_statement`` does a part of this in one statement of PostgreSQL, by the same
+:func:`notes.actions.versions.plan_write`.
 """
 
 import datetime as dt
@@ -31,7 +31,7 @@ NO_FLAGS: Mapping[str, bool] = MappingProxyType({})
 class Overlap(DomainError):
     """Both sides changed the same lines, or both the title, or both the category.
 
-    ``note_id`` tells the entrance whose current state to add to the problem.
+    The entrance adds the current state of the note ``note_id`` to the problem.
     """
 
     status = 409
@@ -58,10 +58,10 @@ def create_note(
     cause: Note.Cause = Note.Cause.CREATE,
     **fields: str,
 ) -> Note:
-    """Make and return a note that belongs to ``by``.
+    """Create a note that belongs to ``by`` and return it.
 
-    ``tags`` are names, one a line; ``fields`` are of the others in ``fields.EDITABLE``. Raises
-    TypeError for what a note does not have.
+    ``tags`` are names, one per line; ``fields`` are other fields of ``fields.EDITABLE``. Raises
+    TypeError for a field that a note does not have.
     """
     with transaction.atomic():
         note = Note.objects.create(
@@ -95,8 +95,8 @@ def update_note(
 ) -> Note:
     """Set the fields of ``changes`` and return the note.
 
-    They are of ``fields.EDITABLE``, tags as names with one a line. Only what differs is written. A
-    write that changes nothing leaves the version alone, and so do the ``flags`` (of
+    They are of ``fields.EDITABLE``, with tags as names, one per line. Only fields that differ are
+    written. A write that changes nothing keeps the version, and so do ``flags`` (of
     ``fields.FLAGS``). Raises :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
     """
@@ -116,12 +116,12 @@ def merge_note(
     flags: Mapping[str, bool] = NO_FLAGS,
     cause: Note.Cause = Note.Cause.EDIT,
 ) -> tuple[Note, bool]:
-    """Bring ``changes``, made to an earlier version, into the note; return it and if that was so.
+    """Merge ``changes`` of an earlier version into the note; return it and whether it was merged.
 
-    Three-way: what both sides left alone stays, what one changed is taken, the content by lines.
-    The base comes from the history; where it is not there, or not for this user, the version is
-    stale. ``cause`` is that of a change that needs no merge. Raises
-    :class:`Overlap`, :class:`notes.actions.versions.StaleVersion`,
+    A three-way merge: a value that neither side changed stays, a value that one side changed is
+    taken, and the content is merged by lines. The base comes from the history. If the history does
+    not have it, or not for this user, this raises :class:`notes.actions.versions.StaleVersion`.
+    ``cause`` is used if no merge is needed. Also raises :class:`Overlap`,
     :class:`notes.actions.versions.NoteGone` and :class:`notes.actions.versions.ContentTooLong`.
     """
     with transaction.atomic():
@@ -146,7 +146,7 @@ def _finish(
     cause: Note.Cause,
     now: dt.datetime,
 ) -> None:
-    """Write what differs of a locked note, and record that."""
+    """Write the fields and flags of a locked note that differ, and record the event."""
     if changes.get("tags"):
         changes = {**changes, "tags": Tagging.objects.canonical_names(changes["tags"], by=by)}
     is_written = write(note, changes, by=by, cause=cause, now=now)
@@ -179,7 +179,7 @@ def _merged(note: Note, base: Revision, yours: dict[str, Any]) -> dict[str, Any]
 
 
 def trash_note(*, note: Note, by: User, now: dt.datetime, expected: Expected = None) -> Note:
-    """Move a note to the trash, where it stays with file and history for 30 days.
+    """Move a note to the trash, where it stays with its files and history for 30 days.
 
     Raises :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
@@ -192,7 +192,7 @@ def trash_note(*, note: Note, by: User, now: dt.datetime, expected: Expected = N
 
 
 def restore_note(*, note: Note, by: User, now: dt.datetime, expected: Expected = None) -> Note:
-    """Take a note out of the trash and return it; one that is not in it stays as it is.
+    """Take a note out of the trash and return it; a note that is not in the trash is unchanged.
 
     Raises :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
@@ -205,7 +205,7 @@ def restore_note(*, note: Note, by: User, now: dt.datetime, expected: Expected =
 
 
 def purge_note(*, note: Note, by: User | None, expected: Expected = None) -> None:
-    """Delete a note for good with its history and file; the object goes after the commit.
+    """Delete a note for good, with its history and files; objects are deleted after the commit.
 
     Raises :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
@@ -223,7 +223,7 @@ def purge_due() -> bool:
     ids = list(due.order_by("trashed_at", "pk").values_list("pk", flat=True)[:PURGE_BATCH_SIZE])
     for pk in ids:
         with transaction.atomic():
-            # Somebody may have taken it out just now, and another worker may be at it.
+            # It may just have been restored, or another worker may be deleting it.
             note = due.select_for_update(skip_locked=True).filter(pk=pk).first()
             if note is not None:
                 _purge(note, by=None)

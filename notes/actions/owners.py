@@ -1,4 +1,4 @@
-"""What notes keep outside the database when an account goes."""
+"""Delete what an account has outside the database when the account is deleted."""
 
 from django.db.models import Q
 
@@ -9,14 +9,14 @@ from notes.models import Feed, Note, SearchIndex
 
 
 def release_owner(*, owner: User) -> None:
-    """Have the owner's objects deleted after the commit; the rows go by the database's cascade.
+    """Delete the owner's objects after the commit; the database's cascade deletes the rows.
 
     Called by ``accounts.actions.users.delete`` (setting ``BEFORE_USER_DELETE``) in its transaction.
     """
-    # Before the notes, as whoever indexes them does.
+    # Before the notes, in the order that indexing uses.
     list(SearchIndex.objects.select_for_update().filter(user=owner).values_list("pk"))
-    # In the order of all writers. With the notes and the quota locked, no upload that is under way
-    # can attach an object unseen.
+    # In the order of all writers. While the notes and the quota are locked, no running upload can
+    # attach an object that this does not see.
     list(Note.objects.select_for_update().filter(owner=owner).order_by("pk").values_list("pk"))
     quotas.lock(owner.pk)
     Feed.objects.lock(owner.pk)

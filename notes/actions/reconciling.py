@@ -1,4 +1,4 @@
-"""What the storage has, held against what the database says, and put right where possible."""
+"""Compare the storage with the database, and correct differences where possible."""
 
 import datetime as dt
 import hashlib
@@ -13,7 +13,7 @@ from notes.files import storage
 from notes.files.types import Listed
 from notes.models import StoredObject
 
-# What is younger may be on its way, or be of a list that was read a moment ago.
+# Younger objects may still be on their way, or be newer than the list that was read.
 GRACE = dt.timedelta(hours=1)
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Report:
-    """What was found, by keys: ``lost`` and ``wrong`` need a backup, or the same bytes again."""
+    """The result, by keys. ``lost`` and ``wrong`` need a backup, or an upload of the same bytes."""
 
     checked: int = 0
     swept: int = 0
@@ -32,12 +32,12 @@ class Report:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every object that counts is there, as it was stored."""
+        """Whether every ready object exists and has the bytes that were stored."""
         return not self.lost and not self.wrong
 
     @property
     def is_clean(self) -> bool:
-        """Whether there was nothing to put right either."""
+        """Whether, in addition, there was nothing to correct."""
         return self.is_whole and not self.orphans and not self.unfinished
 
     def __str__(self) -> str:
@@ -56,14 +56,13 @@ def reconcile(
     grace: dt.timedelta = GRACE,
     keeps_orphans: bool = False,
 ) -> Report:
-    """Sweep, then compare objects with rows; delete what has no row, drop what was not finished.
+    """Sweep, compare objects with rows, delete objects without a row, abort unfinished uploads.
 
-    ``verify`` reads every object through and compares its checksum; without it sizes are compared.
-    Damaged objects are marked, and so mended by whoever uploads their bytes again; thumbnails are
-    made anew.
-    A ``dry_run`` changes nothing; ``keeps_orphans`` deletes no stored file that has no row. What is
-    found is looked at again before it counts, so the service
-    may go on meanwhile. Raises :class:`notes.files.storage.StorageUnavailable`.
+    ``verify`` reads every object and compares its checksum; without it only sizes are compared.
+    Damaged objects are marked, so that the next upload of the same bytes repairs them. Damaged
+    thumbnails are made again. A ``dry_run`` changes nothing. ``keeps_orphans`` keeps stored files
+    that have no row. Each difference is checked again before it counts, so the service can run
+    meanwhile. Raises :class:`notes.files.storage.StorageUnavailable`.
     """
     report = Report()
     if not dry_run:
@@ -82,10 +81,10 @@ def reconcile(
 
 
 def reconcile_due() -> None:
-    """Reconcile without reading everything through; a worker's job.
+    """Reconcile without reading the objects; a worker's job.
 
-    Stored files without a row are counted and left: they may be those of a database that was
-    restored from a backup, or of another one altogether. An operator's command deletes them.
+    Stored files without a row are counted and kept. They may belong to a database that was
+    restored from a backup, or to another database. An operator's command deletes them.
     """
     try:
         report = reconcile(now=timezone.now(), grace=uploads.LASTS + GRACE, keeps_orphans=True)
@@ -97,7 +96,7 @@ def reconcile_due() -> None:
 
 
 def _pair_by_key() -> Iterator[tuple[StoredObject | None, Listed | None]]:
-    """Yield rows that count and objects, those of the same key together."""
+    """Yield ready rows and stored objects, paired by key; None where one of the two is missing."""
     ready = StoredObject.objects.filter(state=StoredObject.State.READY).order_by("key")
     rows, entries = ready.iterator(), storage.listed()
     row, entry = next(rows, None), next(entries, None)

@@ -1,4 +1,4 @@
-"""Revisions: brought back, pinned, thinned out. They are made by ``versions.write``."""
+"""Restore, pin and thin out revisions. ``versions.write`` makes them."""
 
 import datetime as dt
 
@@ -13,7 +13,7 @@ from notes.actions.versions import Expected, NoteGone, lock, write
 from notes.models import Note, Revision
 from notes.models.fields import VERSIONED
 
-# What is older than this keeps the last revision of each hour, day or week (in UTC).
+# Of revisions older than this, only the last of each hour, day or week (in UTC) is kept.
 STAGES = (
     (dt.timedelta(hours=24), TruncHour),
     (dt.timedelta(days=7), TruncDay),
@@ -25,17 +25,17 @@ THIN_BATCH_SIZE = 1000
 def restore_state(
     *, note: Note, version: int, by: User, now: dt.datetime, expected: Expected = None
 ) -> Note:
-    """Give a note all that a version said again, as a new version, and return it.
+    """Restore the state of a version as a new version of the note, and return the note.
 
-    Only the trash is left alone: the note is live, and stays so. Where a note lies is for its owner
-    to say, so the category comes back for the owner alone.
+    ``trashed_at`` is not restored: the note stays out of the trash. The category is restored for
+    the owner only, because only the owner may move a note.
 
-    Raises :class:`notes.actions.versions.NoteGone`, also when the history does not have that
-    version for this user, and :class:`notes.actions.versions.StaleVersion`.
+    Raises :class:`notes.actions.versions.NoteGone`, also if the history does not have that version
+    for this user, and :class:`notes.actions.versions.StaleVersion`.
     """
     with transaction.atomic():
         note = lock(note, expected=expected)
-        state = history.get_state(note, version, user=by)  # some of it may just have gone for good
+        state = history.get_state(note, version, user=by)  # it may just have been deleted
         if state is None:
             raise NoteGone
         names = set(VERSIONED) - {"trashed_at"}
@@ -48,9 +48,9 @@ def restore_state(
 
 
 def pin_revision(*, revision: Revision, is_pinned: bool) -> Revision:
-    """Keep a revision from being thinned out, or no longer, and return it.
+    """Pin or unpin a revision and return it; a pinned one is never thinned out.
 
-    Raises :class:`notes.actions.versions.NoteGone` when it was thinned out just now.
+    Raises :class:`notes.actions.versions.NoteGone` if it was thinned out meanwhile.
     """
     if not Revision.objects.filter(pk=revision.pk).update(is_pinned=is_pinned, thinned=0):
         raise NoteGone
@@ -59,12 +59,12 @@ def pin_revision(*, revision: Revision, is_pinned: bool) -> Revision:
 
 
 def thin_due() -> bool:
-    """Delete some of the revisions that are too close for their age; a worker's job.
+    """Thin out one batch of old revisions; a worker's job. Returns whether there may be more.
 
-    All are kept for 24 hours, then one an hour for 7 days, one a day for 90, one a week after:
-    each time the last in its category, since the feed of a token that is limited to one asks the
-    history whether a note ever lay there, and those that are pinned. Returns whether there may be
-    more.
+    All revisions are kept for 24 hours, then one per hour for 7 days, one per day for 90 days, one
+    per week after that. Kept is the last one of the period in each category: the feed of a token
+    that is limited to a category asks the history whether a note was ever in it. Pinned revisions
+    are always kept.
     """
     now, is_more = timezone.now(), False
     for stage, (age, period) in enumerate(STAGES):

@@ -1,4 +1,4 @@
-"""Notes as they were at a time, brought back."""
+"""Bring all notes of a user back to their states of an earlier time."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ KINDS: dict[Effect, events.Kind] = {
 MAX_NOTES = 500
 MAX_BYTES = 16 * 2**20
 SCAN_BATCH_SIZE = 5000
-WRITE_BATCH_SIZE = 10  # ten times two texts of 1 MiB are held at once
+WRITE_BATCH_SIZE = 10  # notes; each may have two texts of 1 MiB in memory
 
 
 @dataclass(frozen=True)
 class Rewound:
-    """What a rewind does, or would do, to a note; ``version`` is what it was in at that time."""
+    """What a rewind does, or would do, to a note; ``version`` is its version at that time."""
 
     note_id: int
     title: str
@@ -44,20 +44,20 @@ def rewind(
     dry_run: bool,
     now: dt.datetime,
 ) -> tuple[list[Rewound], int | None]:
-    """Bring the user's notes back to a time, as new versions; return what that changes.
+    """Bring the user's notes back to a time, as new versions; return the changes.
 
-    With a ``category``, the notes that lie in or below it now or did then. A note that was not
-    written yet or lay in the trash goes to the trash; one deleted for good does not come back.
-    One call is one transaction that changes at most 500 notes, or 16 MiB
-    of text: the second value is the ``after`` of the next call, None when all was looked at.
+    With a ``category``, only notes that are in or below it now, or were at that time. A note that
+    did not exist yet or was in the trash goes to the trash. A note that was deleted for good does
+    not come back. One call is one transaction that changes at most 500 notes, or 16 MiB of text.
+    The second value is the ``after`` of the next call, None if no notes are left to check.
     """
     with transaction.atomic():
         planned, following = _plan(user, to, category, after)
         if dry_run or not planned:
             return planned, following
         ids = [change.note_id for change in planned]
-        # All locks first: the notes in the order of their ids, the quota, for files that come
-        # back, and then the feeds, by the first event (see events.record).
+        # All locks first: the notes in the order of their ids, then the quota (for files that come
+        # back), then the feeds, which the first event locks (see events.record).
         rows = Note.objects.owned_by(user).filter(pk__in=ids)
         list(rows.select_for_update().order_by("pk").values_list("pk"))
         quotas.lock(user.pk)
@@ -79,7 +79,7 @@ def rewind(
 def _plan(
     user: User, to: dt.datetime, category: str, after: int
 ) -> tuple[list[Rewound], int | None]:
-    """Look at the next notes that changed since then, without their texts."""
+    """Return the changes of the next notes that differ from that time, without their texts."""
     candidates = Note.objects.owned_by(user).filter(updated_at__gt=to, pk__gt=after)
     ids = list(candidates.order_by("pk").values_list("pk", flat=True)[: SCAN_BATCH_SIZE + 1])
     following = ids[SCAN_BATCH_SIZE - 1] if len(ids) > SCAN_BATCH_SIZE else None
@@ -106,7 +106,7 @@ def _plan(
 def _target(
     note: Note, revision: Revision | None, to: dt.datetime, now: dt.datetime
 ) -> dict[str, Any]:
-    """Return what to write to have the note as it was."""
+    """Return the values to write to bring a note back to its state at the time ``to``."""
     if note.created_at > to:
         return {"trashed_at": note.trashed_at or now}
     then = revision or note
@@ -114,7 +114,7 @@ def _target(
         name: getattr(then, name) for name in VERSIONED if name not in then.get_deferred_fields()
     }
     if then.trashed_at is not None:
-        # It is in the trash again, and stays for the whole time from now on.
+        # It goes to the trash again; its 30 days there begin now.
         target["trashed_at"] = note.trashed_at or now
     return target
 

@@ -1,4 +1,4 @@
-"""Writing saved searches."""
+"""Create, change and delete saved searches."""
 
 import datetime as dt
 from typing import Any
@@ -23,7 +23,7 @@ class TooManySearches(DomainError):
 
 
 class SearchGone(DomainError):
-    """The saved search was deleted between the look and the lock."""
+    """The saved search was deleted after it was read."""
 
     status = 404
     code = "not_found"
@@ -31,9 +31,10 @@ class SearchGone(DomainError):
 
 
 def save_search(*, name: str, query: str, by: User, now: dt.datetime) -> SavedSearch:
-    """Keep a search. Raises IntegrityError by ``one_saved_search_per_name``.
+    """Save a search. Raises IntegrityError by ``one_saved_search_per_name``.
 
-    Also :class:`TooManySearches`, exactly: the account is locked while they are counted.
+    Also raises :class:`TooManySearches`; the limit is exact, because the account is locked while
+    the searches are counted.
     """
     with transaction.atomic():
         lock(by)
@@ -46,9 +47,9 @@ def save_search(*, name: str, query: str, by: User, now: dt.datetime) -> SavedSe
 
 
 def change_search(*, search: SavedSearch, changes: dict[str, Any], now: dt.datetime) -> SavedSearch:
-    """Set ``name`` and ``query``, whichever is sent. Raises :class:`SearchGone`.
+    """Set ``name``, ``query`` or both, as ``changes`` has them. Raises :class:`SearchGone`.
 
-    Also IntegrityError by ``one_saved_search_per_name``.
+    Also raises IntegrityError by ``one_saved_search_per_name``.
     """
     if "name" in changes:
         changes = {**changes, "name_folded": fold(changes["name"])}
@@ -60,5 +61,5 @@ def change_search(*, search: SavedSearch, changes: dict[str, Any], now: dt.datet
 
 
 def delete_search(*, search: SavedSearch) -> None:
-    """Forget a search."""
+    """Delete a saved search."""
     SavedSearch.objects.filter(pk=search.pk).delete()

@@ -1,13 +1,13 @@
 """Writes that are a single statement of PostgreSQL.
 
-What ``notes.actions.notes`` does in a transaction of some statements (lock, keep what is replaced,
-write, record) PostgreSQL can do in one that is a transaction by itself. Nobody has to wait on a
-connection in between, and the feed is locked no longer than the commit takes. Everything that is to
-be decided is decided before, from the note as it was read, by what decides it for the others; the
-statement holds only if the note is still as it was read, and does nothing otherwise.
+``notes.actions.notes`` uses a transaction of several statements: lock, snapshot, write, record.
+PostgreSQL can do this in one statement, which is a transaction by itself. There are no round trips
+in between, and the feed is locked only as long as the commit takes. All decisions are made before,
+by the same functions (:func:`notes.actions.versions.plan_write`), from the note as it was read. The
+statement writes only if the note is still as it was read; otherwise it does nothing.
 
-``fetch`` sends a statement over whatever connection the caller has. Its exceptions leave open
-whether the write was made, but for ``cloudnotes.fastpath.async_pool.NotDone``: it was not.
+``fetch`` sends a statement over the caller's connection. After an exception the write may have been
+made or not, except after ``cloudnotes.fastpath.async_pool.NotDone``: then it was not made.
 """
 
 import datetime as dt
@@ -101,7 +101,7 @@ async def update_note(
 ) -> Note | None:
     """As :func:`notes.actions.notes.update_note`, for a ``title`` and ``content`` that differ.
 
-    Returns None, with nothing written, if the note has changed since it was read. Raises
+    Returns None and writes nothing if the note has changed since it was read. Raises
     :class:`notes.actions.versions.StaleVersion` and
     :class:`notes.actions.versions.ContentTooLong`.
     """
@@ -125,7 +125,7 @@ async def update_note(
         audience=access.audience(note),
         now=now,
     )
-    if not rows:  # of the feed: whoever writes a note is in its audience
+    if not rows:  # rows of the feed: the writer of a note is always in its audience
         return None
     note.version, note.updated_at = note.version + 1, now
     events.tell("note_updated", note=note, by=by)

@@ -1,4 +1,4 @@
-"""Many changes of one client at once, each answered by itself."""
+"""Apply a batch of changes that one client sends; each change has its own outcome."""
 
 import contextlib
 import datetime as dt
@@ -31,7 +31,7 @@ class NotThere(DomainError):
 
 
 class Deleted(DomainError):
-    """The note was deleted, or moved to the trash, meanwhile."""
+    """The note was deleted or moved to the trash meanwhile."""
 
     status = 409
     code = "deleted"
@@ -41,7 +41,7 @@ class Deleted(DomainError):
 class Conflict(DomainError):
     """The note is not in the version that the change was made to.
 
-    ``code`` is that of the refusal of a single write: ``stale_version`` or ``merge_conflict``.
+    ``code`` is the one that a single write has: ``stale_version`` or ``merge_conflict``.
     """
 
     status = 409
@@ -73,7 +73,7 @@ class OutsideOfCategory(DomainError):
 
 
 class Forbidden(DomainError):
-    """The user may see the note and may not change it, or not in this way."""
+    """The user may see the note but may not make this change."""
 
     status = 403
     code = "forbidden"
@@ -84,9 +84,9 @@ class Forbidden(DomainError):
 class Operation:
     """One change that a client has made.
 
-    The note is named by ``note_id`` or, where the client does not know that yet, by the
-    ``client_id`` that it was or is created with. ``fields`` are of ``fields.EDITABLE``; those of
-    ``flag`` are of ``fields.FLAGS``, and it is good in any version.
+    ``note_id`` names the note. If the client does not know it yet, ``client_id`` does: the name
+    under which the client created the note, or creates it now. ``fields`` are of
+    ``fields.EDITABLE``. The fields of ``flag`` are of ``fields.FLAGS``; it applies to any version.
     """
 
     kind: Literal["create", "update", "flag", "delete"]
@@ -98,11 +98,11 @@ class Operation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an operation.
+    """The outcome of an operation.
 
-    ``version`` is that of the note, None if it is deleted or there never was one. It ``differs``
-    from what the client has when somebody else wrote it too. ``error`` tells why an operation was
-    refused or conflicts.
+    ``version`` is the note's version, None if the note is deleted or never existed. ``differs`` is
+    true if the note is not what the client has, because somebody else wrote it too. ``error`` says
+    why an operation was refused or conflicts.
     """
 
     status: Literal["applied", "conflict", "refused"]
@@ -114,18 +114,18 @@ class Outcome:
 
 
 class LockedTooLate(Exception):
-    """A note turned up that ought to have been locked before the feed."""
+    """A note appeared that must be locked before the feed, and the feed is locked already."""
 
 
 class MergeBudget:
-    """How long a batch may still merge: others wait for it meanwhile."""
+    """The time in seconds that a batch may still spend on merging, because others wait for it."""
 
     def __init__(self, seconds: float) -> None:
         self.left = seconds
 
     @contextlib.contextmanager
     def spent(self) -> Iterator[None]:
-        """Take what is done within off the budget."""
+        """Subtract the time that the block takes from the budget."""
         began = time.monotonic()
         try:
             yield
@@ -136,11 +136,12 @@ class MergeBudget:
 def apply(
     *, operations: Sequence[Operation], merge: bool, by: User, now: dt.datetime
 ) -> list[Outcome]:
-    """Carry out at most 500 operations in their order and return what became of each.
+    """Apply at most 500 operations in their order and return the outcome of each.
 
-    One transaction for all that can be applied. Safe to send twice: what was applied before is
-    known by its ``client_id`` or its result. With ``merge`` a change of an earlier version is
-    merged where that is possible without asking; after a second of merging it is a conflict.
+    One transaction for all that can be applied. Safe to send twice: an operation that was applied
+    before is recognized by its ``client_id`` or its result. With ``merge``, a change of an earlier
+    version is merged if both sides changed different lines. After one second of merging, the
+    remaining ones are conflicts.
     """
     while True:
         with contextlib.suppress(LockedTooLate), transaction.atomic():
@@ -153,10 +154,11 @@ def apply(
 
 
 def _lock(operations: Sequence[Operation], user: User) -> dict[str, int]:
-    """Take every lock in the order that all writers have: notes by their ids, then the feeds.
+    """Take all locks in the order of all writers: notes by their ids, then the feeds.
 
-    Return the notes of the client ids that were used before. Raises :class:`LockedTooLate`, to let
-    go of all locks and begin anew, where one of them was made while this waited for the feed.
+    Returns the ids of the notes that were created under these client ids, by client id. Raises
+    :class:`LockedTooLate` if one of them was created while this waited for the feed: the caller
+    then releases all locks and starts again.
     """
     ids_by_client_id = _get_ids_by_client_id(operations, user)
     ids = {operation.note_id for operation in operations if operation.note_id}
@@ -170,7 +172,7 @@ def _lock(operations: Sequence[Operation], user: User) -> dict[str, int]:
 
 
 def start_generation(*, instead_of: str) -> None:
-    """Make every client begin anew, once for the generation that it finds."""
+    """Make every client start again: begin a new generation, once after ``instead_of``."""
     if not instead_of:
         Generation.objects.get_or_create(pk=1)
     else:
@@ -178,7 +180,7 @@ def start_generation(*, instead_of: str) -> None:
 
 
 def _get_ids_by_client_id(operations: Sequence[Operation], user: User) -> dict[str, int]:
-    """Return the notes of the client ids that were used before."""
+    """Return the ids of the notes that were created under these client ids, by client id."""
     used = [operation.client_id for operation in operations if operation.client_id]
     changes = Change.objects.filter(user=user, client_id__in=used)
     return {str(client_id): pk for client_id, pk in changes.values_list("client_id", "note_id")}
@@ -230,7 +232,7 @@ def _create(
     by: User,
     now: dt.datetime,
 ) -> Outcome:
-    # Keyed, or a dump of the database would let one try what a deleted note said.
+    # Keyed hashes: with plain ones, a dump of the database would allow guesses at deleted notes.
     digests = [
         key.hex() for key in key_derivation.derive_all("client_id", *operation.fields.values())
     ]
@@ -290,7 +292,7 @@ def _may(operation: Operation, note: Note, user: User) -> bool:
 
 
 def _was_deleted(note_id: int, user: User) -> bool:
-    """Return whether a user had this note, and it is gone for good."""
+    """Return whether a user had this note and it was deleted for good."""
     had = Change.objects.filter(user=user, note=note_id).exists()
     return had and not Note.objects.filter(pk=note_id).exists()
 

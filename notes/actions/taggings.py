@@ -1,4 +1,4 @@
-"""Taggings, which follow what notes say of their tags."""
+"""Rows of ``Tagging``: they follow the column ``tags`` of their notes."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from notes.models import Note, Tagging, tags
 
 
 def sync_rows(ids: Sequence[int]) -> None:
-    """Have the taggings of locked notes, at most some thousand, say what the notes say."""
+    """Make the taggings of locked notes match their ``tags``; for at most some thousand notes."""
     Tagging.objects.filter(note__in=ids).delete()
     notes = Note.objects.filter(pk__in=ids).order_by("pk")
     Tagging.objects.bulk_create(

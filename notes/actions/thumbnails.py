@@ -1,4 +1,4 @@
-"""Thumbnails of images, made by the worker in a process of their own."""
+"""Make thumbnails of images; the worker makes them in a separate process."""
 
 import datetime as dt
 import io
@@ -16,11 +16,11 @@ from notes.actions import objects
 from notes.files import storage, thumbnailing
 from notes.models import StoredObject, Thumbnail
 
-# Whoever makes them has so long; if it dies another one tries then.
+# A worker has this long; if it dies, another one retries after that.
 CLAIMED_FOR = dt.timedelta(minutes=2)
-# What failed on a busy machine is tried so often in all; each pause is twice the last.
+# Failures of a busy machine are retried, up to this many tries; each pause doubles the last one.
 MAX_TRIES, FIRST_PAUSE = 6, dt.timedelta(minutes=5)
-# What is larger has no thumbnails: it would have to be fetched whole.
+# Larger images get no thumbnails, because the whole file has to be fetched.
 MAX_BYTES = 100 * 2**20
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def make_due() -> bool:
 
 
 def make_again(damaged: StoredObject, now: dt.datetime) -> None:
-    """Have the thumbnails of an image made anew, if one of them is damaged."""
+    """If an object is a damaged thumbnail, make the thumbnails of its image again."""
     with transaction.atomic():
         source_ids = Thumbnail.objects.filter(object=damaged).values_list("source", flat=True)
         sources = StoredObject.objects.filter(pk__in=list(source_ids))
@@ -89,7 +89,7 @@ def _images(source: StoredObject) -> Mapping[int, bytes]:
 
 
 def _save(source: StoredObject, keys: Mapping[int, str]) -> bool:
-    """Point at the thumbnails, unless another worker has made them, or the image is gone."""
+    """Save the thumbnails, unless another worker has made them or the image was deleted."""
     with transaction.atomic():
         rows = _claimed(source)
         if not rows.select_for_update().exists():
@@ -101,7 +101,7 @@ def _save(source: StoredObject, keys: Mapping[int, str]) -> bool:
 
 
 def _claimed(source: StoredObject) -> QuerySet[StoredObject]:
-    """Return the row of an image whose thumbnails are still to be made of the bytes that it had."""
+    """Return the row of an image if it has the same bytes and its thumbnails are still due."""
     return StoredObject.objects.filter(
         pk=source.pk,
         key=source.key,
