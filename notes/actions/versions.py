@@ -1,8 +1,21 @@
-"""From one version of a note to the next: lock, check, keep what is replaced, write.
+"""Write the next version of a note: lock, check, snapshot, write.
 
 Every action that changes a note goes through :func:`lock` and :func:`write` or
 :func:`bump_version`, or through :func:`plan_write` and a statement of
 ``notes.actions.single_statement``.
+
+A note's *state* is the values of its versioned fields. A write that changes them either takes a
+*snapshot* first (it copies the old state into a revision), or *coalesces* (it overwrites the old
+state and keeps no copy). Which one is decided by the old state::
+
+    new state      coalescible if its cause is CREATE, EDIT or FILE and it has a credential
+     |  a reader gets it: marked as seen (column ``state_given``), no longer coalescible
+     |  the same user and credential edit it within 5 minutes and only insert text (at one place),
+     |      or only add files: coalesce; the version rises, ``state_since`` stays
+     v  any other write: snapshot, then a new state
+
+So a client that saves every few seconds makes one revision in 5 minutes. Each state that a reader
+got stays in the history, where a merge finds it as its base.
 """
 
 import datetime as dt
@@ -21,20 +34,20 @@ from notes.models import Note, Revision, attachments
 from notes.models.notes import MAX_CONTENT_BYTES, NoteQuerySet
 from notes.models.tags import MAX_TAGS, split
 
-# A client that saves every few seconds makes one revision in this time, not a hundred.
+# Writes may coalesce for this long after a state began.
 COALESCED_WITHIN = dt.timedelta(minutes=5)
-# Longer by what the clocks of two hosts may differ.
+# For how long a reader has to mark a state as seen: longer, as the clocks of two hosts may differ.
 SEEN_WITHIN = COALESCED_WITHIN + dt.timedelta(minutes=1)
 
 WRITE_BATCH_SIZE = 1000
-# What its writer may go on with.
+# Causes of states that the same writer may still coalesce.
 COALESCIBLE_CAUSES = (Note.Cause.CREATE, Note.Cause.EDIT, Note.Cause.FILE)
 
 Expected = Collection[int] | None
 
 
 class NoteGone(DomainError):
-    """The note was deleted, or moved to the trash, between the look and the lock."""
+    """The note was deleted or moved to the trash after it was read and before the lock."""
 
     status = 404
     code = "not_found"
@@ -42,9 +55,9 @@ class NoteGone(DomainError):
 
 
 class StaleVersion(DomainError):
-    """The note is not in a version that the caller expects it to be in.
+    """The note is not in one of the versions that the caller expects.
 
-    ``note_id`` tells the entrance whose current state to add to the problem.
+    The entrance adds the current state of the note ``note_id`` to the problem.
     """
 
     status = 412
@@ -60,7 +73,7 @@ class StaleVersion(DomainError):
 
 
 class ContentTooLong(DomainError):
-    """What a change would make of the content is above the limit."""
+    """After the change, the content would be longer than the limit."""
 
     status = 400
     code = "max_bytes"
@@ -69,7 +82,7 @@ class ContentTooLong(DomainError):
 
 
 class TooManyTags(DomainError):
-    """What a change would make of the tags is above the limit."""
+    """After the change, the note would have more tags than the limit."""
 
     status = 400
     code = "too_many_tags"
@@ -81,9 +94,9 @@ LOCKED = InstanceQuery(lambda: Note.objects.select_for_update().filter(pk=Parame
 
 
 def lock(note: Note, *, expected: Expected = None, even_trashed: bool = False) -> Note:
-    """Return the note as it is now, its row locked until the transaction ends.
+    """Lock the note's row until the transaction ends and return the note as it is now.
 
-    ``expected`` are the versions that the caller knows of, None for whatever it is. Raises
+    ``expected`` are the versions that the caller accepts, None for any version. Raises
     :class:`NoteGone` and :class:`StaleVersion`.
     """
     locked = LOCKED.first(note=note.pk)
@@ -94,7 +107,7 @@ def lock(note: Note, *, expected: Expected = None, even_trashed: bool = False) -
 
 
 def check(note: Note, expected: Expected) -> None:
-    """Raise :class:`StaleVersion` for a note in another version than one of ``expected``."""
+    """Raise :class:`StaleVersion` if the note's version is not one of ``expected``."""
     if expected is not None and note.version not in expected:
         raise StaleVersion(note)
 
@@ -102,11 +115,11 @@ def check(note: Note, expected: Expected) -> None:
 def write(
     note: Note, changes: dict[str, Any], *, by: User | None, cause: Note.Cause, now: dt.datetime
 ) -> bool:
-    """Bring a locked note into its next state and return whether that differs.
+    """Write changes to a locked note and return whether any of them differs.
 
-    ``changes`` are of the columns in ``fields.VERSIONED``. What is replaced is kept as a revision,
-    unless the write goes on with what its author has just begun (see :func:`_can_coalesce`). A
-    write that changes nothing leaves the version alone. Raises :class:`ContentTooLong`.
+    ``changes`` are of the columns in ``fields.VERSIONED``. Takes a snapshot of the old state,
+    unless the write coalesces with it (see :func:`_can_coalesce`). A write that changes nothing
+    keeps the version. Raises :class:`ContentTooLong`.
     """
     if "files" in changes:
         changes = {**changes, "files": attachment_rows.lock_objects(note, changes["files"])}
@@ -129,10 +142,10 @@ def write(
 def write_all(
     ids: Sequence[int], changes: dict[str, Any], *, by: User, cause: Note.Cause, now: dt.datetime
 ) -> None:
-    """Bring locked notes, all of which the changes change, into their next states.
+    """Write changes to locked notes, with a snapshot of each; each note must differ from them.
 
-    ``changes`` are values, or expressions, of the columns in ``fields.VERSIONED``. A few
-    statements for 1,000 notes at a time.
+    ``changes`` are values or expressions for the columns in ``fields.VERSIONED``. Needs a few
+    statements per 1,000 notes.
     """
     later = Greatest(F("updated_at"), Value(now, DateTimeField()))
     for start in range(0, len(ids), WRITE_BATCH_SIZE):
@@ -156,7 +169,7 @@ def write_all(
 def plan_write(
     note: Note, changes: dict[str, Any], *, by: User | None, cause: Note.Cause, now: dt.datetime
 ) -> tuple[list[str], bool, dt.datetime]:
-    """Return which fields a write changes, whether it keeps what it replaces, and when it is.
+    """Return which fields a write changes, whether it takes a snapshot, and its time.
 
     Raises :class:`ContentTooLong` and :class:`TooManyTags`.
     """
@@ -178,7 +191,7 @@ def apply_changes(
     cause: Note.Cause,
     now: dt.datetime,
 ) -> None:
-    """Give a note, in memory, the state that a write makes of it; the version comes after that."""
+    """Set the new state of a note in memory; :func:`bump_version` sets the version after that."""
     for name, value in changes.items():
         setattr(note, name, value)
     if keeps:
@@ -196,17 +209,18 @@ def bump_version(note: Note, *, fields: Sequence[str] = (), now: dt.datetime) ->
 
 
 def mark_seen(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) -> list[Note]:
-    """Return notes for a reader, who may come back with what they say as the base of a change.
+    """Mark the states of notes as seen and return the notes for a reader.
 
-    A state that could still be coalesced is marked first, under the note's lock, and read again
-    from ``within``: whatever a reader gets stays in the history. Older states cost no query.
+    The reader may use what it gets as the base of a change, so these states have to stay in the
+    history. A state that could still coalesce is marked under the note's lock and then read again
+    from ``within``. Older states need no query.
     """
     ids = {note.pk for note in notes if is_coalescible(note, now)}
     if not ids:
         return list(notes)
     with transaction.atomic():
         rows = Note.objects.filter(pk__in=ids)
-        # In the order of their ids, so that two readers never wait for each other.
+        # In the order of their ids, so that two readers cannot deadlock.
         list(rows.select_for_update().order_by("pk").values_list("pk"))
         rows.update(state_given=True)
         current = {note.pk: note for note in within.filter(pk__in=ids)}
@@ -216,18 +230,18 @@ def mark_seen(notes: Sequence[Note], *, within: NoteQuerySet, now: dt.datetime) 
 
 
 def is_coalescible(note: Note, now: dt.datetime) -> bool:
-    """Return whether a note's state has to be marked before a reader is given it."""
+    """Return whether a note's state has to be marked as seen before a reader gets it."""
     return _may_coalesce(note) and now - note.state_since <= SEEN_WITHIN
 
 
 def coalescible(since: Any) -> Q:
-    """Return :func:`is_coalescible` as a condition; ``since`` is ``now - SEEN_WITHIN``."""
+    """Return :func:`is_coalescible` as a filter; ``since`` is ``now - SEEN_WITHIN``."""
     unseen = Q(state_given=False, state_cause__in=COALESCIBLE_CAUSES, state_since__gte=since)
     return unseen & ~Q(state_credential="")
 
 
 def _may_coalesce(note: Note) -> bool:
-    """Return whether the writer of a state could still go on with it."""
+    """Return whether the writer of a state could still coalesce with it, whatever its age."""
     return (
         not note.state_given
         and note.state_credential != ""
@@ -236,7 +250,7 @@ def _may_coalesce(note: Note) -> bool:
 
 
 def _mark_seen_locked(note: Note, by: User | None) -> None:
-    """Mark the state of a locked note for a writer who changes nothing and is told what it says."""
+    """Mark the state as seen if another writer changed nothing: the response contains the state."""
     if _may_coalesce(note) and by and by.credential != note.state_credential:
         note.state_given = True
         note.save(update_fields=["state_given"])
@@ -251,17 +265,18 @@ def _can_coalesce(
     cause: Note.Cause,
     now: dt.datetime,
 ) -> bool:
-    """Return whether a state needs no revision of its own: nothing and nobody would miss it.
+    """Return whether a write may overwrite the state without a snapshot.
 
-    The same author with the same credential goes on writing within minutes of the state's
-    beginning, no reader was given it, and all it says still stands, with something more.
+    All of these hold: the same user writes with the same credential, within 5 minutes after the
+    state began; no reader has seen the state; and the write only adds to what the state says.
     """
     return (
         by is not None
         and _may_coalesce(note)
         and (by.pk, by.credential) == (note.state_by_id, note.state_credential)
         and cause in (Note.Cause.EDIT, Note.Cause.FILE)
-        # Who types may still hold the version before the first of some files as a base.
+        # Text and files never coalesce with each other: a client that types may still use the
+        # version from before the first file as its base.
         and (cause == Note.Cause.FILE) == (note.state_cause == Note.Cause.FILE)
         and now - note.state_since <= COALESCED_WITHIN
         and set(changed) <= ADDED_TO.keys()
@@ -282,9 +297,9 @@ def _only_inserts(old: str, new: str) -> bool:
 
 
 def _only_adds(old: str, new: str) -> bool:
-    """Return whether the files that a note keeps are those of before and others."""
+    """Return whether ``new`` has all files of ``old``, unchanged; both are texts of ``files``."""
     return set(attachments.split(old)) <= set(attachments.split(new))
 
 
-# What tells of a field whether all it said still stands.
+# By field: whether the new value only adds to the old one.
 ADDED_TO = {"title": _only_inserts, "content": _only_inserts, "files": _only_adds}
