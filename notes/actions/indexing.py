@@ -1,9 +1,16 @@
-"""The index of searches, which follows its owner's feed.
+"""Keep the search index up to date by reading its owner's change feed.
 
-A write does nothing for it: whoever searches has what has changed since the last search indexed
-first, and the worker does so every few seconds for everybody. So a note that is saved ten times
-while it is being written is indexed once or twice, and nobody who writes waits for it. That no
-change is missed is the promise of the feed.
+Writes do not touch the index. Each account has a row ``SearchIndex`` with ``seq``, the last number
+of the feed that is indexed. A search first indexes the changes after ``seq``, for at most
+``REQUEST_SECONDS``; the worker does the same for all accounts every few seconds. So a note that is
+saved ten times while somebody types is indexed once or twice, and no write waits for the index. No
+change is missed, because the feed has every change (see ``notes.models.Feed``).
+
+One batch (:func:`_index_some`) reads the next changes and prepares their notes without a lock. Then
+it locks the row ``SearchIndex``. If another process has moved ``seq`` meanwhile, the batch is
+dropped; otherwise its rows are written and ``seq`` moves on. When the feed has no more changes,
+``notes.actions.links`` rewrites the links to renamed notes. If ``made``, the language of the word
+forms and the format of the terms, is not the current one, indexing starts again from 0.
 """
 
 import time
@@ -29,20 +36,20 @@ REPLACED = ("edited_at", "title_key", "renamed_from", "terms", "words", "stems")
 
 
 def catch_up(*, user: User, seconds: float = REQUEST_SECONDS) -> int:
-    """Index what has changed since the last time; return how many changes are left to be indexed.
+    """Index the changes since the last time; return how many changes are not indexed yet.
 
-    It ends with the feed, after ``seconds``, or when the database is too busy.
+    Ends at the end of the feed, after ``seconds``, or when the database is too busy.
     """
     deadline = time.monotonic() + seconds
     try:
         while is_behind(user):
             if time.monotonic() > deadline:
                 return left(user)
-            # As it is now: its language may have been changed.
+            # Read again: the language may have changed.
             owner = User.objects.get(pk=user.pk)
             if not _index_some(owner):
                 links.follow_renames(owner=owner, until=deadline)
-    except Error:  # a search tells what it could not look into; the worker comes again
+    except Error:  # a search reports how many changes it misses; the worker retries
         return left(user)
     except ObjectDoesNotExist:  # the account was deleted meanwhile
         pass
@@ -55,7 +62,7 @@ def is_behind(user: User) -> bool:
 
 
 def left(user: User) -> int:
-    """Return how many changes that a user may hear of are not indexed yet."""
+    """Return how many changes that a user may know of are not indexed yet."""
     index = SearchIndex.objects.filter(pk=user.pk, made=_made(user.language)).first()
     changes = Change.objects.filter(user=user, seq__gt=index.seq if index else 0)
     if user.limited_to_category:
@@ -64,10 +71,10 @@ def left(user: User) -> int:
 
 
 def index_due() -> bool:
-    """Index what has changed in some accounts; a worker's job.
+    """Index the changes of some accounts; a worker's job.
 
-    Returns whether there may be more. Which accounts it takes is left to chance, so that one that
-    cannot be indexed holds up no others.
+    Returns whether there may be more. Accounts are chosen at random, so that one that cannot be
+    indexed does not block the others.
     """
     users = list(User.objects.filter(pk__in=behind().order_by("?").values("pk")[:USER_BATCH_SIZE]))
     done = [catch_up(user=user, seconds=WORKER_SECONDS) == 0 for user in users]
@@ -75,7 +82,7 @@ def index_due() -> bool:
 
 
 def behind() -> QuerySet[Feed]:
-    """Return the feeds that an index has not followed to their ends, or links not to new titles."""
+    """Return the feeds with changes that are not indexed, or with renames not yet in the links."""
     index = SearchIndex.objects.filter(pk=OuterRef("pk"))
     current = Concat(F("user__language"), Value(f"/{terms.FORMAT}"))
     feeds = Feed.objects.filter(seq__gt=0).annotate(
@@ -92,7 +99,8 @@ def _made(language: str) -> str:
 def _index_some(user: User) -> bool:
     """Index the next changes of a user's feed and return whether there were any.
 
-    They are read and prepared without a lock; what another process has indexed meanwhile is left.
+    Notes are read and prepared without a lock. If another process indexed meanwhile, nothing is
+    written.
     """
     made = _made(user.language)
     index = SearchIndex.objects.filter(pk=user.pk).first() or SearchIndex(user=user)
@@ -100,7 +108,7 @@ def _index_some(user: User) -> bool:
     changes = Change.objects.filter(user=user, seq__gt=start).order_by("seq")
     ids: list[int] = []
     end, size = start, 0
-    # Of a note that is gone the size is none: only the number counts.
+    # A deleted note has no size; its change only moves ``seq``.
     sizes = changes.annotate(size=OctetLength("note__content"))
     for seq, note_id, length in sizes.values_list("seq", "note_id", "size")[:INDEX_BATCH_SIZE]:
         size += length or 0
@@ -117,12 +125,12 @@ def _index_some(user: User) -> bool:
         locked = SearchIndex.objects.select_for_update().get(pk=user.pk)
         if (locked.seq, locked.made) != (index.seq, index.made):
             return True
-        # By id, as all writers do, and not those that were deleted meanwhile: whoever deletes a
-        # note holds it and waits for what is indexed of it.
+        # In the order of ids, as all writers do, and without notes that were deleted meanwhile: a
+        # delete locks the note first and then waits for the note's row in the index.
         query = Note.objects.select_for_update(no_key=True).filter(pk__in=prepared).order_by("pk")
         rows = [prepared[pk] for pk in query.values_list("pk", flat=True)]
         for row, title_key, renamed_from in _with_link_keys(rows):
-            # Renamed again, or back, before the links have followed: they still say the first one.
+            # Renamed again, or back, before the links were rewritten: they have the first title.
             linked_key = renamed_from or title_key
             row.renamed_from = linked_key if linked_key not in ("", row.title_key) else None
         IndexedNote.objects.bulk_create(
@@ -138,7 +146,7 @@ def _index_some(user: User) -> bool:
 
 
 def _with_link_keys(rows: Sequence[IndexedNote]) -> Iterator[tuple[IndexedNote, str, str | None]]:
-    """Yield the rows that there are already, with what links call their notes by."""
+    """Yield the rows of notes that are indexed already, with ``title_key`` and ``renamed_from``."""
     by_id = {row.pk: row for row in rows}
     indexed = IndexedNote.objects.filter(pk__in=by_id)
     for pk, title_key, renamed_from in indexed.values_list("pk", "title_key", "renamed_from"):

@@ -1,6 +1,14 @@
-"""Keeping links right: a note that gets another title is called so where others link to it.
+"""Rewrite links when a note is renamed, so that they have its new title.
 
-It happens behind the rename, as the index follows the feed, whatever has renamed the note.
+This runs after the rename, when the index follows the feed, whichever action renamed the note.
+Three tables take part:
+
+1. ``IndexedNote``: indexing a note whose title changed sets ``renamed_from`` to the key of the old
+   title (``notes.actions.indexing``).
+2. ``Link``: for each such note, the links with that key give the notes that contain them.
+3. ``Note``: each of those is locked and written with the new title in its links. Then
+   ``renamed_from`` is set back to NULL, or to the key that was just written if the note was renamed
+   again meanwhile.
 """
 
 import time
@@ -22,10 +30,11 @@ AT_ONCE = 100  # renamed notes
 
 
 class Renamed(NamedTuple):
-    """A note that links call by ``old`` as yet.
+    """A renamed note; links still have its old title. ``old`` and ``new`` are keys of titles.
 
-    ``title`` is what they can call it now, '' if only its number is sure to mean it; ``within`` is
-    the category that the rename may be followed in, None where it may not.
+    ``title`` is the text for the links, '' if the title is not unique and they have to use the
+    note's number. Links are rewritten only in notes of the category ``within``: '' for all notes,
+    None for no note.
     """
 
     note_id: int
@@ -36,11 +45,11 @@ class Renamed(NamedTuple):
 
 
 def follow_renames(*, owner: User, until: float) -> None:
-    """Write the present titles of renamed notes into the notes that link to them.
+    """Write the current titles of renamed notes into the notes that link to them.
 
-    Each of those is written once, as by the owner, in a transaction of its own, so that whoever
-    waits for it does not wait for all. What is not done at ``until``, a time of the monotonic
-    clock, is done the next time. A note that would become too long keeps its links.
+    Each of these is written once, as by the owner, in a transaction of its own, so that other
+    writers wait for one note only. Stops at ``until``, a time of the monotonic clock; the next call
+    does the rest. A note that would become too long keeps its old links.
     """
     renamed = _renamed(owner)
     targets = {each.old: each for each in renamed if _is_meant(owner, each)}
@@ -55,7 +64,7 @@ def follow_renames(*, owner: User, until: float) -> None:
         for each in renamed:
             row = IndexedNote.objects.filter(pk=each.note_id)
             row.filter(title_key=each.new).update(renamed_from=None)
-            # Renamed again meanwhile: from now on links call it by what was just written.
+            # Renamed again meanwhile: the links now have the title that was just written.
             row.exclude(title_key=each.new).update(renamed_from=each.new or None)
 
 
@@ -67,7 +76,7 @@ def _renamed(owner: User) -> list[Renamed]:
     renamed = []
     for pk, old, new, title, credential in rows:
         live = IndexedNote.objects.filter(owner_id=owner.pk, title_key=new, note__trashed_at=None)
-        # Not by a title that means an older note, or that others are yet to be renamed from.
+        # Not if the title means an older note, or is the old title of another renamed note.
         is_sure = new not in old_keys and not live.filter(pk__lt=pk).exists()
         renamed.append(
             Renamed(pk, old or "", new, title if is_sure else "", _writable_category(credential))
@@ -76,7 +85,7 @@ def _renamed(owner: User) -> list[Renamed]:
 
 
 def _writable_category(credential: str) -> str | None:
-    """Return the category that a credential may write in, '' for all, None for one that is gone."""
+    """Return the category that a credential may write in: '' for all, None if it was deleted."""
     kind, _, number = credential.partition(" ")
     if kind != "token":
         return ""
@@ -85,7 +94,7 @@ def _writable_category(credential: str) -> str | None:
 
 
 def _is_meant(owner: User, renamed: Renamed) -> bool:
-    """Return whether links by the old title meant this note: of several the oldest is meant."""
+    """Return whether links with the old title meant this note; a title means its oldest note."""
     older = IndexedNote.objects.filter(
         owner_id=owner.pk, pk__lt=renamed.note_id, note__trashed_at=None
     )
