@@ -1,11 +1,26 @@
-"""Stored objects: in before something points at them, out after the commit that let go of them.
+"""The life of stored objects: announce, store, make ready, mark deleted, delete.
 
-In: the row that announces the object, the object, and then, in the transaction of whatever points
-at it, the object counts. Out: lock, check, doom; then delete the object; then its row. Every step
-can be repeated, so a process may die between any two and the sweeper does the rest.
+The row of an object is committed before its bytes are stored, and is deleted after them, so each
+object in the storage has a row. The states (column ``state``)::
 
-``accounts`` stores pictures through this module (setting ``OBJECT_STORE``) and knows objects by
-their keys alone.
+    PENDING   the row is committed; the bytes are on their way
+      |  :func:`make_ready`, in the transaction that makes something point at the object
+      v
+    READY     the object counts: an attachment, revision, upload, thumbnail or avatar points at it
+      |  :func:`_mark_deleted`: lock the row, check that nothing points at it, set the state
+      v
+    DOOMED    marked deleted; :func:`_delete` deletes the bytes and then the row
+      v
+    gone
+
+A PENDING object is marked deleted too when its upload is aborted or it is too old;
+:func:`discard` deletes one at once. Every step can be repeated: a process may die between two
+steps, and :func:`sweep` (the sweeper, a worker's job) does the rest.
+
+``notes.actions.reconciling`` marks a READY object whose bytes are lost or wrong as damaged
+(``damaged_at``). :func:`_repair` repairs it when the same bytes are uploaded again.
+
+``accounts`` stores pictures through this module (setting ``OBJECT_STORE``) and uses keys only.
 """
 
 import contextlib
@@ -31,7 +46,7 @@ from notes.models.objects import StoredObjectQuerySet
 
 BATCH = 200
 TIMEOUT_SECONDS = 3.0
-# The size of an image stands in front, behind what a camera tells of itself.
+# Enough for the width and height of an image, which come after the camera's metadata.
 START_BYTES = 256 * 2**10
 DESCRIBED = ("size", "sha256", "content_type", "width", "height", "upload_id", "is_arriving")
 
@@ -39,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 
 class UploadTooSlow(DomainError):
-    """The upload took so long that the sweeper has given it up."""
+    """The upload took so long that the sweeper has deleted its object."""
 
     status = 503
     code = "upload_too_slow"
@@ -59,11 +74,11 @@ class FileTooLarge(DomainError):
 
 
 class Receiver:
-    """Stores an object while its bytes come, and finds out what they are.
+    """Stores an object while its bytes arrive, and finds out its type and size.
 
-    To be used outside of transactions: the row is committed before the object is on its way. The
-    object counts once :func:`make_ready` is committed together with what points at it; whoever
-    does not get so far calls :meth:`give_up`. All methods raise
+    Use it outside of transactions, because the row is committed before the bytes are sent. The
+    object counts when :func:`make_ready` is committed together with what points at it. A caller
+    that does not get there calls :meth:`give_up`. All methods raise
     :class:`notes.files.storage.StorageUnavailable`.
     """
 
@@ -77,7 +92,7 @@ class Receiver:
             raise
 
     def write(self, chunk: bytes) -> None:
-        """Take some more bytes. Raises :class:`FileTooLarge`."""
+        """Store the next bytes. Raises :class:`FileTooLarge`."""
         self.size += len(chunk)
         if self.size > settings.MAX_FILE_BYTES:
             raise FileTooLarge
@@ -87,7 +102,7 @@ class Receiver:
         self.writer.write(chunk)
 
     def finish(self) -> StoredObject:
-        """Wait until the storage has all of it, and return the row, which says what it is."""
+        """Wait until the storage has all bytes; return the row with size, checksum and type set."""
         self.writer.finish()
         describe(self.row, self.start.getvalue())
         self.row.size, self.row.sha256 = self.size, self.digest.hexdigest()
@@ -95,7 +110,7 @@ class Receiver:
         return self.row
 
     def give_up(self) -> None:
-        """Delete what came, unless the storage is what failed: then the sweeper will."""
+        """Delete what was stored. If the storage fails, the sweeper does it later."""
         try:
             self.writer.abort()
             if self.row.upload_id:
@@ -114,7 +129,7 @@ class Receiver:
 
 @contextlib.contextmanager
 def discarded_if_refused(row: StoredObject) -> Iterator[StoredObject]:
-    """Delete an object that came, and its row, if what it came for is refused."""
+    """Delete a stored object and its row if the block raises a :class:`DomainError`."""
     try:
         yield row
     except DomainError:
@@ -123,16 +138,16 @@ def discarded_if_refused(row: StoredObject) -> Iterator[StoredObject]:
 
 
 def describe(row: StoredObject, start: bytes) -> None:
-    """Say in a row, not saved, what an object is by its first bytes."""
+    """Set type, width and height of an object from its first bytes; does not save the row."""
     row.content_type = filetypes.content_type_of(start)
     if row.content_type in filetypes.IMAGE_TYPES:
         row.width, row.height = imaging.dimensions(start) or (None, None)
 
 
 def store(*, content: IO[bytes], content_type: str) -> str:
-    """Store a small picture of ours and return its key; it counts in nobody's quota.
+    """Store a small picture that the service made; return its key. It counts in no quota.
 
-    To be called outside of transactions, as :class:`Receiver`. Raises
+    Call it outside of transactions, as :class:`Receiver`. Raises
     :class:`notes.files.storage.StorageUnavailable`.
     """
     content.seek(0)
@@ -150,7 +165,7 @@ def store(*, content: IO[bytes], content_type: str) -> str:
 
 
 def make_ready(*, key: str) -> StoredObject:
-    """Let an object count, in the transaction that points something at it, and return its row.
+    """Make a pending object ready, in the transaction that points at it, and return its row.
 
     Raises :class:`UploadTooSlow`.
     """
@@ -167,17 +182,18 @@ def make_ready(*, key: str) -> StoredObject:
 
 
 def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredObject:
-    """Let a described object count for its owner, and return it, or the one with the same bytes.
+    """Make an object ready for its owner; return it, or the owner's object with the same bytes.
 
-    Then what came is not needed, and goes after the commit, unless that one is damaged and so
-    mended by it. In the transaction that attaches it, with the note locked. Raises
-    :class:`UploadTooSlow` and :class:`notes.quotas.QuotaExceeded`.
+    In the second case the new object is deleted after the commit; if the old one is damaged, the
+    new bytes repair it instead. Call this in the transaction that attaches the object, with the
+    note locked and the row described. Raises :class:`UploadTooSlow` and
+    :class:`notes.quotas.QuotaExceeded`.
     """
     quotas.lock(owner_id)
     same = StoredObject.objects.filter(
         owner=owner_id, sha256=row.sha256, size=row.size, state=StoredObject.State.READY
     )
-    # With its lock: the sweeper lets go of what is attached, or has marked it deleted already.
+    # Under its lock: the sweeper skips an attached object, or has marked it deleted already.
     if owned := same.select_for_update().first():
         transaction.on_commit(lambda: _discard_or_repair(row, owned, now))
         return owned
@@ -190,7 +206,7 @@ def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredO
 
 
 def _discard_or_repair(row: StoredObject, owned: StoredObject, now: dt.datetime) -> None:
-    """Delete bytes that are there already, in ``kept``, unless those are damaged."""
+    """Delete the new object ``row``, or repair ``owned`` with it if ``owned`` is damaged."""
     try:
         head = storage.head(owned.key)
         is_whole = owned.damaged_at is None and head is not None and head.size == owned.size
@@ -200,10 +216,10 @@ def _discard_or_repair(row: StoredObject, owned: StoredObject, now: dt.datetime)
 
 
 def _repair(damaged: StoredObject, row: StoredObject, now: dt.datetime) -> str:
-    """Give a damaged object the bytes that came again; return the key of what is not needed.
+    """Repair a damaged object with the same bytes in ``row``; return the key that is to be deleted.
 
-    The rows exchange their keys, so whatever the object was attached to has it again, and what is
-    to go has a row until it is gone.
+    The two rows exchange their keys. So everything that points at the damaged object has the bytes
+    again, and the object to be deleted has a row until it is deleted.
     """
     with transaction.atomic():
         ready = StoredObject.objects.filter(
@@ -212,7 +228,7 @@ def _repair(damaged: StoredObject, row: StoredObject, now: dt.datetime) -> str:
         pending = StoredObject.objects.filter(pk=row.pk, state=StoredObject.State.PENDING)
         locked = [query.select_for_update().first() for query in (ready, pending)]
         if None in locked:
-            return row.key  # somebody was faster
+            return row.key  # another process was faster
         has_thumbnails = Thumbnail.objects.filter(source=damaged).exists()
         pending.update(key=storage.new_key(), upload_id="", is_arriving=False)
         ready.update(
@@ -227,7 +243,7 @@ def _repair(damaged: StoredObject, row: StoredObject, now: dt.datetime) -> str:
 
 
 def read(*, key: str) -> bytes | None:
-    """Return a whole object, None when there is none under ``key``. For small ones.
+    """Return all bytes of a small object, None if there is no object under ``key``.
 
     Raises :class:`notes.files.storage.StorageUnavailable`.
     """
@@ -235,7 +251,7 @@ def read(*, key: str) -> bytes | None:
 
 
 def of_notes(notes: Q) -> Q:
-    """Return the condition that an object is one of some notes: attached, in history, to come."""
+    """Return the filter of the objects of some notes: attached, in their history, or uploading."""
     note_ids = Note.objects.filter(notes).values("pk")
     return (
         Q(pk__in=Attachment.objects.filter(note__in=note_ids).values("object"))
@@ -245,12 +261,12 @@ def of_notes(notes: Q) -> Q:
 
 
 def delete_after_commit(*conditions: Q, **criteria: Any) -> None:
-    """Once the running transaction is committed, delete the objects that match now.
+    """Delete the objects that match now, after the commit, if nothing points at them then.
 
-    Unless something points at them then; what was announced and is not there is given up.
-    ``conditions`` and ``criteria`` are filters of stored objects. To be called before the rows that
-    point at the objects go, and once a transaction: each call may keep somebody waiting. What fails
-    here is left to :func:`sweep`.
+    Pending objects that match are marked deleted at once. ``conditions`` and ``criteria`` are
+    filters of stored objects. Call it before the rows that point at the objects are deleted, and
+    once per transaction, because the client waits for each call. :func:`sweep` deletes what fails
+    here.
     """
     ids = list(StoredObject.objects.filter(*conditions, **criteria).values_list("pk", flat=True))
     pending = StoredObject.objects.filter(pk__in=ids, state=StoredObject.State.PENDING)
@@ -260,7 +276,7 @@ def delete_after_commit(*conditions: Q, **criteria: Any) -> None:
 
 
 def _delete_now(ids: Sequence[int]) -> None:
-    """Delete for at most about ``TIMEOUT_SECONDS``: somebody waits for the answer."""
+    """Delete objects for at most about ``TIMEOUT_SECONDS``, because a client waits."""
     deadline, now = time.monotonic() + TIMEOUT_SECONDS, timezone.now()
     try:
         for row in _mark_deleted(StoredObject.objects.filter(pk__in=ids), now):
@@ -269,15 +285,15 @@ def _delete_now(ids: Sequence[int]) -> None:
                 return
             _delete(row, now)
     except (storage.StorageUnavailable, Error):
-        # The request has done what it was asked to; the rows keep the order for the sweeper.
+        # The request itself has succeeded; the rows tell the sweeper what to delete.
         logger.warning("Objects could not be deleted and are left to the sweeper.", exc_info=True)
 
 
 def discard(*keys: str) -> None:
-    """Delete objects that were stored for something that would not have them.
+    """Delete stored objects that are not needed after all, and their rows.
 
-    The sweeper may have taken their rows already while the objects were still on their way: the
-    objects go by their keys.
+    Objects are deleted by their keys, because the sweeper may have deleted the rows already while
+    the bytes were still on their way.
     """
     try:
         for key in keys:
@@ -288,10 +304,10 @@ def discard(*keys: str) -> None:
 
 
 def sweep(*, now: dt.datetime, patience: float = math.inf) -> int:
-    """Delete every object that is due to go and return how many went.
+    """Delete all objects that are due and return how many were deleted.
 
-    Ends after about ``patience`` seconds with what is left for the next time. Raises
-    :class:`notes.files.storage.StorageUnavailable`; what was done until then stays done.
+    Stops after about ``patience`` seconds; the next call does the rest. Raises
+    :class:`notes.files.storage.StorageUnavailable`; objects deleted until then stay deleted.
     """
     total, deadline = 0, time.monotonic() + patience
     while True:
@@ -306,7 +322,7 @@ def sweep(*, now: dt.datetime, patience: float = math.inf) -> int:
 
 
 def sweep_due() -> None:
-    """Delete what is due to go; a worker's job. What the storage does not delete waits."""
+    """Delete the objects that are due; a worker's job. Retries later if the storage fails."""
     try:
         sweep(now=timezone.now())
     except storage.StorageUnavailable:
@@ -314,7 +330,7 @@ def sweep_due() -> None:
 
 
 def _delete(marked: StoredObject, now: dt.datetime) -> int:
-    """Delete an object, its row and the thumbnails that showed it; return how many went."""
+    """Delete an object that is marked deleted, its row and its thumbnails; return how many."""
     if marked.upload_id:
         storage.abort_parts(marked.key, marked.upload_id)
     if marked.is_arriving:
@@ -327,10 +343,10 @@ def _delete(marked: StoredObject, now: dt.datetime) -> int:
 
 
 def _mark_deleted(candidates: StoredObjectQuerySet, now: dt.datetime) -> list[StoredObject]:
-    """Mark those candidates that are due to go, under their locks, and return them.
+    """Mark the candidates that are due as deleted, under their locks, and return them.
 
-    Locked first and checked by a second statement: one statement would check the pointers of the
-    moment before it waited for the lock. Attaching takes the same lock.
+    One statement locks and a second one checks. A single statement would check the references as
+    they were before it waited for the lock. Attaching an object takes the same lock.
     """
     with transaction.atomic():
         locked = [row.pk for row in candidates.select_for_update(skip_locked=True)]
