@@ -1,9 +1,23 @@
-"""Uploads that clients bring to the storage themselves: announced, checked, attached.
+"""Uploads that clients send directly to the storage: announce, send, complete, verify, attach.
 
-What a client says of its file counts for nothing: the object is measured, and read through unless
-the storage has compared the checksum itself. A client writes to a key of its own
-(``notes.files.storage.arriving``), or in parts that count only when they are put together; so a
-link that is still good when the upload is over replaces nothing.
+The states (column ``state``)::
+
+    OPEN        announced by :func:`begin`; the client sends the bytes to signed links
+      |  :func:`complete`: a file of at most 32 MiB, or with a checksum of the storage, is verified
+      |      at once and becomes DONE or FAILED; a larger one becomes VERIFYING
+      v
+    VERIFYING   :func:`verify_due`, a worker's job, reads the file and compares its checksum
+      v
+    DONE        the file is attached to the note
+    FAILED      other bytes than announced, or the note does not take the file
+
+:func:`abort` deletes an upload that is not DONE. :func:`forget_due` deletes expired uploads: 24
+hours after they began, and 30 days later if they are VERIFYING.
+
+The client's word about its file is not trusted: the size is measured, and the bytes are read
+unless the storage has compared the checksum itself. A client writes to a separate key
+(``notes.files.storage.arriving``), or in parts that become an object only when they are assembled. So a
+link that is still valid after the upload cannot replace a file that was verified.
 """
 
 import datetime as dt
@@ -26,16 +40,16 @@ from notes.models import Note, StoredObject, Upload
 from notes.models.attachments import MAX_FILES, File, split
 
 LASTS = dt.timedelta(hours=24)
-# Above this an upload comes in parts of so many bytes, where the storage takes parts.
+# Larger uploads are sent in parts of this size, if the storage takes parts.
 PART_BYTES = 16 * 2**20
 MAX_PARTS = 10_000
-# Links to so many parts are given at a time.
+# At most this many links to parts are returned at once.
 PARTS_SHOWN = 100
-# What is larger is read through by the worker.
+# Larger files are read by the worker.
 VERIFY_BATCH_SIZE = 32 * 2**20
-# Whoever completes an upload is the only one to; a process that died holds up the next so long.
+# One process completes or reads an upload at a time; if it dies, the next one waits this long.
 COMPLETED_WITHIN, READ_WITHIN = dt.timedelta(minutes=1), dt.timedelta(minutes=15)
-# What is said to be there and cannot be read is given up so long after its time.
+# An upload that cannot be verified is deleted this long after it has expired.
 VERIFIED_WITHIN = dt.timedelta(days=30)
 NOT_OVER = (Upload.State.OPEN, Upload.State.VERIFYING)
 
@@ -43,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 
 class UploadIncomplete(DomainError):
-    """The file, or parts of it, are not there, or not as long as announced."""
+    """The file or parts of it are missing, or do not have the announced length."""
 
     status = 409
     code = "upload_incomplete"
@@ -51,7 +65,7 @@ class UploadIncomplete(DomainError):
 
 
 class ChecksumMismatch(DomainError):
-    """The bytes are not those that were announced."""
+    """The bytes are not the announced ones."""
 
     status = 422
     code = "checksum_mismatch"
@@ -59,7 +73,7 @@ class ChecksumMismatch(DomainError):
 
 
 class UploadOver(DomainError):
-    """The upload was given up, has failed, or its time is over."""
+    """The upload was aborted, has failed or has expired."""
 
     status = 409
     code = "upload_over"
@@ -67,7 +81,7 @@ class UploadOver(DomainError):
 
 
 class UploadBusy(DomainError):
-    """Another request completes the upload."""
+    """Another request is completing the upload."""
 
     status = 409
     code = "request_in_progress"
@@ -77,7 +91,7 @@ class UploadBusy(DomainError):
 
 @dataclass(frozen=True)
 class Part:
-    """A part that is still to come: where to PUT which bytes."""
+    """A part that is still missing: which bytes to PUT to which address."""
 
     number: int
     start: int
@@ -86,7 +100,7 @@ class Part:
 
 
 def begin(*, note: Note, name: str, size: int, sha256: str, by: User, now: dt.datetime) -> Upload:
-    """Announce a file and return the upload, which counts in the quota of the note's owner.
+    """Announce a file and return its upload, which counts in the quota of the note's owner.
 
     ``size`` is in bytes, ``sha256`` in hex. Raises :class:`notes.quotas.QuotaExceeded`,
     :class:`notes.actions.attachments.TooManyFiles` and :class:`notes.actions.versions.NoteGone`.
@@ -105,7 +119,7 @@ def begin(*, note: Note, name: str, size: int, sha256: str, by: User, now: dt.da
         )
         damaged = StoredObject.objects.filter(owner=note.owner_id, damaged_at__isnull=False)
         if not damaged.filter(sha256=sha256, size=size, state=StoredObject.State.READY).exists():
-            quotas.check(note.owner_id, row)  # else it mends what is held already
+            quotas.check(note.owner_id, row)  # else it repairs an object that counts already
         row.save()
         return Upload.objects.create(
             note=note,
@@ -121,15 +135,15 @@ def begin(*, note: Note, name: str, size: int, sha256: str, by: User, now: dt.da
 
 
 def is_in_parts(upload: Upload) -> bool:
-    """Return whether an upload comes in parts."""
+    """Return whether an upload is sent in parts."""
     return upload.size > PART_BYTES and storage.takes_parts()
 
 
 def links(upload: Upload) -> tuple[str, dict[str, str]] | list[Part]:
-    """Return where to send an open upload: an address with its headers, or the parts to come.
+    """Return where to send an open upload: an address with headers, or the missing parts.
 
-    Of these at most ``PARTS_SHOWN``; more when some of them are there. Raises
-    :class:`notes.files.storage.StorageUnavailable`.
+    Returns at most ``PARTS_SHOWN`` parts; ask again when some of them are stored. Raises
+    :class:`UploadOver` and :class:`notes.files.storage.StorageUnavailable`.
     """
     row = _open_object(upload)
     if not is_in_parts(upload):
@@ -137,8 +151,8 @@ def links(upload: Upload) -> tuple[str, dict[str, str]] | list[Part]:
     stored_parts = storage.parts(row.key, _parts_id(row))
     if stored_parts is None:
         if storage.head(row.key) is not None:
-            return []  # it is put together already: to be completed
-        # The storage has given it up, or is another one now.
+            return []  # the parts are assembled already; the client has to complete the upload
+        # The storage has dropped the upload in parts, or it is another storage now.
         StoredObject.objects.filter(pk=row.pk).update(upload_id="")
         row.upload_id = ""
         stored_parts = storage.parts(row.key, _parts_id(row)) or {}
@@ -154,16 +168,16 @@ def links(upload: Upload) -> tuple[str, dict[str, str]] | list[Part]:
 
 
 def parts_of(upload: Upload) -> Iterator[tuple[int, int, int]]:
-    """Yield number, start and size of the parts that an upload comes in, in bytes."""
+    """Yield number, start and size of the parts of an upload; start and size in bytes."""
     size = max(PART_BYTES, -(-upload.size // MAX_PARTS))
     for number, start in enumerate(range(0, upload.size, size), start=1):
         yield number, start, min(size, upload.size - start)
 
 
 def complete(*, upload: Upload, by: User, now: dt.datetime) -> Upload:
-    """Check what has come and attach it; return the upload, done, or still being read through.
+    """Verify the stored file and attach it; return the upload, which is DONE or VERIFYING.
 
-    To be called outside of transactions, and as often as one likes: what is done is done. Raises
+    Call it outside of transactions. It is idempotent. Raises
     :class:`UploadBusy`, :class:`UploadIncomplete`, :class:`ChecksumMismatch`, :class:`UploadOver`,
     :class:`notes.files.storage.StorageUnavailable` and as
     :func:`notes.actions.attachments.add_file`.
@@ -196,7 +210,7 @@ def complete(*, upload: Upload, by: User, now: dt.datetime) -> Upload:
 
 
 def abort(*, upload: Upload) -> None:
-    """Give an upload up, and what has come of it. One that is done stays the file it is."""
+    """Delete an upload and its object. One that is DONE is left alone, and so is its file."""
     with transaction.atomic():
         locked = Upload.objects.select_for_update().filter(pk=upload.pk).first()
         if locked is None or locked.state == Upload.State.DONE:
@@ -206,7 +220,7 @@ def abort(*, upload: Upload) -> None:
 
 
 def verify_due() -> bool:
-    """Read through one upload that is said to be there; a worker's job.
+    """Read and verify one upload that was completed by its client; a worker's job.
 
     Returns whether there may be more.
     """
@@ -231,9 +245,9 @@ def verify_due() -> bool:
 
 
 def forget_due() -> bool:
-    """Give up the uploads whose time is over; a worker's job. Returns whether there may be more."""
+    """Delete expired uploads; a worker's job. Returns whether there may be more."""
     now = timezone.now()
-    # One that is said to be there waits for the storage, and for its note to leave the trash.
+    # A VERIFYING upload may have to wait for the storage, or for its note to leave the trash.
     waiting = Q(state=Upload.State.VERIFYING, expires_at__gt=now - VERIFIED_WITHIN)
     expired = Upload.objects.filter(expires_at__lt=now).exclude(waiting)
     ids = list(expired.order_by("expires_at").values_list("pk", flat=True)[: objects.BATCH])
@@ -245,12 +259,12 @@ def forget_due() -> bool:
 
 
 def _release_objects(ids: list[int]) -> None:
-    """Let go of what uploads have announced and not brought, so that it goes at once."""
+    """Mark the pending objects of uploads as deleted and delete them after the commit."""
     objects.delete_after_commit(upload__in=ids, state=StoredObject.State.PENDING)
 
 
 def _fail(upload: Upload) -> None:
-    """End an upload that cannot become a file, unless somebody else has just ended it."""
+    """Set an upload that cannot become a file to FAILED, unless it has just ended otherwise."""
     with transaction.atomic():
         ids = _lock(Upload.objects.filter(pk=upload.pk, state__in=NOT_OVER))
         _release_objects(ids)
@@ -258,12 +272,12 @@ def _fail(upload: Upload) -> None:
 
 
 def _lock(uploads: QuerySet[Upload]) -> list[int]:
-    """Lock uploads, which whoever does so locks before their objects, and return their ids."""
+    """Lock uploads and return their ids; uploads are always locked before their objects."""
     return list(uploads.select_for_update().order_by("pk").values_list("pk", flat=True))
 
 
 def _reload(upload: Upload) -> Upload:
-    """Return an upload as it is now. Raises :class:`UploadOver` if it has not become a file."""
+    """Return an upload as it is now. Raises :class:`UploadOver` if it has failed or is deleted."""
     current = Upload.objects.select_related("object", "note").filter(pk=upload.pk).first()
     if current is None or current.state == Upload.State.FAILED:
         raise UploadOver
@@ -279,19 +293,19 @@ def _open_object(upload: Upload) -> StoredObject:
 
 
 def _parts_id(row: StoredObject) -> str:
-    """Return what the storage calls an upload in parts; one is begun if there is none yet."""
+    """Return the storage's id of the upload in parts; begins one if there is none."""
     if not row.upload_id:
         upload_id = storage.begin_parts(row.key)
         if StoredObject.objects.filter(pk=row.pk, upload_id="").update(upload_id=upload_id):
             row.upload_id = upload_id
-        else:  # two asked at once
+        else:  # another request began one at the same time
             storage.abort_parts(row.key, upload_id)
             row.refresh_from_db(fields=["upload_id"])
     return row.upload_id
 
 
 def _assemble(upload: Upload, row: StoredObject) -> None:
-    """Have what the client has sent under the object's own key."""
+    """Copy or assemble what the client has sent to the object's own key."""
     if not is_in_parts(upload):
         arrived = storage.head(storage.arriving(row.key))
         if arrived is not None and arrived.size == upload.size:
@@ -299,7 +313,7 @@ def _assemble(upload: Upload, row: StoredObject) -> None:
         return
     stored_parts = storage.parts(row.key, row.upload_id) if row.upload_id else {}
     if stored_parts is None:
-        return  # it was put together, and the answer lost; whoever looks for the object sees
+        return  # it was assembled before and the response was lost; the caller checks the object
     expected_sizes = {number: size for number, _, size in parts_of(upload)}
     if {number: size for number, (size, _) in stored_parts.items()} != expected_sizes:
         raise UploadIncomplete
@@ -307,7 +321,7 @@ def _assemble(upload: Upload, row: StoredObject) -> None:
 
 
 def _verify(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) -> Upload:
-    """Attach an object if it is what was announced."""
+    """Attach an object if its checksum is the announced one; else set the upload to FAILED."""
     head = storage.head(row.key)
     sha256, start = head.sha256 if head else None, b""
     if sha256 is None:
@@ -323,7 +337,7 @@ def _verify(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) ->
     try:
         file = _attach(upload, row, by=by, now=now)
     except NoteGone:
-        raise  # it may come back from the trash
+        raise  # the upload stays: the note may be restored from the trash
     except DomainError:
         _fail(upload)
         raise
@@ -333,7 +347,7 @@ def _verify(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) ->
 
 
 def _attach(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) -> File | None:
-    """Make the object a file of the note, once: None if somebody else has just done so."""
+    """Attach the object to the note and return the file; None if another process has done so."""
     with transaction.atomic():
         lock(upload.note)
         locked = Upload.objects.select_for_update().filter(pk=upload.pk)
