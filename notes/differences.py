@@ -1,8 +1,16 @@
-"""What differs between two texts, line by line. No ORM, no HTTP.
+"""The differences between two texts, line by line. No ORM, no HTTP.
+
+How it works: each distinct line gets a number, so that two texts become two lists of numbers, `a`
+and `b`. Equal lines at the beginning and the end are cut off (:func:`_trimmed`). Lines that only
+one side has are changed. For the rest, :class:`_Search` keeps a list of boxes (a range of `a` and a
+range of `b`) and divides each box at a point that a shortest edit script passes through (Myers); if
+that is too expensive, at lines that occur once on both sides (patience). A box that cannot be
+divided is changed as a whole. At last :func:`_slid` moves groups of changed lines to where git
+would have them, and :func:`hunks` pairs the groups of both sides.
 
 A person who may write a note chooses both texts, so every step has a limit that does not depend on
-what they hold. The cost of difflib, or of a search without limits, grows at least with the square
-of the lines where few distinct ones come in random order.
+their content. The cost of difflib, or of a search without limits, grows at least with the square of
+the number of lines when there are few distinct lines in random order.
 """
 
 import io
@@ -11,12 +19,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-# What one comparison may cost: steps of the search for the shortest script, lines looked at for
-# anchors, and lines that the changes of a side are slid over. Together about half a second of CPU.
+# Limits of one comparison: steps of the search for the shortest script, lines read for anchors,
+# and lines that the changes of a side are moved over. Together about half a second of CPU.
 SEARCH_STEPS = 1_500_000
 ANCHOR_LINES = 800_000
 SLIDES = 500_000
-CALL_COST = 20  # of either search, however small its region
+CALL_COST = 20  # steps, or lines, that each call of a search costs, however small its box
 
 NO_NEWLINE = "\\ No newline at end of file\n"
 _BEYOND = 1 << 60
@@ -24,7 +32,7 @@ _BEYOND = 1 << 60
 
 @dataclass(frozen=True)
 class Hunk:
-    """Lines ``old_start`` to ``old_end`` became ``new_start`` to ``new_end``: from 0, half open."""
+    """Lines ``old_start`` to ``old_end`` became ``new_start`` to ``new_end``; from 0, half open."""
 
     old_start: int
     old_end: int
@@ -40,11 +48,11 @@ def lines(text: str) -> list[str]:
 def hunks(old: Sequence[str], new: Sequence[str]) -> list[Hunk]:
     """Return the changed regions of two lists of lines, in order, with equal lines between them.
 
-    The script is the shortest one as git finds it: Myers, "An O(ND) Difference Algorithm and Its
-    Variations" (1986), the linear variant, changes slid down as far as they go. Where that would
-    cost too much, lines that occur once on both sides divide the texts ("patience"); where there
-    are none, the region counts as changed as a whole. The cost is at most linear in the lines plus
-    a constant: about a second for 1 MiB against 1 MiB at worst.
+    The edit script is the shortest one, as git finds it: Myers, "An O(ND) Difference Algorithm and
+    Its Variations" (1986), the linear variant, with changes moved down as far as possible. If that
+    costs too much, lines that occur once on both sides divide the texts ("patience"); if there are
+    none, the whole region counts as changed. The cost is at most linear in the lines plus a
+    constant: about a second for 1 MiB against 1 MiB in the worst case.
     """
     numbers: dict[str, int] = {}
     a = [numbers.setdefault(line, len(numbers)) for line in old]
@@ -101,7 +109,10 @@ def _clusters(changes: list[Hunk], context: int) -> Iterator[list[Hunk]]:
 
 
 def _range(start: int, end: int) -> str:
-    """Return lines from 0, half open, as a header says them; an empty range is after a line."""
+    """Return a range, from 0 and half open, in the notation of a hunk's header.
+
+    An empty range names the line before it.
+    """
     if end - start == 1:
         return f"{start + 1}"
     return f"{start + 1 if end > start else start},{end - start}"
@@ -112,7 +123,7 @@ def _marked(mark: str, line: str) -> str:
 
 
 def _header(name: str) -> str:
-    """Return a file name for a header: quoted like C if need be, a tab after one with a blank."""
+    """Return a file name for a header: quoted as in C if necessary, with a tab if it has blanks."""
     if any(char in '"\\\x7f' or char < " " for char in name):
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
         return (
@@ -122,9 +133,9 @@ def _header(name: str) -> str:
 
 
 def _changed(a: list[int], b: list[int]) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the lengths of the changed runs of each side, by how many lines are kept before."""
+    """Return for each side the lengths of the changed runs, by the number of equal lines before."""
     a_low, a_high, b_low, b_high = _trimmed(a, 0, len(a), b, 0, len(b))
-    # A line that the other side has nowhere is changed whatever the search says, as in git.
+    # A line that the other side does not have is always changed, as in git.
     in_a, in_b = set(a), set(b)
     a_places = [i for i in range(a_low, a_high) if a[i] in in_b]
     b_places = [j for j in range(b_low, b_high) if b[j] in in_a]
@@ -143,7 +154,7 @@ def _changed(a: list[int], b: list[int]) -> tuple[dict[int, int], dict[int, int]
 def _trimmed(
     a: list[int], a_low: int, a_high: int, b: list[int], b_low: int, b_high: int
 ) -> tuple[int, int, int, int]:
-    """Return two ranges without the lines that they begin with and end with alike."""
+    """Return two ranges without the equal lines at their beginnings and ends."""
     while a_low < a_high and b_low < b_high and a[a_low] == b[b_low]:
         a_low += 1
         b_low += 1
@@ -167,11 +178,11 @@ def _runs(same: bytearray) -> dict[int, int]:
 
 
 def _slid(rows: list[int], groups: dict[int, int], others: dict[int, int]) -> dict[int, int]:
-    """Return the groups of changed lines where git would have them (xdl_change_compact).
+    """Return the groups of changed lines, moved to where git would have them (xdl_change_compact).
 
-    A group may move over a line equal to the one that it leaves at its other end. Each goes to the
-    last place where the other side has a change too, else as far down as it can; groups that meet
-    become one. Keys are counts of kept lines before, which moving in steps of one line preserves.
+    A group may move over a line if that line equals the one that it leaves at its other end. Each
+    group moves to the last place where the other side has a change too, else down as far as it can.
+    Groups that meet are joined. A key is the number of equal lines before the group.
     """
     slides = SLIDES
     todo = sorted(groups.items(), reverse=True)
@@ -208,7 +219,7 @@ def _slid(rows: list[int], groups: dict[int, int], others: dict[int, int]) -> di
 
 
 class _Search:
-    """The search for what two lists of numbers have in common, within the limits above."""
+    """Finds the equal runs of two lists of numbers, within the limits above."""
 
     def __init__(self, a: list[int], b: list[int]) -> None:
         self.a, self.b = a, b
@@ -218,7 +229,7 @@ class _Search:
         self.backward = self.forward.copy()
 
     def matches(self) -> Iterator[tuple[int, int, int]]:
-        """Yield (line of a, line of b, how many from there) that are equal; none overlap."""
+        """Yield runs of equal lines: line of a, line of b, number of lines. They do not overlap."""
         a, b = self.a, self.b
         boxes = [(0, len(a), 0, len(b))]
         while boxes:
@@ -230,7 +241,7 @@ class _Search:
                 yield a_high, b_high, right - a_high
             if a_low == a_high or b_low == b_high:
                 continue
-            # Half of what is left, so that one bad region does not starve the others.
+            # At most half of the steps left, so that one expensive box does not use up all.
             middle = self._middle(a_low, a_high, b_low, b_high, self.steps // 2)
             corners = [middle] if middle else self._anchors(a_low, a_high, b_low, b_high)
             if corners:
@@ -243,9 +254,9 @@ class _Search:
     def _middle(
         self, a_low: int, a_high: int, b_low: int, b_high: int, limit: int
     ) -> tuple[int, int] | None:
-        """Return a point that a shortest script passes through; None beyond ``limit`` steps.
+        """Return a point that a shortest script passes through; None after ``limit`` steps.
 
-        Among equals it is the point that git takes (xdl_split).
+        If there are several such points, it is the one that git takes (xdl_split).
         """
         a, b, forward, backward = self.a, self.b, self.forward, self.backward
         shift = len(b) + 1  # of diagonals, which are numbered line of a - line of b
@@ -308,10 +319,10 @@ class _Search:
         return None
 
     def _anchors(self, a_low: int, a_high: int, b_low: int, b_high: int) -> list[tuple[int, int]]:
-        """Return the places of lines that occur once on both sides, the most that are in order.
+        """Return the longest ordered sequence of lines that occur once on both sides.
 
         Patience sorting: Fredman, "On computing the length of longest increasing subsequences"
-        (1975). [] if there are none or too many lines have been looked at.
+        (1975). [] if there are none or the limit of lines is used up.
         """
         cost = a_high - a_low + b_high - b_low + CALL_COST
         if cost > self.to_scan:

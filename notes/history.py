@@ -1,4 +1,4 @@
-"""What notes said before. Read-only questions about revisions."""
+"""Earlier states of notes. Queries of revisions; nothing is written."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from notes.models.notes import NoteQuerySet, filed_within
 
 
 def get_state(note: Note, version: int, *, user: User) -> Revision | None:
-    """Return what a note said in a version; not saved, and not replaced, if it still says it.
+    """Return the state of a note in a version; for the current state an unsaved revision.
 
-    None when that state was thinned out, was coalesced, never was, or is not for the user: a note
-    that lies in a token's category now may have lain elsewhere then.
+    None if that state was thinned out, was coalesced, never existed or is not visible to the user:
+    a note that is in a token's category now may have been in another one then.
     """
     if note.state_version <= version <= note.version:
         state: Revision | None = Revision.of(note)
@@ -30,10 +30,10 @@ def get_state(note: Note, version: int, *, user: User) -> Revision | None:
 
 
 def as_of(notes: NoteQuerySet, time: dt.datetime, category: str = "") -> NoteQuerySet:
-    """Return those of ``notes`` that were there at a time, with what :func:`rewound` needs.
+    """Return those of ``notes`` that were live at a time, with what :func:`rewound` needs.
 
-    Those that lay in the trash then, were not yet written, were deleted for good since or lay
-    outside of ``category`` are not among them. ``content_then`` is an alias.
+    Left out are notes that were in the trash then, did not exist yet, were deleted for good since,
+    or were outside of ``category``. ``content_then`` is an alias for their content at that time.
     """
     past = with_past(notes, time)
     state = Revision.objects.filter(pk=OuterRef("then"))
@@ -48,8 +48,8 @@ def as_of(notes: NoteQuerySet, time: dt.datetime, category: str = "") -> NoteQue
 def with_past(notes: NoteQuerySet, time: dt.datetime) -> NoteQuerySet:
     """Annotate notes with ``then``, the id of the revision that was the state at a time.
 
-    None is the state that the note is in still. Of a time whose states were thinned out it is the
-    last one before, or the first there is.
+    None if the current state began at or before that time. If the state of that time was thinned
+    out, it is the last one before it, or the first one that exists.
     """
     revisions = Revision.objects.filter(note=OuterRef("pk"))
     before = revisions.filter(since__lte=time).order_by("-since", "-version")
@@ -62,9 +62,26 @@ def with_past(notes: NoteQuerySet, time: dt.datetime) -> NoteQuerySet:
 def differing(
     notes: NoteQuerySet, time: dt.datetime, *, category: str = "", limit: str = ""
 ) -> NoteQuerySet:
-    """Return, with what :func:`with_past` adds, the notes that are not as they were at a time.
+    """Return the notes that are not as they were at a time, with ``then`` of :func:`with_past`.
 
-    Of those that lie in ``category`` or below it now or did then, and lay in ``limit`` then.
+    With a ``category``, only notes that are in it or below it now, or were then. With a ``limit``,
+    only notes that were in that category then, and notes that did not exist then.
+
+    A note differs if one of these is true::
+
+        was_written & then is set & ~(same & stays)    it existed, and fields or trash changed
+        ~was_written & it is live                      it did not exist; a rewind trashes it
+
+    ``same`` says that the revision ``then`` has the note's values in all versioned fields except
+    ``trashed_at``; ``stays``, that the note was in the trash at that time and is now, or was not
+    and is not. Examples, for noon::
+
+        created at 1 pm, live now                      differs
+        created at 1 pm, in the trash now              does not differ
+        created at 9 am, last written at 10 am         does not differ: ``then`` is None
+        created at 9 am, title changed at 1 pm         differs: not same
+        title changed at 1 pm, changed back at 2 pm    does not differ: same & stays
+        moved to the trash at 1 pm                     differs: same, but not stays
     """
     state = Revision.objects.filter(pk=OuterRef("then"))
     same = Exists(
@@ -89,7 +106,7 @@ def differing(
 
 
 def get_past(notes: Sequence[Note], *, without_content: bool = False) -> dict[int, Revision]:
-    """Return by note the revisions that :func:`with_past` has found, one query for all."""
+    """Return the revisions ``then`` of :func:`with_past` by note, with one query for all."""
     ids = [note.then for note in notes if note.then is not None]  # type: ignore[attr-defined]
     revisions = Revision.objects.filter(pk__in=ids)
     if without_content:
@@ -98,7 +115,7 @@ def get_past(notes: Sequence[Note], *, without_content: bool = False) -> dict[in
 
 
 def rewound(notes: Sequence[Note]) -> Sequence[Note]:
-    """Return notes as they were at the time of :func:`as_of`, not to be saved."""
+    """Return notes as they were at the time of :func:`as_of`; they must not be saved."""
     past = get_past(notes)
     for note in notes:
         if revision := past.get(note.pk):
