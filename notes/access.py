@@ -1,8 +1,8 @@
-"""Who may do what to a note. Read-only questions, answered in one place.
+"""Who may do what to a note. All permission checks are here; nothing is written.
 
-The querysets of ``Note.objects`` give the same answers as filters: ``visible_to(user)`` to read,
-``editable_by(user)`` to edit, ``owned_by(user)`` for what only the owner may do. A test holds them
-together.
+The querysets of ``Note.objects`` are the same rules as filters: ``visible_to(user)`` to read,
+``editable_by(user)`` to edit, ``owned_by(user)`` for what only the owner may do. A test checks that
+both agree.
 """
 
 from collections.abc import Collection, Iterable
@@ -13,13 +13,13 @@ from accounts.models import User
 from notes.models import Note, Revision
 from notes.models.fields import FLAGS
 
-# To organize is to say where a note lies and how it is flagged, which only its owner does.
+# To organize is to set the category and the flags of a note; only the owner may.
 Verb = Literal["read", "edit", "organize", "delete"]
 ORGANIZED = frozenset({"category", *FLAGS})
 
 
 class Owned(Protocol):
-    """A note, or a row that has these two columns of it."""
+    """A note, or a row that has these two columns of a note."""
 
     @property
     def pk(self) -> int: ...
@@ -30,13 +30,13 @@ class Owned(Protocol):
 def can(user: User, verb: Verb, note: Note) -> bool:
     """Return whether a user may do this to a note: owners may do everything, others nothing.
 
-    Through a token that is limited to a category, owners too have the notes within it alone.
+    With a token that is limited to a category, owners may use only the notes within it.
     """
     return note.owner_id == user.pk and may_file_under(user, note.category)
 
 
 def may_write(user: User, note: Note, names: Collection[str]) -> bool:
-    """Return whether a user may write these members of a note."""
+    """Return whether a user may write the members ``names`` of a note."""
     return can(user, "edit", note) and (ORGANIZED.isdisjoint(names) or can(user, "organize", note))
 
 
@@ -46,7 +46,10 @@ def audience(note: Owned) -> list[int]:
 
 
 def audiences(notes: Iterable[Owned]) -> dict[int, list[int]]:
-    """Return by user, ascending, the notes that they may know of, in the order of ``notes``."""
+    """Return the ids of the notes by user, for each user of an audience.
+
+    Users are ascending; the ids of each are in the order of ``notes``.
+    """
     ids: dict[int, list[int]] = {}
     for note in notes:
         for user_id in audience(note):

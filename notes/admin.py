@@ -1,4 +1,4 @@
-"""Notes in the admin: to find, to read when opened, to delete through our own action."""
+"""Notes in the admin: staff can find, open and delete them; deleting calls our own action."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class HasFile(admin.SimpleListFilter):
 @waits_for_storage("POST")
 @admin.register(Note)
 class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Notes: read-only, because a note changes through the API's actions alone."""
+    """Notes: read-only, because only the API's actions change notes."""
 
     list_display = (
         "pk",
@@ -107,7 +107,7 @@ admin.site.unregister(User)
 @waits_for_storage("POST")
 @admin.register(User)
 class OwnerAdmin(UserAdmin):
-    """Users as accounts show them, with how many notes each has."""
+    """The users of ``accounts``, with the number of notes of each."""
 
     list_display: tuple[str, ...] = (*UserAdmin.list_display, "note_count")
 

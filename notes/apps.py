@@ -1,4 +1,4 @@
-"""Notes and what hangs on them."""
+"""The Django app of notes, their files, history, search and sync."""
 
 from django.apps import AppConfig
 

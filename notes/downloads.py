@@ -1,4 +1,4 @@
-"""Answers that carry a file, or send on to one."""
+"""Responses that contain a file or redirect to one."""
 
 from collections.abc import Iterator
 
@@ -18,11 +18,11 @@ SALT = "notes.downloads"
 
 
 class Stream(StreamingHttpResponse):
-    """A file in pieces: each is one visit of a thread."""
+    """A response that sends a file in pieces; a thread reads one piece at a time."""
 
     def __init__(self, pieces: Iterator[bytes], *, status: int, content_type: str) -> None:
         super().__init__(pieces, status=status, content_type=content_type)
-        # Whatever the browser makes of it, it runs nothing and asks for nothing.
+        # However the browser displays the file, it runs no scripts and makes no requests.
         self.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
         self.headers["X-Content-Type-Options"] = "nosniff"
         self.headers["Cache-Control"] = "private, no-store"
@@ -31,11 +31,11 @@ class Stream(StreamingHttpResponse):
 def answer(
     stored: StoredObject, name: str, *, headers: dict[str, str], is_inline: bool = False
 ) -> HttpResponseBase:
-    """Return a file, a range of it (RFC 9110, 14), or 304; or be sent on to the storage's answer.
+    """Return a file, a range of it (RFC 9110, 14), 304, or a redirect to the storage.
 
-    ``headers`` are the request's, by lower-case names. ``is_inline`` asks that a browser shows the
-    file, which counts for ``filetypes.INLINE_TYPES`` alone: all else is to be saved. Raises
-    Http404 when the object is gone and :class:`notes.files.storage.StorageUnavailable`.
+    ``headers`` are the request's, by lower-case names. With ``is_inline`` the browser displays the
+    file if its type is in ``filetypes.INLINE_TYPES``; all other files are saved. Raises Http404 if
+    the object does not exist, and :class:`notes.files.storage.StorageUnavailable`.
     """
     tag = f'"{stored.sha256}"'
     if etag_matches(headers.get("if-none-match", ""), tag):
@@ -69,7 +69,7 @@ def answer(
 
 
 def display_path(note_id: int, file: File) -> str:
-    """Return a path that shows, or gives, a file to anybody for 300 s."""
+    """Return a path at which anybody can display or download a file for 300 s."""
     payload = [note_id, file.id, file.object, file.name]
     return "/files/" + signing.dumps(payload, salt=SALT)
 
@@ -77,7 +77,7 @@ def display_path(note_id: int, file: File) -> str:
 def read_display_path(
     token: str, *, is_of_any_age: bool = False
 ) -> tuple[int, int, int, str] | None:
-    """Return note, attachment, object and name of a display path; None for any other text."""
+    """Return note, attachment, object and name of a display path; None if it is not valid."""
     try:
         max_age = None if is_of_any_age else settings.FILE_LINK_SECONDS
         note_id, attachment_id, object_id, name = signing.loads(token, salt=SALT, max_age=max_age)

@@ -1,4 +1,4 @@
-"""What happened to a note: written down in the writing transaction, told after its commit."""
+"""Events of notes: recorded in the feed in the writing transaction, logged after its commit."""
 
 import logging
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ logger = logging.getLogger("cloudnotes.events")
 def record(kind: Kind, *, note: Note, by: User | None) -> None:
     """Record one event of one action; must be called inside the action's transaction.
 
-    The note moves up in the feed of everybody in its audience. It is the last thing an action does
-    before its commit, since who else writes in that feed waits from here on. Feeds are taken in
-    the order of their users' ids, so that two writers never wait for each other.
+    Moves the note to the end of the feed of everybody in its audience. An action calls this last,
+    just before its commit, because from here on other writers of these feeds wait. Feeds are locked
+    in the order of their users' ids, so that two writers cannot deadlock.
 
-    Once the transaction is committed, and only then, the event is a log line with the ids of the
-    note, its owner and the actor (None for the service itself): never a word of the text. Raises
+    After the commit, and only then, the event is logged with the ids of the note, its owner and the
+    actor (None for the service itself). The log never contains text of the note. Raises
     RuntimeError outside a transaction.
     """
     if not transaction.get_connection().in_atomic_block:

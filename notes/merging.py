@@ -1,4 +1,4 @@
-"""Bringing two changes of the same text together. No ORM, no HTTP."""
+"""Merge two changes of the same text or value (three-way). No ORM, no HTTP."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -10,13 +10,13 @@ Value = TypeVar("Value")
 
 
 class Overlap(Exception):
-    """Both sides changed the same place in different ways; only a person can tell which counts."""
+    """Both sides changed the same place in different ways; a person has to decide."""
 
 
 def merge_value(*, base: Value, yours: Value, current: Value) -> Value:
-    """Return what a value that has no parts, such as a title, is after both changes of ``base``.
+    """Merge a value that has no parts, such as a title.
 
-    Raises :class:`Overlap` if both changed it, unless to the same.
+    Raises :class:`Overlap` if both sides changed it, unless both made the same change.
     """
     if yours in (base, current):
         return current
@@ -28,9 +28,9 @@ def merge_value(*, base: Value, yours: Value, current: Value) -> Value:
 def merge_names(
     *, base: list[str], yours: list[str], current: list[str], key: Callable[[str], str]
 ) -> list[str]:
-    """Return the names after both changes of ``base``: what either side took away or put there.
+    """Merge lists of names: apply what either side has removed from or added to ``base``.
 
-    Names of the same ``key`` are the same; they are spelled as in ``current``.
+    Names with the same ``key`` are the same name; the spelling of ``current`` is kept.
     """
     base_keys, your_keys, current_keys = (
         {key(name) for name in names} for names in (base, yours, current)
@@ -40,14 +40,14 @@ def merge_names(
 
 
 def merge(*, base: str, yours: str, current: str) -> str:
-    r"""Return a text with the changes of both sides: how each line of ``base`` became another.
+    r"""Merge two texts by lines: return ``base`` with the changes of both sides.
 
-    What ``git merge-file`` says: changes are those of :func:`notes.differences.hunks`, and two of
-    them conflict when no unchanged line of ``base`` lies between them, unless both sides made the
-    same of that place. Only ``\n`` ends a line, and the last line without one is another line than
-    the same with one: adding a line after it changes it.
+    As ``git merge-file`` does: changes are those of :func:`notes.differences.hunks`. Two of them
+    conflict if no unchanged line of ``base`` is between them, unless both sides have the same text
+    there. Only ``\n`` ends a line. A last line without ``\n`` differs from the same line with it,
+    so adding a line after it changes it.
 
-    Raises :class:`Overlap`. Takes about two seconds for texts of 1 MiB at worst.
+    Raises :class:`Overlap`. Takes about two seconds for texts of 1 MiB in the worst case.
     """
     if yours in (base, current):
         return current
@@ -74,7 +74,7 @@ def merge(*, base: str, yours: str, current: str) -> str:
 
 
 def _places(yours: list[Hunk], current: list[Hunk]) -> Iterator[list[tuple[int, Hunk]]]:
-    """Yield the hunks of both sides (0 and 1), those together that meet in the base."""
+    """Yield groups of hunks of both sides (0 and 1); hunks that touch in the base are together."""
     ordered = sorted(
         [(0, hunk) for hunk in yours] + [(1, hunk) for hunk in current],
         key=lambda each: (each[1].old_start, each[1].old_end),
@@ -92,7 +92,7 @@ def _places(yours: list[Hunk], current: list[Hunk]) -> Iterator[list[tuple[int, 
 
 
 def _text(side: list[str], made: list[Hunk], start: int, end: int) -> list[str]:
-    """Return what stands on a side for a range of the base that holds whole hunks of it."""
+    """Return the lines of a side for a range of the base that contains whole hunks of that side."""
     first, last = made[0], made[-1]
     low = first.new_start - (first.old_start - start)
     return side[low : last.new_end + (end - last.old_end)]

@@ -1,4 +1,4 @@
-"""How many bytes and files an account holds, and may. What is decided is decided under lock()."""
+"""How many bytes and files an account has, and may have. Decisions are made under lock()."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ LOCK = 0x71756F74  # "quot": the first number of the advisory locks
 
 
 class QuotaExceeded(DomainError):
-    """The account would hold more than it may."""
+    """The account would have more bytes or files than it may."""
 
     status = 413
     code = "quota_exceeded"
@@ -29,10 +29,11 @@ class QuotaExceeded(DomainError):
 
 
 def lock(owner_id: int) -> None:
-    """Be the only one to change what an account holds, until the transaction ends.
+    """Lock the quota of an account until the transaction ends.
 
-    Taken after the note and before objects and feeds. An advisory lock, whose number is the
-    account's: who has the same one by chance waits needlessly. SQLite has one writer at a time.
+    Taken after the lock of the note and before those of objects and feeds. It is an advisory lock
+    with the account's number; two accounts with the same number wait for each other, which is
+    harmless. SQLite has one writer at a time and needs no lock.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -40,10 +41,10 @@ def lock(owner_id: int) -> None:
 
 
 def get_usage(user: User) -> dict[str, int]:
-    """Return what an account holds, and at most may: bytes and files.
+    """Return the bytes and files of an account and their limits.
 
-    Of equal files one counts. Those that only the history or the trash has, and those announced
-    to come, count too.
+    Equal files count once. Files that are only in the history or the trash, and announced uploads,
+    count too.
     """
     size, number = _held(user.pk)
     return {
@@ -55,9 +56,9 @@ def get_usage(user: User) -> dict[str, int]:
 
 
 def check(owner_id: int, coming: StoredObject) -> None:
-    """Raise :class:`QuotaExceeded` if an account cannot hold one object more; call :func:`lock`.
+    """Raise :class:`QuotaExceeded` if one more object exceeds the quota; call :func:`lock` first.
 
-    What was announced of it before does not count twice.
+    An object that was announced before does not count twice.
     """
     size, number = _held(owner_id, without=Q(pk=coming.pk))
     if size + coming.size > settings.MAX_ACCOUNT_BYTES:
@@ -68,9 +69,9 @@ def check(owner_id: int, coming: StoredObject) -> None:
 
 
 def has_room(owner_id: int, size: int) -> bool:
-    """Return whether an account could hold so many bytes more, as it is now: for a first look.
+    """Return whether the quota has room for a file of ``size`` bytes; an early check, no lock.
 
-    What is damaged does not count: its bytes may be those that come.
+    Damaged objects do not count, because the new file may repair one of them.
     """
     held, number = _held(owner_id, without=Q(damaged_at__isnull=False))
     is_in_bytes: bool = held + size <= settings.MAX_ACCOUNT_BYTES

@@ -1,4 +1,4 @@
-"""What has changed for a user since a client last looked. Read-only questions about the feed."""
+"""Pages of the change feed for a client: what changed since its cursor. Nothing is written."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from notes.models.notes import NoteQuerySet, filed_within
 
 SALT = "cloudnotes.sync"
 PAGE_BYTES = 8 * 2**20
-UNMEASURED = 20  # so many notes of the largest size are no more than a page may have anyway
+UNMEASURED = 20  # notes; even of the largest size they are no more than a page may have anyway
 
 
 class ResyncRequired(DomainError):
-    """The cursor says nothing about the feed as it is now."""
+    """The cursor does not belong to the feed as it is now."""
 
     status = 410
     code = "resync_required"
@@ -34,10 +34,11 @@ class ResyncRequired(DomainError):
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place in a user's feed of a generation: all up to ``seq`` is known.
+    """A place in a user's feed of a generation: the client has all changes up to ``seq``.
 
-    Of notes that were gone by ``start``, where the client began with nothing, it need not hear.
-    ``position`` is how far the feed had come when the cursor was read; it is not written down.
+    At ``start`` the client began with nothing, so it needs no tombstones of notes that were deleted
+    until then. ``position`` is the end of the feed when the cursor was read; it is not part of the
+    signed text.
     """
 
     generation: str
@@ -48,7 +49,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Page:
-    """Some changes in their order, where they end, and whether there are more."""
+    """Some changes in their order, the cursor after them, and whether there are more."""
 
     changes: Sequence[Change]
     end: Cursor
@@ -56,9 +57,9 @@ class Page:
 
 
 def read_cursor(text: str, *, user: User) -> Cursor | None:
-    """Return where a cursor points to, None where its feed was not yet written so far.
+    """Return a cursor, None if it points beyond the end of the feed.
 
-    That can only be when the database was restored from a backup. Raises :class:`ResyncRequired`
+    That happens only after the database was restored from a backup. Raises :class:`ResyncRequired`
     for any text that is not a cursor of this user and generation.
     """
     try:
@@ -72,18 +73,18 @@ def read_cursor(text: str, *, user: User) -> Cursor | None:
 
 
 def begin(*, user: User) -> Cursor:
-    """Return the cursor of a client that has nothing yet."""
+    """Return the first cursor of a client that has no notes yet."""
     generation, position = get_generation(), Feed.objects.position(user)
     return Cursor(generation, 0, position, position)
 
 
 def write_cursor(cursor: Cursor, *, user: User) -> str:
-    """Return a cursor as clients keep it, signed."""
+    """Return a cursor as signed text for clients."""
     return signing.dumps([cursor.generation, user.pk, cursor.seq, cursor.start], salt=SALT)
 
 
 def get_generation() -> str:
-    """Return the name of the generation that the database is in, '' for the first."""
+    """Return the name of the database's current generation, '' for the first one."""
     return Generation.objects.values_list("name", flat=True).first() or ""
 
 
@@ -91,11 +92,11 @@ def get_page(*, user: User, after: Cursor, limit: int) -> Page:
     """Return the changes after a cursor, each with its note as it is now, at most 8 MiB of text.
 
     One statement reads changes and notes, so both are of one moment. A note that changes meanwhile
-    moves up to a later page and is not missed.
+    moves to the end of the feed, so a later page has it.
     """
     query = _visible(user).filter(seq__gt=after.seq).order_by("seq")
     if after.seq < after.start:
-        # By the join that the page has anyway: PostgreSQL read all notes there are for an Exists.
+        # By the join that the page has anyway: for an Exists, PostgreSQL read all notes.
         is_live = Q(note__version__isnull=False, note__trashed_at=None)
         query = query.filter(Q(seq__gt=after.start) | is_live)
     if limit > UNMEASURED:
@@ -105,20 +106,20 @@ def get_page(*, user: User, after: Cursor, limit: int) -> Page:
     has_more = len(rows) > limit
     seq = changes[-1].seq if changes else after.seq
     if not has_more:
-        # Past what is not for this client too: up to here all was there before the page was read.
+        # Also past changes that this client may not see: all of them were there before the read.
         seq = max(seq, after.position)
     return Page(changes, replace(after, seq=seq), has_more)
 
 
 def is_there(note: Note | None, user: User) -> bool:
-    """Return whether a client is to have a note; otherwise its change is a tombstone."""
+    """Return whether a client gets the note; otherwise its change is a tombstone."""
     return note is not None and note.trashed_at is None and access.can(user, "read", note)
 
 
 def get_digest(*, user: User) -> tuple[str, int, Cursor]:
-    """Return a digest of the live notes, how many they are and the place in the feed it is of.
+    """Return a digest of the live notes, their number and the place in the feed of that moment.
 
-    It is the SHA-256, in hex, of a line ``id:version`` for each note, ascending by id, each line
+    The digest is the SHA-256, in hex, of one line ``id:version`` per note, ascending by id, each
     ended by a line feed.
     """
     place = begin(user=user)
@@ -133,10 +134,10 @@ def get_digest(*, user: User) -> tuple[str, int, Cursor]:
 
 
 def _visible(user: User) -> QuerySet[Change]:
-    """Return the changes that a credential of the user may hear of.
+    """Return the changes that the user's credential may see.
 
-    Through a token that is limited to a category, those of notes that lie in it, did once, or are
-    gone altogether.
+    For a token that is limited to a category: the changes of notes that are in it, were in it once,
+    or do not exist any more.
     """
     changes = Change.objects.filter(user=user)
     if not user.limited_to_category:
@@ -148,7 +149,7 @@ def _visible(user: User) -> QuerySet[Change]:
 
 
 def fitting(notes: NoteQuerySet) -> list[int]:
-    """Return the ids of those notes, by id, whose texts together make a page; one always does."""
+    """Return the ids, ascending, of the first notes whose texts fit into a page; at least one."""
     size = OctetLength(F("content")) + OctetLength(F("files"))
     sizes = notes.order_by("pk").values_list("pk", size)
     ids: list[int] = []
@@ -161,7 +162,7 @@ def fitting(notes: NoteQuerySet) -> list[int]:
 
 
 def _fitting(rows: QuerySet[Change], limit: int) -> int:
-    """Return how many changes, of at most ``limit``, make a page; one always does."""
+    """Return how many of at most ``limit`` changes fit into a page; at least one."""
     size = OctetLength(F("note__content")) + OctetLength(F("note__files"))
     sizes = rows.annotate(size=Coalesce(size, 0))
     total = 0

@@ -1,6 +1,6 @@
-"""File formats that notes come in. No ORM, no HTTP.
+"""File formats of imports. No ORM, no HTTP.
 
-The one so far is the JSON store of the earlier generation::
+So far there is one, the JSON store of the earlier generation::
 
     {"users": {name: {username, email, hashed_password, full_name, disabled, created_at}},
      "items": {name: [{id, title, description, owner, created_at}]}}
@@ -18,16 +18,16 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class UnreadableStore(Exception):
-    """The file is no store; the message says why in one line."""
+    """The file is not a valid store; the message says why in one line."""
 
 
 class UnusableRecord(Exception):
-    """A record cannot be imported; the message says why, in words that hold none of its text."""
+    """A record cannot be imported; the message says why and contains none of its text."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """A whole file: records by the user's key, not looked into yet."""
+    """A whole file: records by the user's key, not validated yet."""
 
     users: dict[str, Any]
     items: dict[str, Any]
@@ -35,7 +35,7 @@ class Store:
 
 @dataclass(frozen=True)
 class EarlierUser:
-    """A user record of which every value has the right type; ``created_at`` None means unknown."""
+    """A user record with values of the right types; ``created_at`` None means unknown."""
 
     email: str
     username: str
@@ -49,7 +49,7 @@ class EarlierUser:
 class EarlierItem:
     """An item that can be stored.
 
-    ``source`` names it by its id, ``digest`` by what it says; both have at most 100 characters.
+    ``source`` identifies it by its id, ``digest`` by its content; both have at most 100 characters.
     """
 
     source: str
@@ -61,7 +61,7 @@ class EarlierItem:
 
 
 def read_store(path: Path) -> Store:
-    """Return what a file of strict JSON (RFC 8259) holds. Raises :class:`UnreadableStore`."""
+    """Read a file of strict JSON (RFC 8259). Raises :class:`UnreadableStore`."""
     try:
         value = json.loads(
             path.read_bytes().decode("utf-8-sig"),
@@ -84,7 +84,7 @@ def read_store(path: Path) -> Store:
 
 
 def read_user(key: str, record: object, *, now: dt.datetime) -> EarlierUser:
-    """Return the user of a record; one without a username logged in with the key.
+    """Return the user of a record; if it has no username, the key is the username.
 
     Raises :class:`UnusableRecord`.
     """
@@ -104,9 +104,9 @@ def read_user(key: str, record: object, *, now: dt.datetime) -> EarlierUser:
 
 
 def read_item(record: object, *, key: str, store: Store, now: dt.datetime) -> EarlierItem:
-    """Return the item of a record in the list of the user ``key``, without its NUL characters.
+    """Return the item of a record in the list of the user ``key``, without NUL characters.
 
-    Raises :class:`UnusableRecord`, also when the record names another owner.
+    Raises :class:`UnusableRecord`, also if the record names another owner.
     """
     if not isinstance(record, dict):
         raise UnusableRecord("it is not an object")
@@ -128,7 +128,7 @@ def read_item(record: object, *, key: str, store: Store, now: dt.datetime) -> Ea
 
 
 def item_name(record: object, number: int) -> str:
-    """Return what to call an item in a report: by its id, else by its place in the list."""
+    """Return the name of an item for a report: its id, else its number in the list."""
     identifier = record.get("id") if isinstance(record, dict) else None
     if isinstance(identifier, str | int) and not isinstance(identifier, bool) and identifier != "":
         return shown(str(identifier))
@@ -136,7 +136,7 @@ def item_name(record: object, number: int) -> str:
 
 
 def shown(name: str) -> str:
-    """Return a name as it may stand on a terminal: quoted, escaped, at most 80 characters of it."""
+    """Return a name that is safe to print on a terminal: quoted, escaped, at most 80 characters."""
     return repr(name if len(name) <= 80 else name[:79] + "…")
 
 
@@ -161,7 +161,7 @@ def _text(record: dict[str, Any], name: str) -> str:
 
 
 def _time(record: dict[str, Any], now: dt.datetime) -> dt.datetime | None:
-    """Return ``created_at`` if it is ISO 8601 between 1970 and now; without a zone it is UTC."""
+    """Return ``created_at`` if it is ISO 8601 between 1970 and now; UTC if it has no time zone."""
     written = record.get("created_at")
     try:
         time = dt.datetime.fromisoformat(written) if isinstance(written, str) else None
@@ -174,7 +174,10 @@ def _time(record: dict[str, Any], now: dt.datetime) -> dt.datetime | None:
 
 
 def _is_owner(owner: str, key: str, store: Store) -> bool:
-    """Return whether ``owner`` means the user ``key``: so does a name that is no other's key."""
+    """Return whether ``owner`` means the user ``key``: as the key, the username or the e-mail.
+
+    A username or e-mail that is the key of another user means that user.
+    """
     if owner == key:
         return True
     user = store.users.get(key)
@@ -183,7 +186,7 @@ def _is_owner(owner: str, key: str, store: Store) -> bool:
 
 
 def _source(record: dict[str, Any]) -> str:
-    """Return a record's id as text, hashed if it is long or cannot be stored; '' without one."""
+    """Return a record's id as text, hashed if it is too long or not storable; '' if it has none."""
     identifier = record.get("id")
     if identifier is None or identifier == "":
         return ""

@@ -1,4 +1,4 @@
-"""The addresses of notes outside the API."""
+"""The routes of notes outside the API."""
 
 from django.urls import path
 

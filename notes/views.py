@@ -1,4 +1,4 @@
-"""What is answered without a token: signed links to files, and from the disk's clients to it."""
+"""Views without a token: signed links to download files, and to upload them to a folder."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
@@ -19,7 +19,7 @@ PIECE_BYTES = 2**18
 @waits_for_storage("GET", "HEAD")
 @require_safe
 def download(request: HttpRequest, token: str) -> HttpResponseBase:
-    """Show, or give, the file that a link names which was signed to be shown."""
+    """Return the file of a signed display link."""
     payload = downloads.read_display_path(token)
     stored = payload and StoredObject.objects.filter(pk=payload[2], state="ready").first()
     if not payload or not stored:
@@ -32,9 +32,9 @@ def download(request: HttpRequest, token: str) -> HttpResponseBase:
 @csrf_exempt
 @require_http_methods(["PUT"])
 def receive(request: HttpRequest, token: str) -> HttpResponse:
-    """Take what an upload link allows to be sent, where a folder is the storage.
+    """Receive the bytes of an upload link, if the storage is a folder.
 
-    As S3 does for links to it: the announced bytes, any number of times until it expires.
+    As S3 does for its links: only the announced bytes, any number of times until the link expires.
     """
     try:
         announced = storage.read_upload_link(token)
@@ -42,7 +42,7 @@ def receive(request: HttpRequest, token: str) -> HttpResponse:
         raise Http404 from None
     key = storage.arrived(announced.key)
     if not StoredObject.objects.filter(key=key, state=StoredObject.State.PENDING).exists():
-        raise Http404  # it is over: nobody would count, or delete, what comes now
+        raise Http404  # the upload is over; nothing would count or delete these bytes
     try:
         if int(request.META.get("CONTENT_LENGTH") or 0) != announced.size:
             raise storage.WrongBytes

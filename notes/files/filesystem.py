@@ -14,7 +14,7 @@ READ_BYTES = 2**18
 
 
 class FolderStorage(FileSystemStorage):
-    """Files below a folder, on the disk before they are said to be stored."""
+    """Files below a folder; each is synced to the disk before it counts as stored."""
 
     verifies_checksums = False
     takes_parts = False
@@ -23,23 +23,23 @@ class FolderStorage(FileSystemStorage):
         return Path(self.path(key))
 
     def open_writer(self, key: str, *, on_parts: Callable[[str], None]) -> "FolderWriter":
-        """Return what writes a file under a key that was never used, as its bytes come."""
+        """Return a writer that writes a file to a new key while its bytes arrive."""
         return FolderWriter(self._path(key))
 
     def head(self, key: str) -> Head | None:
-        """Return the size of a file, None if there is none."""
+        """Return the size of a file, None if it does not exist."""
         try:
             return Head(size=self._path(key).stat().st_size, sha256=None)
         except FileNotFoundError:
             return None
 
     def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes] | None:
-        """Return the bytes of a file from ``start`` to before ``end``; None if there is none."""
+        """Return the bytes from ``start`` to before ``end``; None if there is no file."""
         path = self._path(key)
         return _pieces(path, start, end) if path.is_file() else None
 
     def copy(self, source: str, key: str) -> None:
-        """Have a file under a second key too."""
+        """Make a file available under a second key (a hard link)."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -47,19 +47,19 @@ class FolderStorage(FileSystemStorage):
         _sync_folders(path)
 
     def rename(self, source: str, key: str) -> None:
-        """Have a file under another key, in place of what is there."""
+        """Move a file to another key; replaces the file there."""
         path = self._path(key)
         self._path(source).replace(path)
         _sync_folders(path)
 
     def remove(self, key: str) -> None:
-        """Delete a file; deleting one that is gone succeeds."""
+        """Delete a file; succeeds if it does not exist."""
         path = self._path(key)
         path.unlink(missing_ok=True)
         _part(path).unlink(missing_ok=True)
 
     def listed(self, prefix: str) -> Iterator[Listed]:
-        """Yield all files whose keys begin so, in the order of their keys."""
+        """Yield all files whose keys start with ``prefix``, in the order of their keys."""
         root = Path(self.location)
         for folder, folders, names in os.walk(root / prefix):
             folders.sort()
@@ -71,11 +71,11 @@ class FolderStorage(FileSystemStorage):
                     yield Listed(str(path.relative_to(root)), stat.st_size, modified_at)
 
     def link(self, key: str, name: str, content_type: str, *, is_inline: bool) -> str | None:
-        """Return None: a folder answers nobody itself."""
+        """Return None: a folder does not serve files itself."""
         return None
 
     def upload_link(self, key: str, *, size: int, sha256: str) -> tuple[str, dict[str, str]] | None:
-        """Return None: a folder takes nothing from anybody itself."""
+        """Return None: a folder does not receive files itself."""
         return None
 
     def begin_parts(self, key: str) -> str:
@@ -102,12 +102,12 @@ class FolderStorage(FileSystemStorage):
         return iter(())
 
     def is_reachable(self) -> bool:
-        """Return whether there is a folder, or a place for one."""
+        """Return True: the folder is made when it is needed."""
         return True
 
 
 class FolderWriter:
-    """Writes a file as its bytes come, under another name until it is whole."""
+    """Writes a file while its bytes arrive, under a temporary name until it is complete."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ class FolderWriter:
         self.file = _part(path).open("wb")
 
     def write(self, chunk: bytes) -> None:
-        """Write some more bytes; a disk that is full gets back what there is already."""
+        """Write the next bytes; on an error, such as a full disk, deletes what was written."""
         try:
             self.file.write(chunk)
             self.file.flush()
@@ -125,7 +125,7 @@ class FolderWriter:
             raise
 
     def finish(self) -> None:
-        """Wait until the disk has all of it."""
+        """Sync the file to the disk and give it its name."""
         with self.file:
             self.file.flush()
             os.fsync(self.file.fileno())
@@ -133,7 +133,7 @@ class FolderWriter:
         _sync_folders(self.path)
 
     def abort(self) -> None:
-        """Stop writing; what was written is left to who knows the key."""
+        """Stop writing; the caller, who knows the key, deletes what was written."""
         self.file.close()
 
 
@@ -151,7 +151,7 @@ def _sync_folders(path: Path) -> None:
 
 
 def _pieces(path: Path, start: int, end: int | None) -> Iterator[bytes]:
-    with path.open("rb") as file:  # only when somebody reads: nobody may
+    with path.open("rb") as file:  # opened at the first read, which may never happen
         file.seek(start)
         left = (end - start) if end is not None else -1
         while left:

@@ -1,4 +1,4 @@
-"""What a file is called and what it is, whatever its sender says. No ORM, no HTTP."""
+"""Names and types of files, whatever the client says about them. No ORM, no HTTP."""
 
 import re
 import unicodedata
@@ -15,20 +15,20 @@ SIGNATURES = (
     (re.compile(rb"%PDF-"), "application/pdf"),
 )
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
-# What a browser may show in its place: nothing that could run.
+# Types that a browser may display in the page: none of them can run scripts.
 INLINE_TYPES = (*IMAGE_TYPES, TEXT_TYPE)
 SAMPLE_BYTES = 4096
 
 
 def clean_name(name: str) -> str:
-    """Return a file name to keep: the last part of a path, NFC, at most 255 bytes of UTF-8.
+    """Return a safe file name: the last part of a path, NFC, at most 255 bytes of UTF-8.
 
-    Control, format (bidi overrides among them) and unpaired surrogate characters go; what is left
-    empty becomes ``file``. The ending survives shortening.
+    Removes control, format (such as bidi overrides) and unpaired surrogate characters. An empty
+    name becomes ``file``. Shortening keeps the extension.
     """
     last = name.replace("\\", "/").rpartition("/")[2]
     text = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
-    # After that: what they stood between may be one character now.
+    # After removing characters: those on both sides may compose to one now.
     text = unicodedata.normalize("NFC", text).strip()
     if text.strip(".") == "":
         return "file"
@@ -43,7 +43,7 @@ def clean_name(name: str) -> str:
 def content_type_of(start: bytes) -> str:
     """Return the type that a file's first bytes prove, from a short list; else octets.
 
-    What the client says of the type counts for nothing: it decides how browsers treat the file.
+    The type that the client sends is ignored, because the type decides how browsers treat the file.
     """
     start = start[:SAMPLE_BYTES]
     for signature, content_type in SIGNATURES:

@@ -1,10 +1,13 @@
-"""How large a picture is, by the first bytes of its file: nothing is decoded. No ORM, no HTTP."""
+"""Width and height of a picture from the first bytes of its file; decodes nothing.
+
+No ORM, no HTTP.
+"""
 
 import struct
 
 LARGEST = 2**31 - 1
 
-# JPEG markers, ITU-T T.81 table B.1. C4, C8 and CC lie among the frame headers and are none.
+# JPEG markers, ITU-T T.81 table B.1. C4, C8 and CC are in this range but are no frame headers.
 FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 END_OF_IMAGE, START_OF_SCAN, APP1 = 0xD9, 0xDA, 0xE1
@@ -15,19 +18,19 @@ ON_ITS_SIDE = range(5, 9)
 def dimensions(start: bytes) -> tuple[int, int] | None:
     """Return the width and height in pixels that the header of a picture names.
 
-    ``start`` is the first bytes of a file, 256 KiB are plenty; the time is linear in them. The
-    sizes are those of a PNG (W3C PNG, 5.2 and 11.2.1), a GIF (GIF89a, 18: the logical screen), a
-    WebP (RFC 9649, 2.5 to 2.7 and 3.4; RFC 6386, 9.1 for VP8) or a JPEG (ITU-T T.81, B.1.1 and
-    B.2.2). Those of a JPEG are as it is displayed: swapped when its Exif orientation is 5 to 8
-    (Exif 2.32, 4.6.4 and 4.7.2).
+    ``start`` is the first bytes of a file; 256 KiB are enough, and the time is linear in them.
+    Formats are PNG (W3C PNG, 5.2 and 11.2.1), GIF (GIF89a, 18: the logical screen), WebP (RFC 9649,
+    2.5 to 2.7 and 3.4; RFC 6386, 9.1 for VP8) and JPEG (ITU-T T.81, B.1.1 and B.2.2). The size of a
+    JPEG is as it is displayed: swapped if its Exif orientation is 5 to 8 (Exif 2.32, 4.6.4 and
+    4.7.2).
 
-    None for everything else: another format, a header that is broken, beyond these bytes or left
-    to later ones (a JPEG of 0 lines), a size of 0 or above 2**31-1. Any bytes are fine; nothing is
-    raised. A size says nothing about whether the rest of the file can be decoded.
+    Returns None for another format, for a broken header, for a size that comes after these bytes or
+    after the header (a JPEG of 0 lines), and for a side of 0 or above 2**31-1. Accepts any bytes
+    and raises nothing. The rest of the file may still be impossible to decode.
     """
     try:
         size = _named(start)
-    except struct.error:  # it ends before its size
+    except struct.error:  # the bytes end before the size
         return None
     return size if size and all(0 < side <= LARGEST for side in size) else None
 
@@ -58,7 +61,7 @@ def _of_webp(start: bytes) -> tuple[int, int] | None:
 
 
 def _of_jpeg(start: bytes) -> tuple[int, int] | None:
-    """Walk the segments to the frame header, each by its length, and skip what is none."""
+    """Read the segments up to the frame header, each by its length; skip other bytes."""
     at, orientation = 2, None
     while (at := start.find(b"\xff", at)) >= 0:
         (marker,) = struct.unpack_from("B", start, at + 1)

@@ -1,4 +1,4 @@
-"""Ranges of bytes as requests ask for them (RFC 9110, 14.1.2). No ORM, no HTTP objects."""
+"""Parse byte ranges of requests (RFC 9110, 14.1.2). No ORM, no HTTP objects."""
 
 import re
 
@@ -6,19 +6,19 @@ _RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*", re.ASCII)
 
 
 class Unsatisfiable(ValueError):
-    """The range lies outside of the file."""
+    """The range is outside of the file."""
 
 
 def read_range(header: str, size: int) -> tuple[int, int] | None:
-    """Return the start and the end, exclusive, of the one range that a header asks for.
+    """Return the start and the end (exclusive) of the one range in a header.
 
-    None for the whole: without a header, for several ranges, for other units and for what is
-    malformed, all of which a server may ignore. Raises :class:`Unsatisfiable`.
+    None means the whole file: without a header, and for several ranges, other units and malformed
+    headers, all of which a server may ignore. Raises :class:`Unsatisfiable`.
     """
     match = _RANGE.fullmatch(header)
     if match is None or match[1] == match[2] == "":
         return None
-    if not match[1]:  # the last so many bytes
+    if not match[1]:  # a suffix range: the last N bytes
         length = min(int(match[2]), size)
         if length == 0:
             raise Unsatisfiable

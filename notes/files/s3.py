@@ -18,8 +18,8 @@ from storages.backends.s3 import S3Storage
 
 from notes.files.types import Head, Listed, Parts, Unfinished
 
-# Of what is sent while it arrives: one part is filled while another is on its way. Parts of 8 MiB
-# took a quarter more time.
+# Size of the parts of an object that is sent while it arrives: one part is filled while another is
+# sent. Parts of 8 MiB took a quarter more time.
 PART_BYTES = 16 * 2**20
 READ_BYTES = 2**20
 TIMEOUT_SECONDS = 3
@@ -42,7 +42,7 @@ class BucketStorage(S3Storage):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.client_config = Config(
-            # Two attempts of 3 s: whoever uploads hears within 10 s that S3 hangs. (With 10 s and
+            # Two attempts of 3 s: if S3 hangs, an upload fails within 10 s. (With 10 s and
             # `max_attempts` 2, which means three, it took 33 s.)
             connect_timeout=TIMEOUT_SECONDS,
             read_timeout=TIMEOUT_SECONDS,
@@ -50,30 +50,30 @@ class BucketStorage(S3Storage):
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             signature_version="s3v4",
-            # AWS_ENDPOINT_URL is of the service's own bucket alone, and is given as such.
+            # AWS_ENDPOINT_URL is for the service's own bucket only, and is passed explicitly.
             ignore_configured_endpoint_urls=True,
-            # What is sent is protected by TLS, as it is when clients send it themselves; hashing it
-            # for the signature took a tenth of an upload's time, here and there.
+            # TLS protects the bytes, as it does when clients send them directly. Hashing them for
+            # the signature took a tenth of an upload's time, both here and on the server.
             s3={"addressing_style": self.addressing_style, "payload_signing_enabled": False},
         )
 
     def _create_session(self) -> Any:
         session = super()._create_session()
-        # Asking first whether a body may come (Expect) waits a second longer where nobody answers.
+        # With `Expect`, a request waits a second longer if the server does not answer.
         session.events.unregister("before-call.s3", add_expect_header)
         return session
 
     @property
     def client(self) -> Any:
-        """The client of this thread, which other threads may use too."""
+        """The S3 client of this thread; other threads may use it too."""
         return self.bucket.meta.client
 
     @property
     def verifies_checksums(self) -> bool:
-        """Whether a checksum that the store tells is one that it has compared.
+        """Whether the store has compared the checksums that it returns.
 
-        AWS refuses bytes that differ. Others repeat what the client has said: ``rclone serve s3``
-        1.75 took any bytes and told the announced checksum of them.
+        AWS refuses bytes that differ. Other stores repeat what the client sent: ``rclone serve s3``
+        1.75 accepted any bytes and returned the announced checksum for them.
         """
         host = urlsplit(self.client.meta.endpoint_url).hostname or ""
         return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
@@ -84,11 +84,11 @@ class BucketStorage(S3Storage):
     # Whole objects.
 
     def open_writer(self, key: str, *, on_parts: Callable[[str], None]) -> "BucketWriter":
-        """Return what sends an object under a key that was never used, as its bytes come."""
+        """Return a writer that sends an object to a new key while its bytes arrive."""
         return BucketWriter(self.client, self._at(key), on_parts)
 
     def head(self, key: str) -> Head | None:
-        """Return what there is to know of an object without its bytes, None if there is none."""
+        """Return size and checksum of an object, None if there is no object."""
         try:
             response = self.client.head_object(**self._at(key), ChecksumMode="ENABLED")
         except ClientError as error:
@@ -96,7 +96,7 @@ class BucketStorage(S3Storage):
                 return None
             raise
         checksum = response.get("ChecksumSHA256", "")
-        # Of an object in parts it is a checksum of checksums, with their number.
+        # For an object in parts it is a checksum of checksums, followed by `-` and their number.
         is_whole = checksum and "-" not in checksum and self.verifies_checksums
         return Head(
             size=response["ContentLength"],
@@ -105,7 +105,7 @@ class BucketStorage(S3Storage):
         )
 
     def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes] | None:
-        """Return the bytes of an object from ``start`` to before ``end``; None if there is none."""
+        """Return the bytes from ``start`` to before ``end``; None if there is no object."""
         options = {} if (start, end) == (0, None) else {"Range": f"bytes={start}-{(end or 0) - 1}"}
         if end is None and start:
             options = {"Range": f"bytes={start}-"}
@@ -114,16 +114,17 @@ class BucketStorage(S3Storage):
         except ClientError as error:
             if error.response["Error"]["Code"] in MISSING:
                 return None
-            if error.response["Error"]["Code"] == "InvalidRange":  # of an empty object
+            if error.response["Error"]["Code"] == "InvalidRange":  # the object is empty
                 return iter(())
             raise
         chunks: Iterator[bytes] = response["Body"].iter_chunks(READ_BYTES)
         return chunks
 
     def copy(self, source: str, key: str) -> None:
-        """Have the store itself copy an object of at most 5 GiB to a key, the bytes alone.
+        """Copy the bytes of an object of at most 5 GiB within the store.
 
-        Not what a client has said of them, a Content-Encoding above all (which rclone keeps).
+        Headers that the client set are not copied; above all not Content-Encoding, which rclone
+        would keep.
         """
         self.client.copy_object(
             **self._at(key),
@@ -138,11 +139,11 @@ class BucketStorage(S3Storage):
         self.remove(source)
 
     def remove(self, key: str) -> None:
-        """Delete an object; deleting one that is gone succeeds."""
+        """Delete an object; succeeds if it does not exist."""
         self.client.delete_object(**self._at(key))
 
     def listed(self, prefix: str) -> Iterator[Listed]:
-        """Yield all objects whose keys begin so, in the order of their keys."""
+        """Yield all objects whose keys start with ``prefix``, in the order of their keys."""
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket_name, Prefix=prefix
         )
@@ -151,7 +152,7 @@ class BucketStorage(S3Storage):
                 yield Listed(entry["Key"], entry["Size"], entry["LastModified"])
 
     def link(self, key: str, name: str, content_type: str, *, is_inline: bool) -> str | None:
-        """Return an address that S3 itself answers, with a signature over all of it."""
+        """Return a signed address at which S3 itself serves the object."""
         headers = {
             "ResponseContentType": content_type,
             "ResponseContentDisposition": content_disposition_header(
@@ -162,10 +163,10 @@ class BucketStorage(S3Storage):
         }
         return self._signed("get_object", key, **headers)
 
-    # What clients send themselves.
+    # Uploads that clients send directly.
 
     def upload_link(self, key: str, *, size: int, sha256: str) -> tuple[str, dict[str, str]] | None:
-        """Return an address to PUT exactly these bytes to, and the headers that have to come."""
+        """Return an address to PUT exactly these bytes to, and the headers to send with them."""
         checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
         address = self._signed(
             "put_object",
@@ -178,11 +179,11 @@ class BucketStorage(S3Storage):
 
     @property
     def takes_parts(self) -> bool:
-        """Whether an upload may come in parts."""
+        """Whether an upload may be sent in parts."""
         return True
 
     def begin_parts(self, key: str) -> str:
-        """Begin an upload in parts and return what the store calls it."""
+        """Begin an upload in parts and return the store's id of it."""
         response = self.client.create_multipart_upload(**self._at(key), ContentType=ARRIVING_TYPE)
         return str(response["UploadId"])
 
@@ -192,7 +193,7 @@ class BucketStorage(S3Storage):
         return self._signed("upload_part", key, **part)
 
     def parts(self, key: str, upload_id: str) -> Parts | None:
-        """Return the parts that have come: size and name by number. None if it is over."""
+        """Return size and ETag of the stored parts, by number; None if the upload is over."""
         parts: Parts = {}
         pages = self.client.get_paginator("list_parts")
         try:
@@ -206,14 +207,14 @@ class BucketStorage(S3Storage):
         return parts
 
     def finish_parts(self, key: str, upload_id: str, parts: Parts) -> None:
-        """Make an object of the parts."""
+        """Assemble the parts to an object."""
         named = [{"PartNumber": number, "ETag": parts[number][1]} for number in sorted(parts)]
         self.client.complete_multipart_upload(
             **self._at(key), UploadId=upload_id, MultipartUpload={"Parts": named}
         )
 
     def abort_parts(self, key: str, upload_id: str) -> None:
-        """Drop an upload in parts; one that is over is left."""
+        """Abort an upload in parts; succeeds if it is over already."""
         try:
             self.client.abort_multipart_upload(**self._at(key), UploadId=upload_id)
         except ClientError as error:
@@ -221,18 +222,18 @@ class BucketStorage(S3Storage):
                 raise
 
     def unfinished(self) -> Iterator[Unfinished]:
-        """Yield the uploads in parts that are neither finished nor dropped."""
+        """Yield the uploads in parts that are neither finished nor aborted."""
         pages = self.client.get_paginator("list_multipart_uploads")
         try:
             for page in pages.paginate(Bucket=self.bucket_name):
                 for upload in page.get("Uploads", ()):
                     yield Unfinished(upload["Key"], upload["UploadId"], upload["Initiated"])
         except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchUpload":  # what rclone says of none
+            if error.response["Error"]["Code"] != "NoSuchUpload":  # rclone, if there are none
                 raise
 
     def is_reachable(self) -> bool:
-        """Return whether the bucket answers now."""
+        """Return whether the bucket responds now."""
         try:
             self.client.head_bucket(Bucket=self.bucket_name)
         except (BotoCoreError, ClientError):
@@ -250,7 +251,7 @@ class BucketStorage(S3Storage):
 
 
 class Pieces(io.RawIOBase):
-    """Bytes in pieces as a file to be read, without a copy of all of them in one place."""
+    """A readable file over a list of byte strings, without joining them into one."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self.pieces = pieces
@@ -272,7 +273,7 @@ class Pieces(io.RawIOBase):
         return self.place
 
     def read(self, size: int = -1) -> bytes:
-        """Return what is left of a piece, at most ``size`` bytes; all that is left without it."""
+        """Return the rest of a piece, at most ``size`` bytes; without ``size`` all that is left."""
         if size < 0:
             return b"".join(iter(lambda: self.read(READ_BYTES), b""))
         if self.place >= self.starts[-1]:
@@ -285,9 +286,9 @@ class Pieces(io.RawIOBase):
 
 
 class BucketWriter:
-    """Sends an object as its bytes come: small ones at the end, in one request, others in parts.
+    """Sends an object while its bytes arrive: a small one in one request, a large one in parts.
 
-    At most two parts are in memory, one being filled and one on its way.
+    At most two parts are in memory: one is filled while the other is sent.
     """
 
     def __init__(self, client: Any, where: dict[str, str], on_parts: Callable[[str], None]) -> None:
@@ -300,14 +301,14 @@ class BucketWriter:
         self.on_its_way: Future[dict[str, Any]] | None = None
 
     def write(self, chunk: bytes) -> None:
-        """Take some more bytes; whatever went wrong with those before is raised here."""
+        """Add bytes; raises the error of a part that was sent before, if there is one."""
         self.pieces.append(chunk)
         self.size += len(chunk)
         if self.size >= PART_BYTES:
             self._send()
 
     def finish(self) -> None:
-        """Have the store make an object of all that came."""
+        """Send the rest and let the store make the object."""
         if not self.upload_id:
             body = Pieces(self.pieces)
             self.client.put_object(**self.where, Body=body, ContentType=ARRIVING_TYPE)
@@ -321,7 +322,7 @@ class BucketWriter:
         self._stop()
 
     def abort(self) -> None:
-        """Stop sending; what was sent is left to who knows the key."""
+        """Stop sending; the caller, who knows the key, deletes what was sent."""
         self._stop()
 
     def _send(self) -> None:

@@ -1,9 +1,8 @@
-"""Where files lie: object keys, the storage itself and short-lived signed links. No ORM, no HTTP.
+"""The storage of files: object keys, reads and writes, short-lived signed links. No ORM, no HTTP.
 
-The storage is S3 when ``BUCKET_NAME`` is set, else a folder (``notes.files.s3``,
-``notes.files.filesystem``); both have the same methods and this module is the only one that calls
-them. While files move from one storage to another (``OTHER_STORAGE``) what is not in the one is
-looked for in the other.
+The storage is S3 if ``BUCKET_NAME`` is set, else a folder (``notes.files.s3``, ``notes.files.filesystem``).
+Both have the same methods, and only this module calls them. While files are moved from one storage
+to another (``OTHER_STORAGE``), reads that find no object in the one look in the other.
 """
 
 import contextlib
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 FILES, ARRIVING = "files/", "arriving/"
 LINK_SALT = "notes.files.storage.link"
 UPLOAD_SALT = "notes.files.storage.upload"
-# What reading through may fail with, beside the end of a connection in the middle.
+# What reading an object may raise, besides the end of a connection in the middle.
 FAILURES = (BotoCoreError, ClientError, Boto3Error, OSError)
 
 _storage = cast(Storage, default_storage)
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class StorageUnavailable(DomainError):
-    """The bucket or the disk does not answer or refuses."""
+    """The bucket or the disk does not respond, or refuses."""
 
     status = 503
     code = "storage_unavailable"
@@ -46,7 +45,7 @@ class StorageUnavailable(DomainError):
 
 
 class WrongBytes(DomainError):
-    """What is sent is not what the link is for."""
+    """The bytes that were sent are not those of the link."""
 
     status = 422
     code = "checksum_mismatch"
@@ -54,39 +53,48 @@ class WrongBytes(DomainError):
 
 
 class InvalidLink(Exception):
-    """The link is not one that this service signed, or its time is over."""
+    """This service did not sign the link, or the link has expired."""
+
+
+class Writer(Protocol):
+    """Stores an object while its bytes arrive. The caller deletes what is not finished."""
+
+    def write(self, chunk: bytes) -> None: ...
+    def finish(self) -> None: ...
+    def abort(self) -> None: ...
 
 
 def new_key() -> str:
-    """Return a key that nobody can guess (256 random bits) and that says nothing of its file."""
+    """Return a key that nobody can guess (256 random bits) and that does not describe its file."""
     token = secrets.token_hex(32)
     return f"{FILES}{token[:2]}/{token}"
 
 
 def arriving(key: str) -> str:
-    """Return the key that a client may write to of an object that will have this one.
+    """Return the key that a client may write to, for an object that will have the key ``key``.
 
-    Never the same: whoever still holds the link could replace what was checked.
+    The two always differ: a client that still has the link must not replace a verified object.
     """
     return ARRIVING + key.removeprefix(FILES)
 
 
 def arrived(key: str) -> str:
-    """Return the key that an object will have of which a client writes to this one."""
+    """Return the final key of an object that a client writes to the key ``key``."""
     return FILES + key.removeprefix(ARRIVING).partition(".")[0]
 
 
 def open_writer(key: str, *, on_parts: Callable[[str], None]) -> Writer:
-    """Return what stores an object under a new key; ``on_parts`` is told of an upload in parts.
+    """Return a writer for an object with a new key.
 
-    It and its methods raise :class:`StorageUnavailable`.
+    Calls ``on_parts`` with the storage's id if it begins an upload in parts. This function and the
+    writer's methods raise :class:`StorageUnavailable`.
     """
     with _failures_named():
         return _NamingWriter(_storage.open_writer(key, on_parts=on_parts))
 
 
 def read(key: str, start: int = 0, end: int | None = None) -> bytes | None:
-    """Return an object, or a part of it, None when there is none. For small ones.
+    """Return the bytes of a small object or a part of it; None if there is no object.
 
     Raises :class:`StorageUnavailable`.
     """
@@ -99,7 +107,7 @@ def read(key: str, start: int = 0, end: int | None = None) -> bytes | None:
 def stream(key: str, start: int = 0, end: int | None = None) -> Iterator[bytes] | None:
     """Return the bytes of an object in pieces, from ``start`` to before ``end``.
 
-    None when there is no object. Raises :class:`StorageUnavailable`, in the middle too.
+    None if there is no object. Raises :class:`StorageUnavailable`, also between the pieces.
     """
     with _failures_named():
         pieces = _holder(key).stream(key, start, end)
@@ -107,7 +115,7 @@ def stream(key: str, start: int = 0, end: int | None = None) -> Iterator[bytes] 
 
 
 def head(key: str) -> Head | None:
-    """Return what there is to know of an object, None when there is none.
+    """Return size and checksum of an object, None if there is no object.
 
     Raises :class:`StorageUnavailable`.
     """
@@ -116,7 +124,7 @@ def head(key: str) -> Head | None:
 
 
 def copy(source: str, key: str) -> None:
-    """Have an object under a second key. Raises :class:`StorageUnavailable`."""
+    """Copy an object to a second key. Raises :class:`StorageUnavailable`."""
     with _failures_named():
         if _holder(source) is _storage:
             _storage.copy(source, key)
@@ -128,7 +136,7 @@ def copy(source: str, key: str) -> None:
 
 
 def delete(key: str) -> None:
-    """Delete an object; deleting one that is gone succeeds. Raises :class:`StorageUnavailable`."""
+    """Delete an object; succeeds if it does not exist. Raises :class:`StorageUnavailable`."""
     with _failures_named():
         for each in _all():
             each.remove(key)
@@ -159,7 +167,7 @@ def takes_parts() -> bool:
 def upload_link(key: str, *, size: int, sha256: str) -> tuple[str, dict[str, str]]:
     """Return an address, or a path of this service, to PUT exactly these bytes to for 300 s.
 
-    With it come the headers to send. Raises :class:`StorageUnavailable`.
+    Also returns the headers to send. Raises :class:`StorageUnavailable`.
     """
     with _failures_named():
         target = _storage.upload_link(arriving(key), size=size, sha256=sha256)
@@ -170,7 +178,7 @@ def upload_link(key: str, *, size: int, sha256: str) -> tuple[str, dict[str, str
 
 
 class Announced(NamedTuple):
-    """What an upload link allows: these bytes under this key."""
+    """The content of an upload link: it allows exactly these bytes under this key."""
 
     key: str
     size: int
@@ -178,7 +186,7 @@ class Announced(NamedTuple):
 
 
 def read_upload_link(token: str) -> Announced:
-    """Return what may be sent to a path of this service. Raises :class:`InvalidLink`."""
+    """Return what a client may send to an upload link. Raises :class:`InvalidLink`."""
     try:
         payload = signing.loads(token, salt=UPLOAD_SALT, max_age=settings.FILE_LINK_SECONDS)
         return Announced(*payload)
@@ -187,10 +195,10 @@ def read_upload_link(token: str) -> Announced:
 
 
 def take(announced: Announced, pieces: Iterator[bytes]) -> None:
-    """Store what a client sends to an upload link, in place of what it has sent before.
+    """Store what a client sends to an upload link; replaces what it sent before.
 
-    For folders: S3 takes itself what is sent to it. Raises :class:`WrongBytes` and
-    :class:`StorageUnavailable`; then all is as before.
+    Used for folders only, because clients send to S3 directly. Raises :class:`WrongBytes` and
+    :class:`StorageUnavailable`; then nothing is changed.
     """
     coming = f"{announced.key}.{secrets.token_hex(8)}"
     writer, digest = open_writer(coming, on_parts=lambda _: None), hashlib.sha256()
@@ -211,7 +219,7 @@ def take(announced: Announced, pieces: Iterator[bytes]) -> None:
 
 
 def begin_parts(key: str) -> str:
-    """Begin an upload in parts; return its name. Raises :class:`StorageUnavailable`."""
+    """Begin an upload in parts; return its id. Raises :class:`StorageUnavailable`."""
     with _failures_named():
         return _storage.begin_parts(key)
 
@@ -223,7 +231,7 @@ def part_link(key: str, upload_id: str, number: int, *, size: int) -> str:
 
 
 def parts(key: str, upload_id: str) -> Parts | None:
-    """Return the parts that have come, None of an upload that is over.
+    """Return the parts that are stored, None if the upload is over.
 
     Raises :class:`StorageUnavailable`.
     """
@@ -232,37 +240,37 @@ def parts(key: str, upload_id: str) -> Parts | None:
 
 
 def finish_parts(key: str, upload_id: str, parts: Parts) -> None:
-    """Make an object of parts. Raises :class:`StorageUnavailable`."""
+    """Assemble parts to an object. Raises :class:`StorageUnavailable`."""
     with _failures_named():
         _storage.finish_parts(key, upload_id, parts)
 
 
 def abort_parts(key: str, upload_id: str) -> None:
-    """Drop an upload in parts, if it is not over. Raises :class:`StorageUnavailable`."""
+    """Abort an upload in parts, if it is not over. Raises :class:`StorageUnavailable`."""
     with _failures_named():
         _storage.abort_parts(key, upload_id)
 
 
 def link(key: str, name: str, content_type: str, *, is_inline: bool = False) -> str | None:
-    """Return an address at which the storage itself gives the file to anybody for 300 s.
+    """Return an address at which the storage itself serves the file to anybody for 300 s.
 
-    None if it answers nobody itself. Raises :class:`StorageUnavailable` when there is nothing to
-    sign with.
+    None if the storage does not serve files. Raises :class:`StorageUnavailable` if there are no
+    credentials to sign with.
     """
     with _failures_named():
         return _holder(key).link(key, name, content_type, is_inline=is_inline)
 
 
 def is_moving() -> bool:
-    """Return whether there is another storage that files are moved from, or to."""
+    """Return whether files are being moved from or to another storage."""
     return "other" in settings.STORAGES
 
 
 def bring(key: str, *, size: int, sha256: str) -> bool | None:
-    """Have an object of the other storage in this one too, if it is not, and read it again there.
+    """Copy an object from the other storage to this one, and read it back to verify it.
 
-    Returns True if it was brought, False if it was there already, None if the other one does not
-    have it whole: other bytes are never taken. Raises :class:`StorageUnavailable`.
+    Returns True if it was copied, False if it was here already, None if the other storage does not
+    have exactly these bytes. Raises :class:`StorageUnavailable`.
     """
     with _failures_named():
         there = _storage.head(key)
@@ -289,17 +297,13 @@ def bring(key: str, *, size: int, sha256: str) -> bool | None:
         return True
 
 
-def _other() -> Storage:
-    return cast(Storage, storages["other"])
+def _all() -> list[Any]:
+    """Return the storage, and also the other one while files are moved."""
+    return [_storage, storages["other"]] if is_moving() else [_storage]
 
 
-def _all() -> list[Storage]:
-    """Return the storage, and the other one while files move between them."""
-    return [_storage, _other()] if is_moving() else [_storage]
-
-
-def _holder(key: str) -> Storage:
-    """Return the storage that has an object, the first if none has."""
+def _holder(key: str) -> Any:
+    """Return the storage that has an object; the first one if none has it."""
     candidates = _all()
     return next((each for each in candidates[1:] if _storage.head(key) is None), candidates[0])
 
@@ -310,7 +314,7 @@ def _named(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class _NamingWriter:
-    """A writer whose failures have our name."""
+    """A writer that raises :class:`StorageUnavailable` for every failure."""
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer

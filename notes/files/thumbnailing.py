@@ -1,4 +1,4 @@
-"""Thumbnails of attached pictures: which there are, and what they may cost. No ORM, no HTTP."""
+"""Sizes and limits of thumbnails, and how to make them. No ORM, no HTTP."""
 
 import os
 
