@@ -16,9 +16,9 @@ MAX_FILES = 100  # of a note
 
 @dataclass(frozen=True)
 class File:
-    """A file as its note keeps it: ``id`` is its attachment's, ``object`` its stored object's.
+    """A file in the ``files`` of a note: ``id`` of its attachment, ``object`` of its stored object.
 
-    ``size`` is in bytes, ``sha256`` in hex; ``width`` and ``height``, in pixels, are of images.
+    ``size`` is in bytes, ``sha256`` in hex; ``width`` and ``height`` are in pixels, for images.
     """
 
     id: int
@@ -37,28 +37,28 @@ class File:
 
 
 def join(files: Iterable[File]) -> str:
-    """Return the text that a note keeps of its files: JSON, ``''`` of none."""
+    """Return files as the text of ``Note.files``: JSON, ``''`` for no files."""
     items = [{name: value for name, value in asdict(file).items() if value} for file in files]
-    # Read again by the trigger that has revisions hold the objects of their files.
+    # A trigger reads this text too: it makes the rows of KeptFile for a revision.
     return json.dumps(items, ensure_ascii=False, separators=(",", ":")) if items else ""
 
 
 @functools.lru_cache(maxsize=128)
 def split(text: str) -> tuple[File, ...]:
-    """Return the files that a note keeps, in the order in which they were added."""
+    """Return the files in the text of ``Note.files``, in the order in which they were added."""
     return tuple(File(**{"size": 0, **item}) for item in json.loads(text)) if text else ()
 
 
 def main(text: str) -> File | None:
-    """Return the main one of the files that a note keeps, if there is one."""
+    """Return the main file in the text of ``Note.files``, None if there is none."""
     return next((file for file in split(text) if file.is_main), None)
 
 
 class Attachment(models.Model):
-    """A file that a note has now: gives it its id, and holds its object. Dies with the note.
+    """A file that a note has now: its id, and the reference to its object. Dies with the note.
 
-    All else about it is kept by the note (:class:`File`), so that history, feed and lists have it
-    as they have the text. Only a ready object is ever attached.
+    Everything else about the file is in the note (:class:`File`), so that history, feed and lists
+    have it without a join. Only ready objects are attached.
     """
 
     note = models.ForeignKey(
@@ -81,9 +81,10 @@ class Attachment(models.Model):
 
 
 class KeptFile(models.Model):
-    """A revision's hold on the object of a file that it mentions. Dies with the revision.
+    """A revision's reference to the object of one of its files. Dies with the revision.
 
-    Written by a trigger of the database, whichever way the revision is made.
+    A trigger of the database writes it, whichever code makes the revision. As long as it exists,
+    the object is not deleted.
     """
 
     revision = models.ForeignKey(

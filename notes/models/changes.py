@@ -16,8 +16,8 @@ from notes.models.notes import Note
 if TYPE_CHECKING:
     from accounts.models import User
 
-# The row lock of the conflict is held until the commit, so commits come in the order of numbers.
-# PostgreSQL takes both steps in one statement, SQLite knows no INSERT within another.
+# The conflict locks the row until the commit, so transactions commit in the order of their numbers.
+# PostgreSQL does both steps in one statement; SQLite has no INSERT within another one.
 ADVANCE = """
 INSERT INTO notes_feed (user_id, seq, advanced_at) VALUES (%s, %s, %s)
 ON CONFLICT (user_id) DO UPDATE
@@ -34,7 +34,7 @@ ON CONFLICT (user_id, note_id) DO UPDATE SET seq = excluded.seq
 """
 
 
-# The end of a statement that has `changed`, with the note's id, among its parts.
+# The end of a statement that has a part `changed` with the note's id.
 ADVANCE_AND_APPEND = """
 advanced AS (
     INSERT INTO notes_feed (user_id, seq, advanced_at)
@@ -51,7 +51,7 @@ RETURNING note_id
 """
 RECORD = Statement(f"WITH changed AS (SELECT %(note)s::bigint AS id), {ADVANCE_AND_APPEND}")
 
-# A number of a feed with its time, in one column: a page has it in each of its rows.
+# The number and the time of a feed in one column, so that a page can have it in each row.
 MARK = Concat(
     Cast("seq", models.TextField()),
     models.Value(" ", models.TextField()),
@@ -63,9 +63,9 @@ class FeedManager(models.Manager["Feed"]):
     """The counters."""
 
     def lock(self, *user_ids: int) -> None:
-        """Let nobody else write in some users' feeds until the transaction ends.
+        """Lock the feeds of some users until the transaction ends.
 
-        In the order of their ids, as all writers do. Not by SELECT FOR UPDATE: it locks nothing
+        In the order of the users' ids, as all writers do. SELECT FOR UPDATE would lock nothing
         while an account has no feed yet.
         """
         with connection.cursor() as cursor:
@@ -73,23 +73,23 @@ class FeedManager(models.Manager["Feed"]):
                 cursor.execute(LOCK, [user_id])
 
     def position(self, user: "User") -> int:
-        """Return the last number of a user's feed, 0 while nothing has ever changed."""
+        """Return the last number of a user's feed, 0 if nothing has changed yet."""
         return self.filter(pk=user.pk).values_list("seq", flat=True).first() or 0
 
     def get_token(self, user: "User") -> str | None:
-        """Return what is never the same again once anything in a user's feed has changed.
+        """Return a text that differs after every change in a user's feed and never repeats.
 
-        None while nothing has ever changed.
+        None if nothing has changed yet.
         """
         return self.filter(pk=user.pk).values_list(MARK, flat=True).first()
 
 
 class Feed(models.Model):
-    """How far a user's feed has come, and when it came there. Dies with the account.
+    """The last number of a user's feed, and when it was taken. Dies with the account.
 
-    A sequence or a time of day would not do: both are taken in another order than transactions
-    commit, and a client that has read number 7 never looks for a 6 that appears later.
-    ``advanced_at`` tells two changes of one number apart, of which a restored backup took one back.
+    A sequence or the time of day would not work: transactions do not commit in their order, and a
+    client that has read number 7 never looks for a 6 that appears later. After a restored backup
+    the same number is used again; ``advanced_at`` distinguishes the two changes.
     """
 
     user = models.OneToOneField(
@@ -115,9 +115,9 @@ class ChangeManager(models.Manager["Change"]):
     """The places of notes in feeds."""
 
     def append(self, note_id: int, *, audience: Sequence[int]) -> None:
-        """Put a note at the end of some users' feeds; to be called in the writing transaction.
+        """Move a note to the end of some users' feeds; call it in the writing transaction.
 
-        The users are in the order of their ids, so that two writers never wait for each other.
+        ``audience`` is in the order of the users' ids, so that two writers cannot deadlock.
         """
         if connection.vendor == "postgresql":
             RECORD.fetch(note=note_id, audience=[*audience])
@@ -130,7 +130,7 @@ class ChangeManager(models.Manager["Change"]):
                 cursor.execute(APPEND, [user_id, note_id, seq])
 
     def append_all(self, note_ids: Sequence[int], *, user_id: int) -> None:
-        """Put notes at the end of a user's feed, in this order; as :meth:`append`."""
+        """Move notes to the end of a user's feed, in this order; as :meth:`append`."""
         now = connection.ops.adapt_datetimefield_value(timezone.now())
         with connection.cursor() as cursor:
             cursor.execute(ADVANCE, [user_id, len(note_ids), now])
@@ -140,12 +140,12 @@ class ChangeManager(models.Manager["Change"]):
 
 
 class Change(models.Model):
-    """The last change of a note for one who may see it, or might until then. Dies with the account.
+    """The last change of a note, for one user who may see it or could. Dies with the account.
 
-    One row a user and note, moved up to the next ``seq`` at each change. It outlives the note, as
-    the note that it is gone. ``client_id`` is what the client that made the note calls it, so that
-    the same creation sent twice makes one note, even when that was deleted in between;
-    ``client_digest`` tells that from another creation under the same name.
+    There is one row per user and note; each change sets its ``seq`` to the next number. It outlives
+    the note, as a tombstone. ``client_id`` is the client's own name for a note that it created: if
+    the same creation is sent twice, one note is made, even if it was deleted in between.
+    ``client_digest`` distinguishes that from another creation under the same name.
     """
 
     user = models.ForeignKey(
@@ -155,7 +155,7 @@ class Change(models.Model):
         db_index=False,
         related_name="+",
     )
-    # No constraint, and null only to have Django join it from the left: the note may be gone.
+    # No constraint, and null only so that Django uses a left join: the note may be deleted.
     note = models.ForeignKey(
         Note,
         on_delete=models.DO_NOTHING,
@@ -189,11 +189,11 @@ def new_generation() -> str:
 
 
 class Generation(models.Model):
-    """The one row that names this history of the database. Every cursor carries the name.
+    """The name of this history of the database, in one row. Every cursor contains the name.
 
-    A database that was restored from a backup counts again from where the backup was, and a cursor
-    from before would skip what is written now. A new name makes every client begin anew. There is
-    no row until that has happened once.
+    After a restored backup, numbers continue from those of the backup, and an old cursor would skip
+    new changes. A new name makes every client start again. There is no row until this has happened
+    once.
     """
 
     name = models.CharField(max_length=22, default=new_generation)

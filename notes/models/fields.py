@@ -1,7 +1,7 @@
-"""The one list of what a note says, from which history, sync, merging and both paths follow.
+"""The one list of a note's fields; history, sync, merging and both paths are derived from it.
 
-To add a field see CONTRIBUTING.md. A test goes through this list and holds that each field that is
-versioned survives every way in which a note can be written.
+To add a field see CONTRIBUTING.md. A test checks for each versioned field of this list that it
+survives every way in which a note can be written.
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ from notes.models.attachments import File
 
 
 class Place(NamedTuple):
-    """The address that a note's files are below: the note's, or that of one of its versions."""
+    """The base address of a note's files: that of the note, or of one of its versions."""
 
     url: str
     is_past: bool = False
@@ -25,12 +25,11 @@ class Place(NamedTuple):
 class NoteField:
     """A member of a note as clients read it.
 
-    ``column`` is the column of ``notes_note`` that it is made of, the same name without one;
-    ``show(value, note, root)`` makes the member of the column's value, which is shown as it is
-    without one. History
-    keeps a field that is ``versioned``: a write that changes it makes a new version. Clients may
-    write one that is ``writable``. One that is ``per_reader`` is how somebody has filed the note
-    away, and no part of what it says.
+    ``column`` is its column of ``notes_note``; by default it has the same name.
+    ``show(value, note, root)`` converts the column's value; by default it is unchanged. A
+    ``versioned`` field is kept in the history, and a write that changes it makes a new version. A
+    ``writable`` field can be written by clients. A ``per_reader`` field is a personal flag and not
+    part of the note's state.
     """
 
     name: str
@@ -42,23 +41,23 @@ class NoteField:
 
 
 def show_time(time: dt.datetime | None, note: Any, root: str) -> dt.datetime | str | None:
-    """Return a time in UTC for the renderers, which leave out microseconds that are 0."""
+    """Return a time in UTC with microseconds, which the renderers leave out if they are 0."""
     return time if time is None or time.microsecond else f"{time:%Y-%m-%dT%H:%M:%S}.000000Z"
 
 
 def show_tags(names: str, note: Any, root: str) -> list[str]:
-    """Return the tags of a note, of which the column has one a line."""
+    """Return the tags of a note; the column has one per line."""
     return tags.split(names)
 
 
 def show_main_file(files: str, note: Any, root: str) -> dict[str, Any] | None:
-    """Return the main file of a note, None without one."""
+    """Return the main file of a note as JSON, None if it has none."""
     file = attachments.main(files) if files else None
     return show_file(file, place_of(note, root), address="file") if file else None
 
 
 def show_attachments(files: str, note: Any, root: str) -> list[dict[str, Any]]:
-    """Return all files of a note."""
+    """Return all files of a note as JSON."""
     if not files:
         return []
     place = place_of(note, root)
@@ -66,9 +65,9 @@ def show_attachments(files: str, note: Any, root: str) -> list[dict[str, Any]]:
 
 
 def place_of(note: Any, root: str) -> Place:
-    """Return where the files of a note are.
+    """Return the base address of a note's files.
 
-    Those of a note as it was at a time (``notes.history.rewound``) are of the version of then.
+    For a note as it was at a time (``notes.history.rewound``) it is that of the version.
     """
     url = f"{root}/api/v1/notes/{note.id}"
     is_past = bool(getattr(note, "then", None))
@@ -76,7 +75,7 @@ def place_of(note: Any, root: str) -> Place:
 
 
 def show_file(file: File, place: Place, *, address: str) -> dict[str, Any]:
-    """Return what a client reads of a file, with its address; of a past version, with its id."""
+    """Return a file as JSON; its address is ``address``, in a past version made from its id."""
     return {
         "name": file.name,
         "size": file.size,
@@ -87,7 +86,7 @@ def show_file(file: File, place: Place, *, address: str) -> dict[str, Any]:
 
 
 def show_attachment(file: File, place: Place) -> dict[str, Any]:
-    """Return what a client reads of an attachment; past versions have no thumbnails."""
+    """Return an attachment as JSON; past versions have no thumbnails."""
     address = f"attachments/{file.id}"
     has_thumbnail = file.is_image and not place.is_past
     return {
@@ -123,7 +122,7 @@ COLUMNS = tuple(dict.fromkeys(field.column or field.name for field in NOTE_FIELD
 VERSIONED = tuple(
     dict.fromkeys(field.column or field.name for field in NOTE_FIELDS if field.versioned)
 )
-# What clients write of a version, and what merging brings together.
+# The fields of a version that clients write; merging works on them.
 EDITABLE = tuple(field.name for field in NOTE_FIELDS if field.versioned and field.writable)
 FLAGS = tuple(field.name for field in NOTE_FIELDS if field.per_reader)
 
@@ -135,8 +134,8 @@ _SHOW = {field.name: field.show for field in NOTE_FIELDS}
 def _maker(names: Names) -> Callable[[Any, str], dict[str, Any]]:
     """Return a function that makes a dict of these members, in the order of the declaration.
 
-    It is compiled, as :mod:`dataclasses` does: a loop over the fields takes 2.6 times as long,
-    which is 7 % of all that a list of notes costs.
+    The function is compiled, as :mod:`dataclasses` does: a loop over the fields takes 2.6 times as
+    long, which is 7 % of the cost of a list of notes.
     """
     members = []
     for field in NOTE_FIELDS:
@@ -162,7 +161,7 @@ def note_json(note: Any, root: str, names: Names = NAMES) -> dict[str, Any]:
 
 
 def state_json(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return some of a note's ``EDITABLE`` fields, whose columns ``state`` has, as clients do."""
+    """Return some of a note's ``EDITABLE`` fields as JSON; ``state`` has their columns' values."""
     return {
         name: value if (show := _SHOW[name]) is None else show(value, None, "")
         for name, value in state.items()

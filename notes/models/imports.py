@@ -1,4 +1,4 @@
-"""Imported items: what was brought in from an earlier generation."""
+"""Imported items: records of notes that came from an earlier generation."""
 
 from django.conf import settings
 from django.db import models
@@ -8,10 +8,10 @@ from notes.models.notes import Note
 
 
 class ImportedItem(models.Model):
-    """The fact that an item of another store became a note of ``owner``. Dies with the account.
+    """Records that an item of another store became a note of ``owner``. Dies with the account.
 
-    ``source`` is the item's id over there, or a hash of it or of the item. The row outlives the
-    note, so that a note that its owner has deleted does not come back with the next import.
+    ``source`` is the item's id in that store, or a hash of the id or of the item. The row outlives
+    the note, so that the next import does not restore a note that its owner has deleted.
     """
 
     owner = models.ForeignKey(

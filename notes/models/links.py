@@ -8,10 +8,10 @@ from notes.models.notes import Note
 
 
 class Link(models.Model):
-    """That a note links to another. Follows the feed, as the index does; dies with its note.
+    """A link from one note to another. Follows the feed, as the index does; dies with its note.
 
-    By a title, of which ``title_key`` is the digest, or by the number of a note, which need not be
-    there.
+    It links by a title, whose digest is ``title_key``, or by the number of a note, which may not
+    exist.
     """
 
     source = models.ForeignKey(
@@ -34,7 +34,7 @@ class Link(models.Model):
             ),
         ]
         indexes = [
-            # What links to a title, and to a note.
+            # The links to a title, and to a note.
             models.Index(
                 fields=["owner_id", "title_key", "source"],
                 condition=~Q(title_key=""),

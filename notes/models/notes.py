@@ -23,33 +23,34 @@ MAX_CONTENT_BYTES = 2**20
 
 
 def filed_within(category: str) -> Q:
-    """Return the condition that a row's category is this one or below it; none for ``''``."""
+    """Return the filter of rows whose category is this one or below it; no filter for ``''``."""
     if not category:
         return Q()
-    # Not `startswith`: SQLite's LIKE takes upper and lower case for the same, and PostgreSQL has no
-    # index for it where the collation is a language's.
+    # Not `startswith`: SQLite's LIKE ignores the case, and PostgreSQL cannot use an index for it if
+    # the collation is that of a language.
     filed, end = Bytewise("category"), chr(ord(categories.SEPARATOR) + 1)
     below = Q(GreaterThanOrEqual(filed, category + categories.SEPARATOR))
     return Q(Exact(filed, category)) | below & Q(LessThan(filed, category + end))
 
 
 class NoteQuerySet(models.QuerySet["Note"]):
-    """Questions about notes."""
+    """Queries of notes."""
 
     def owned_by(self, user: "User") -> "NoteQuerySet":
-        """Return the notes that belong to a user, those in the trash too.
+        """Return the notes that belong to a user, also those in the trash.
 
-        Through a token that is limited to a category, those of it and below it. For writes that
-        only the owner may make (``notes.access.can(user, "organize", note)``, and ``"delete"``).
+        With a token that is limited to a category, only the notes in it or below it. For writes
+        that only the owner may make (``notes.access.can(user, "organize", note)``, and
+        ``"delete"``).
         """
         return self.filter(filed_within(user.limited_to_category), owner_id=user.pk)
 
     def editable_by(self, user: "User") -> "NoteQuerySet":
-        """Return the notes whose text, tags and files a user may change: for all other writes."""
+        """Return the notes whose text, tags and files a user may change; for all other writes."""
         return self.owned_by(user)
 
     def visible_to(self, user: "User") -> "NoteQuerySet":
-        """Return the notes that a user may know of, those in the trash too: for reads alone."""
+        """Return the notes that a user may know of, also those in the trash; for reads only."""
         return self.owned_by(user)
 
     def live(self) -> "NoteQuerySet":
@@ -61,13 +62,13 @@ class NoteQuerySet(models.QuerySet["Note"]):
         return self.filter(trashed_at__isnull=False)
 
     def filed_under(self, category: str, *, subtree: bool) -> "NoteQuerySet":
-        """Return the notes of a category, ``''`` for those in none, and with what is below it."""
+        """Return the notes of a category (``''``: without one); with ``subtree`` also below it."""
         if category and subtree:
             return self.filter(filed_within(category))
         return self.filter(Exact(Bytewise("category"), category))
 
     def tagged(self, names: Sequence[str], *, every: bool) -> "NoteQuerySet":
-        """Return the notes that have every one of some tags, or any of them."""
+        """Return the notes that have every tag of ``names``, or at least one of them."""
         taggings: Any = self.model._meta.get_field("taggings").related_model
         of_note = taggings.objects.filter(owner=OuterRef("owner"), note=OuterRef("pk"))
         folded = [fold(name) for name in names]
@@ -79,19 +80,20 @@ class NoteQuerySet(models.QuerySet["Note"]):
 class Note(models.Model):
     """A text in Markdown with a title. Belongs to its owner and dies with the account.
 
-    ``version`` starts at 1 and rises by one with every change of what readers see; ``content`` is
-    at most 1 MiB in UTF-8. A note in the trash has ``trashed_at``; it is live otherwise. What it
-    says is listed in ``notes.models.fields``; the flags there are the owner's and leave the version
-    alone.
+    ``version`` starts at 1 and rises by one with every change that readers see; ``content`` is at
+    most 1 MiB in UTF-8. A note in the trash has ``trashed_at``; otherwise it is live. Its fields
+    are listed in ``notes.models.fields``; the flags there are the owner's and do not change the
+    version.
 
-    The versioned columns are the note's state, and a write that replaces it keeps it as a revision.
-    Until then the ``state_…`` columns hold what the revision will say of it: the version that it
-    began with, since when it is, who wrote it, why and with which credential. ``state_given``
-    says that a reader was given it, who may come back with it as the base of a change.
+    The versioned columns are the note's state. A write that replaces it takes a snapshot, unless it
+    coalesces (``notes.actions.versions``). The ``state_…`` columns have what the revision will
+    need: the version that the state began with, since when it exists, who wrote it, why and with
+    which credential. ``state_given`` says that a reader has seen the state, and may use it as the
+    base of a change.
     """
 
     class Cause(models.TextChoices):
-        """What brought a state about."""
+        """The kind of write that made a state."""
 
         CREATE = "create"
         EDIT = "edit"
@@ -117,9 +119,9 @@ class Note(models.Model):
     title = models.CharField(max_length=MAX_TITLE_LENGTH, blank=True)
     content = models.TextField(blank=True, default="", db_default="")
     category = models.CharField(max_length=200, blank=True, default="", db_default="")
-    # Names, one a line (notes.models.tags).
+    # Names, one per line (notes.models.tags).
     tags = models.TextField(blank=True, default="", db_default="")
-    # What there is to say of its files, in JSON (notes.models.attachments).
+    # Its files, in JSON (notes.models.attachments).
     files = models.TextField(blank=True, default="", db_default="")
     is_favorite = models.BooleanField(default=False, db_default=False)
     is_archived = models.BooleanField(default=False, db_default=False)
@@ -179,7 +181,7 @@ class Note(models.Model):
                 condition=Q(is_archived=True),
                 name="archived_notes",
             ),
-            # What the worker deletes after its time in the trash.
+            # The notes that the worker deletes after 30 days in the trash.
             models.Index(
                 fields=["trashed_at"],
                 condition=Q(trashed_at__isnull=False),

@@ -1,4 +1,4 @@
-"""Stored objects: what lies in the bucket, or is on its way in or out."""
+"""Stored objects: files in the storage, or on their way in or out."""
 
 import datetime as dt
 
@@ -15,7 +15,7 @@ SLOWEST_BYTES_PER_SECOND = 32 * 2**10  # as cloudnotes.server.request_body has i
 
 
 class StoredObjectQuerySet(models.QuerySet["StoredObject"]):
-    """Questions about stored objects."""
+    """Queries of stored objects."""
 
     def unused(self) -> "StoredObjectQuerySet":
         """Return the objects that nothing points at."""
@@ -28,13 +28,13 @@ class StoredObjectQuerySet(models.QuerySet["StoredObject"]):
         )
 
     def due_to_go(self, now: dt.datetime) -> "StoredObjectQuerySet":
-        """Return the objects that nothing points at any more or that never arrived."""
+        """Return the objects to delete: nothing points at them, or their bytes never arrived."""
         longest = dt.timedelta(seconds=settings.MAX_FILE_BYTES / SLOWEST_BYTES_PER_SECOND)
         abandoned = Q(state="pending", created_at__lt=now - ABANDONED_AFTER - longest)
         return self.unused().filter(Q(state__in=["ready", "doomed"]) | abandoned)
 
     def held_by(self, owner_id: int) -> "StoredObjectQuerySet":
-        """Return what counts in an owner's quota: what is there, and what is announced to come."""
+        """Return the objects that count in an owner's quota: ready ones and announced uploads."""
         return self.filter(
             Q(state="ready") | Q(state="pending", upload__isnull=False), owner=owner_id
         )
@@ -43,17 +43,18 @@ class StoredObjectQuerySet(models.QuerySet["StoredObject"]):
 class StoredObject(models.Model):
     """An object under ``key`` in the storage. Outlives whatever pointed at it until it is deleted.
 
-    The row comes before the object and goes after it, so every object has a row. Nothing cascades
-    here on purpose: a row that nothing points at (no attachment, revision, upload, thumbnail or
-    avatar) *is* the order to delete its object, kept by the database whatever became of the
-    process that deleted the note, the file or the user.
+    The row is made before the object and deleted after it, so every object has a row. On purpose,
+    nothing cascades here: a row that nothing points at (no attachment, revision, upload, thumbnail
+    or avatar) *is* the order to delete its object. The order stays in the database even if the
+    process that deleted the note, the file or the user dies. ``notes.actions.objects`` has the
+    diagram of the states.
 
-    ``owner`` is whose quota it counts in: nobody's are avatars and thumbnails. Of each content an
-    owner has one. ``upload_id`` is what the storage calls an upload in parts that is under way.
+    The object counts in the quota of ``owner``; avatars and thumbnails count in none. An owner has
+    one ready object per content. ``upload_id`` is the storage's id of a running upload in parts.
     """
 
     class State(models.TextChoices):
-        """How far the object is: on its way in, usable, or on its way out."""
+        """Pending (on its way in), ready, or marked deleted."""
 
         PENDING = "pending"
         READY = "ready"
@@ -74,15 +75,15 @@ class StoredObject(models.Model):
         related_name="+",
     )
     upload_id = models.CharField(max_length=1024, blank=True, default="", db_default="")
-    # Whether a client sends, or has sent, it to a key of its own (notes.files.storage.arriving).
+    # Whether a client sends it, or has sent it, to a separate key (notes.files.storage.arriving).
     is_arriving = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now)
-    # When it was found to be lost, or other than what was stored (``reconcile_storage``).
+    # When ``reconcile_storage`` found that its bytes are lost or wrong.
     damaged_at = models.DateTimeField(null=True)
-    # When its thumbnails are to be made, or tried again if whoever makes them dies.
+    # When its thumbnails are due; while a worker makes them, when another one may retry.
     thumbnails_due_at = models.DateTimeField(null=True)
-    # How often that failed on a busy machine; null, and not 0, because SQLite could add a column
-    # that must have a value only to a new table, and triggers name this one.
+    # How often that failed on a busy machine. Null and not 0, because SQLite could add a NOT NULL
+    # column only by making a new table, and triggers name this one.
     thumbnails_failed = models.PositiveSmallIntegerField(null=True)
 
     objects = StoredObjectQuerySet.as_manager()
@@ -103,7 +104,7 @@ class StoredObject(models.Model):
             ),
         ]
         indexes = [
-            # What the worker makes thumbnails of.
+            # The images whose thumbnails the worker makes.
             models.Index(
                 fields=["thumbnails_due_at"],
                 condition=Q(thumbnails_due_at__isnull=False),

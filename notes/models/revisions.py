@@ -1,4 +1,4 @@
-"""Revisions: what notes said before."""
+"""Revisions: earlier states of notes."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def snapshot_sql(*, replaced_at: str) -> str:
-    """Return the INSERT that copies the state of notes into revisions, but for its FROM.
+    """Return the INSERT that copies the states of notes into revisions, without its FROM.
 
-    ``replaced_at`` is the expression of the time of the write that replaces it.
+    ``replaced_at`` is the SQL expression for the time of the write that replaces the state.
     """
     columns = ", ".join(VERSIONED)
     return (
@@ -32,10 +32,10 @@ def snapshot_sql(*, replaced_at: str) -> str:
 
 
 class RevisionQuerySet(models.QuerySet["Revision"]):
-    """Questions about revisions."""
+    """Queries of revisions."""
 
     def snapshot(self, ids: Sequence[int], *, now: dt.datetime) -> None:
-        """Keep the states of some locked notes, which are about to be replaced."""
+        """Copy the states of some locked notes into revisions, before they are replaced."""
         later = "MAX" if connection.vendor == "sqlite" else "GREATEST"
         snapshot = snapshot_sql(replaced_at=f"{later}(updated_at, %s)")
         sql = f"{snapshot} FROM notes_note WHERE id IN ({', '.join(['%s'] * len(ids))})"
@@ -43,10 +43,7 @@ class RevisionQuerySet(models.QuerySet["Revision"]):
             cursor.execute(sql, [connection.ops.adapt_datetimefield_value(now), *ids])
 
     def visible_to(self, user: "User") -> "RevisionQuerySet":
-        """Return, of notes that a user may see, the revisions that they may see too.
-
-        The filter of ``notes.access.may_see_state``.
-        """
+        """Return the revisions that a user may see; ``notes.access.may_see_state`` as a filter."""
         revisions = self.filter(note__in=Note.objects.visible_to(user))
         if not user.limited_to_category:
             return revisions
@@ -56,9 +53,10 @@ class RevisionQuerySet(models.QuerySet["Revision"]):
 class Revision(models.Model):
     """A state of a note that a write has replaced. Dies with the note, or is thinned out with age.
 
-    The note was in it from ``first_version`` to ``version`` and from ``since`` until
-    ``replaced_at``; ``by``, ``cause`` and ``credential`` tell who brought it about, why and with
-    what. ``thinned`` counts the stages of thinning that it has outlived; one that is pinned stays.
+    The note had this state from ``first_version`` to ``version`` and from ``since`` until
+    ``replaced_at``. ``by``, ``cause`` and ``credential`` say who made it, why and with which
+    credential. ``thinned`` is the number of stages of thinning that it has passed; a pinned one is
+    never deleted by thinning.
     """
 
     note = models.ForeignKey(
@@ -99,14 +97,14 @@ class Revision(models.Model):
             ForeignKeyConstraint(
                 field="by", on_delete="SET NULL", name="revisions_outlive_their_author"
             ),
-            # Also how a version is found, and the cascade from the note.
+            # Also for finding a version, and for the cascade from the note.
             models.UniqueConstraint(fields=["note", "version"], name="one_revision_per_version"),
             models.CheckConstraint(
                 condition=Q(first_version__lte=models.F("version")),
                 name="revision_versions_in_order",
             ),
-            # Holds the objects of the files that a revision mentions (notes.models.KeptFile),
-            # whichever way the revision is made.
+            # Makes the references to the objects of a revision's files (notes.models.KeptFile),
+            # whichever code makes the revision.
             Trigger(
                 name="notes_revision_keeps_files",
                 event="AFTER INSERT",
@@ -125,13 +123,16 @@ JOIN notes_storedobject AS stored ON stored.id = json_extract(value, '$.object')
             ),
         ]
         indexes = [
-            # What is old enough for the next stage of thinning.
+            # The revisions that are old enough for the next stage of thinning.
             models.Index(fields=["thinned", "replaced_at"], name="revisions_to_thin"),
         ]
 
     @classmethod
     def of(cls, note: Note, replaced_at: dt.datetime | None = None) -> "Revision":
-        """Return, not saved, the state that a note is in; None for what is not replaced yet."""
+        """Return the current state of a note as an unsaved revision.
+
+        ``replaced_at`` is None if the state is not being replaced.
+        """
         revision = cls(
             note=note,
             first_version=note.state_version,

@@ -1,4 +1,4 @@
-"""Searches that people keep."""
+"""Saved searches."""
 
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,12 @@ MAX_NAME_LENGTH, MAX_FOLDED_LENGTH = 100, 400
 
 
 class SavedSearchQuerySet(models.QuerySet["SavedSearch"]):
-    """Questions about saved searches."""
+    """Queries of saved searches."""
 
     def visible_to(self, user: "User") -> "SavedSearchQuerySet":
-        """Return a user's own; none through a token that is limited to a category.
+        """Return a user's own searches; none with a token that is limited to a category.
 
-        What is searched for tells of notes that lie elsewhere.
+        The text of a search may describe notes outside of that category.
         """
         return self.none() if user.limited_to_category else self.filter(owner_id=user.pk)
 

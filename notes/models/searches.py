@@ -1,4 +1,4 @@
-"""What searches look into, and the searches that people keep."""
+"""The index of searches: its rows, its state per user and its lookups."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from notes.models.notes import Note
 if TYPE_CHECKING:
     from accounts.models import User
 
-# The FTS5 table on SQLite (migration 0010); triggers of IndexedNote bring its changes there.
+# The FTS5 table on SQLite (migration 0010); triggers of IndexedNote keep it up to date.
 FTS5_TABLE = "notes_indexednote_terms"
 FTS5_ADD = """
 INSERT INTO notes_indexednote_terms (rowid, terms) VALUES (NEW.note_id, NEW.terms);
@@ -35,9 +35,9 @@ class TermsField(models.TextField):  # type: ignore[type-arg]  # not generic at 
 
 @TermsField.register_lookup
 class Matches(Lookup):  # type: ignore[type-arg]  # not generic at run time
-    """That a condition, in the words of the database (``notes.search.terms``), holds.
+    """Whether a condition in the syntax of the database (``notes.search.terms``) holds.
 
-    The rows are found by the index of terms.
+    Uses the index of terms to find the rows.
     """
 
     lookup_name = "matches"
@@ -57,7 +57,7 @@ class Matches(Lookup):  # type: ignore[type-arg]  # not generic at run time
 
 @TermsField.register_lookup
 class Shows(Matches):
-    """The same, looked at in each row that is found otherwise."""
+    """The same, but checked in each row; other conditions find the rows."""
 
     lookup_name = "shows"
     indexed = "%s"
@@ -68,9 +68,9 @@ class Shows(Matches):
 
 
 class SearchIndex(models.Model):
-    """How far the index of a user's notes has followed their feed. Dies with the account.
+    """The state of a user's index: the feed is indexed up to ``seq``. Dies with the account.
 
-    ``made`` names the language of its word forms and the format of its terms.
+    ``made`` is the language of the word forms and the format of the terms.
     """
 
     user = models.OneToOneField(
@@ -91,13 +91,13 @@ class SearchIndex(models.Model):
 
 
 class IndexedNoteQuerySet(models.QuerySet["IndexedNote"]):
-    """Questions about what is indexed."""
+    """Queries of the index."""
 
     def visible_to(self, user: "User") -> "IndexedNoteQuerySet":
-        """Return what is indexed of the notes that a user may know of.
+        """Return the rows of the notes that a user may know of.
 
-        By no index: where terms are looked up, all that they find is the owner's, and PostgreSQL
-        read the owner's whole index beside.
+        This condition uses no index: terms already find only the owner's notes, and with an index
+        PostgreSQL also read all rows of the owner.
         """
         owned = self.filter(Unindexed(Exact(F("owner_id"), user.pk)))
         if not user.limited_to_category:
@@ -105,16 +105,16 @@ class IndexedNoteQuerySet(models.QuerySet["IndexedNote"]):
         return owned.filter(Exists(Note.objects.visible_to(user).filter(pk=OuterRef("pk"))))
 
     def in_order(self, user: "User") -> "IndexedNoteQuerySet":
-        """Return those of a user for who walks along an index of theirs."""
+        """Return the rows of a user, by a condition that uses the indexes by owner."""
         return self.filter(owner_id=user.pk)
 
 
 class IndexedNote(models.Model):
-    """What searches know of a note. Follows the owner's feed; dies with the note.
+    """A note in the index of searches. Follows the owner's feed; dies with the note.
 
-    ``terms`` is what it is found by, ``words`` and ``stems`` are its text as
-    ``notes.search.terms`` prepares it. ``title_key`` is what links call it by, ``renamed_from``
-    what they called it by before, until they are brought up to date.
+    Searches find it by ``terms``; ``words`` and ``stems`` are its text as ``notes.search.terms``
+    prepares it. ``title_key`` is the digest of its title, by which links name it. ``renamed_from``
+    is the digest of the old title until the links are rewritten, else NULL.
     """
 
     note = models.OneToOneField(
@@ -128,7 +128,7 @@ class IndexedNote(models.Model):
     owner_id = models.PositiveBigIntegerField()
     edited_at = models.DateTimeField()
     title_key = models.CharField(max_length=16, blank=True, default="", db_default="")
-    renamed_from = models.CharField(  # noqa: DJ001 - NULL is what a prepared statement can ask for
+    renamed_from = models.CharField(  # noqa: DJ001 - a prepared statement can ask for NULL
         max_length=16, null=True, blank=True
     )
     terms = TermsField()
@@ -149,11 +149,11 @@ class IndexedNote(models.Model):
             ),
         ]
         indexes = [
-            # What a broad search walks along, the last edited first.
+            # The order in which a broad search reads notes, the last edited first.
             models.Index(fields=["owner_id", "-edited_at", "-note"], name="indexed_by_recent_edit"),
             # The notes of a title.
             models.Index(fields=["owner_id", "title_key", "note"], name="indexed_by_title"),
-            # Whose links are to be brought up to date.
+            # The notes whose links have to be rewritten.
             models.Index(
                 fields=["owner_id"],
                 condition=Q(renamed_from__isnull=False),

@@ -1,4 +1,4 @@
-"""Tags: names that notes are found by."""
+"""Tags: names by which notes can be found."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -23,13 +23,13 @@ class InvalidTag(ValueError):
 
 
 def parse(text: str) -> str:
-    """Return a tag's name in its one spelling: NFC, no blanks at its ends and one between words.
+    """Return a tag's name normalized: NFC, no blanks at the ends, one blank between words.
 
-    Raises :class:`InvalidTag` for no name, above 50 characters and for characters that do not
-    print.
+    Raises :class:`InvalidTag` for an empty name, above 50 characters and for characters that are
+    not printable.
     """
     name = " ".join(unicodedata.normalize("NFC", text).split())
-    if name in ("", ".", ".."):  # a client takes dots out of the tag's address
+    if name in ("", ".", ".."):  # clients remove dots from the tag's address
         raise InvalidTag("A tag has a name.")
     if not name.isprintable():
         raise InvalidTag("A tag holds printable characters only.")
@@ -39,7 +39,7 @@ def parse(text: str) -> str:
 
 
 def join(names: Iterable[str]) -> str:
-    """Return names as a note keeps them: one a line, none of them twice."""
+    """Return names as the text of ``Note.tags``: one per line, each once."""
     first: dict[str, str] = {}
     for name in names:
         first.setdefault(fold(name), name)
@@ -47,33 +47,33 @@ def join(names: Iterable[str]) -> str:
 
 
 def split(names_text: str) -> list[str]:
-    """Return the names that a note keeps."""
+    """Return the names in the text of ``Note.tags``."""
     return names_text.split("\n") if names_text else []
 
 
 def are_same(one: str, other: str) -> bool:
-    """Return whether two notes keep the same tags, however they are spelled."""
+    """Return whether two texts of ``Note.tags`` have the same tags, whatever their spelling."""
     return [*map(fold, split(one))] == [*map(fold, split(other))]
 
 
 class TaggingManager(models.Manager["Tagging"]):
-    """Which notes have which tags."""
+    """Queries of taggings."""
 
     def canonical_names(self, names: str, *, by: "User") -> str:
-        """Return names as a user has spelled them on the other notes that they may see."""
+        """Return names in the spelling that the user's other visible notes have, one per line."""
         taggings = self.filter(owner=by).order_by("note")
         if by.limited_to_category:
             taggings = taggings.filter(note__in=Note.objects.visible_to(by))
-        # One look each: a look for all would read every note that has one of them.
+        # One query per name: a query for all would read every note that has one of them.
         first = {name: taggings.filter(folded=fold(name)).first() for name in split(names)}
         return join(tagging.name if tagging else name for name, tagging in first.items())
 
 
 class Tagging(models.Model):
-    """That a note has a tag. Follows ``Note.tags``; belongs to the note's owner, dies with it.
+    """A tag of a note. Follows ``Note.tags``; belongs to the note's owner, dies with the note.
 
-    A tag is whatever notes are tagged with: it begins with the first note and ends with the last.
-    Two names are one tag if they are folded to the same.
+    A tag has no row of its own: it exists as long as a note has it. Two names are the same tag if
+    their folded forms are equal.
     """
 
     owner = models.ForeignKey(

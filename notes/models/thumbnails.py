@@ -1,4 +1,4 @@
-"""Thumbnails: small pictures of the images among the files."""
+"""Thumbnails: small pictures of attached images."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,9 +9,9 @@ from notes.models.objects import StoredObject
 
 
 class Thumbnail(models.Model):
-    """The stored object that shows another one within a square of ``size`` pixels.
+    """A picture (``object``) of an image (``source``) within a square of ``size`` pixels.
 
-    Dies with the object that it shows; counts in nobody's quota.
+    Dies with its source; counts in no quota.
     """
 
     source = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""Uploads: files that clients bring to the storage themselves."""
+"""Uploads: files that clients send directly to the storage."""
 
 from django.conf import settings
 from django.db import models
@@ -11,15 +11,15 @@ from notes.models.objects import StoredObject
 
 
 class Upload(models.Model):
-    """A file announced with its size and checksum, which its client puts into the storage.
+    """A file announced with size and checksum, which its client sends to the storage.
 
-    Counts in its owner's quota from the announcement on, and holds the object until it is done or
-    ``expires_at``; the file is the note's only when it is done. Dies with the note, or some time
-    after its end.
+    Counts in the owner's quota from the announcement on. It points at its object until it is DONE
+    or ``expires_at``; the note has the file only when it is DONE. Dies with the note, or some time
+    after its end. ``notes.actions.uploads`` has the diagram of the states.
     """
 
     class State(models.TextChoices):
-        """How far it is: being sent, said to be there and being read, or over."""
+        """Open (being sent), verifying (being read), done or failed."""
 
         OPEN = "open"
         VERIFYING = "verifying"
@@ -39,15 +39,15 @@ class Upload(models.Model):
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
     )
-    # What whoever announced it was known by, for the history.
+    # The credential of the client that announced it, for the history.
     credential = models.CharField(max_length=40, blank=True, default="", db_default="")
     name = models.CharField(max_length=255)
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
-    # The attachment that it has become.
+    # The attachment that was made from it.
     attachment_id = models.PositiveBigIntegerField(null=True)
-    # Whoever completes it, or reads it through, does so until then; others leave it.
+    # Until then one process completes or reads it, and others leave it alone.
     claimed_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
@@ -65,11 +65,11 @@ class Upload(models.Model):
             ),
         ]
         indexes = [
-            # What the worker is to verify.
+            # The uploads that the worker verifies.
             models.Index(
                 fields=["created_at"], condition=Q(state="verifying"), name="uploads_to_verify"
             ),
-            # What the worker is to forget.
+            # The uploads that have expired.
             models.Index(fields=["expires_at"], name="uploads_by_end"),
         ]
 
