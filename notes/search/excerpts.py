@@ -1,4 +1,4 @@
-"""Where in a note the words of a search are. Pure."""
+"""Mark the words of a search in a note and cut out an excerpt. Pure functions."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,18 +11,18 @@ from notes.search.grammar import Words
 from notes.search.terms import is_open
 
 MAX_EXCERPT = 160  # characters
-BEFORE = 40  # characters of an excerpt that lie before what was found
+BEFORE = 40  # characters of an excerpt before the best match
 LOOKED_THROUGH = 50_000  # characters of a content
-CONSIDERED = 60  # places
+CONSIDERED = 60  # matches
 STEM_ENDING = 2  # letters
 
 Span = tuple[int, int]
 
 
 class Excerpt(NamedTuple):
-    """A part of a content that begins at ``start``; ``spans`` are what was found in it.
+    """A part of a content that begins at ``start``; ``spans`` are the matches in it.
 
-    All are in characters (Unicode code points), the spans from the excerpt's beginning.
+    All are in characters (Unicode code points); spans count from the beginning of the excerpt.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Excerpt(NamedTuple):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What marks a word as found."""
+    """The words to mark: a word matches if it is in one of these sets."""
 
     folded: frozenset[str]
     stems: frozenset[str]
@@ -45,9 +45,9 @@ class Wanted:
 
     @cached_property
     def in_ascii(self) -> "re.Pattern[str]":
-        """What finds, in ASCII of lower case, words that may match, several times faster.
+        """A pattern that finds words that may match, in lower-case ASCII, several times faster.
 
-        A word and its stem begin alike but for the last letters.
+        A word and its stem are equal except for the last letters.
         """
         stems = (stem[: max(1, len(stem) - STEM_ENDING)] for stem in self.stems)
         heads = "|".join(map(re.escape, {*self.folded, *self.prefixes, *stems}))
@@ -55,7 +55,7 @@ class Wanted:
 
 
 def wanted(leaves: Iterable[Words], language: str) -> Wanted:
-    """Return what words to mark for the wanted words of a search."""
+    """Return the words to mark for the wanted words of a search."""
     folded, stems, prefixes, unspaced = set(), set(), [], []
     for leaf in leaves:
         leaf_words = words.read(leaf.text, language)
@@ -73,7 +73,7 @@ def wanted(leaves: Iterable[Words], language: str) -> Wanted:
 
 
 def mark(text: str, targets: Wanted, language: str, *, at_most: int = CONSIDERED) -> list[Span]:
-    """Return where the words are in a text, in characters."""
+    """Return the spans of the words in a text, in characters; at most ``at_most``."""
     spans: list[Span] = []
     if targets.is_empty:
         return spans
@@ -86,7 +86,7 @@ def mark(text: str, targets: Wanted, language: str, *, at_most: int = CONSIDERED
 
 
 def _tokens(text: str, targets: Wanted, language: str) -> Iterator[words.Token]:
-    """Yield the words that may match."""
+    """Yield the words of a text that may match."""
     if not text.isascii():
         yield from words.locate(text, language)
         return
@@ -106,7 +106,7 @@ def _matches(word: words.Word, targets: Wanted) -> bool:
 
 
 def _spans(text: str, token: words.Token, word: str, targets: Wanted) -> list[Span]:
-    """Return a whole word, or the parts of one that is written without blanks."""
+    """Return the span of a word, or of the matching parts of a word of an unspaced script."""
     run = text[token.start : token.end]
     if not words.is_unspaced(word) or words.fold(run) != run:
         return [(token.start, token.end)]
@@ -120,16 +120,16 @@ def _spans(text: str, token: words.Token, word: str, targets: Wanted) -> list[Sp
 
 
 def excerpt(content: str, targets: Wanted, language: str) -> Excerpt:
-    """Return the part of a content in which most was found, its beginning where nothing was.
+    """Return the part of a content with the most different words, or its beginning without a match.
 
-    The first 50,000 characters are looked through.
+    Only the first 50,000 characters are searched.
     """
     spans = mark(content[:LOOKED_THROUGH], targets, language)
     places = [(start, words.fold(content[start:end])) for start, end in spans]
     best = max(spans, key=lambda span: (_kinds(places, span[0]), -span[0]), default=(0, 0))
     start = max(0, best[0] - BEFORE)
     if start:
-        # Whole words, where there are any.
+        # Start at the beginning of a word, if there is a blank.
         blank = content.find(" ", start, best[0])
         start = blank + 1 if blank >= 0 else start
     end = min(len(content), start + MAX_EXCERPT)
@@ -141,6 +141,6 @@ def excerpt(content: str, targets: Wanted, language: str) -> Excerpt:
 
 
 def _kinds(places: Sequence[tuple[int, str]], start: int) -> int:
-    """Return how many different words an excerpt about this place would show."""
+    """Return the number of different words in an excerpt around this place."""
     end = start + MAX_EXCERPT - BEFORE
     return len({word for at, word in places if start <= at < end})

@@ -1,10 +1,17 @@
-"""The notes that a search finds, in the order in which they answer it. Read-only.
+"""Find the notes of a search, page by page, in the best order. Nothing is written.
 
-What matches at most ``RANKED`` notes is ranked (``notes.search.ranking``). What matches more is too
-broad for a rank to tell much: notes with the words in their titles come first, then the others, and
-of both the last edited. Those are found by walking along the notes from the last edited on, some
-thousand a page. So no search costs more than to look up its terms and to read the text of some
-thousand notes, however many there are, and the last page costs what the first one does.
+:func:`plan` turns a search into a :class:`Plan` of four conditions: ``terms`` uses the index of
+terms; ``cheap`` reads only columns of the row; ``exact`` reads the note's text, for what terms
+cannot decide (a phrase, for example); ``titled`` is ``terms`` with all words in the title.
+
+:func:`find` then uses one of two ways. A search that matches at most ``RANKED`` notes is ranked
+(``notes.search.ranking``): order ``SCORE``. A broader one is not, as its ranks would not mean much:
+first the notes with the words in their titles (order ``TITLED``), then the others (``RECENT``),
+both with the last edited first. For these, :class:`_Broad` reads the notes from the last edited on,
+some thousand per page. So a search costs at most the lookup of its terms and the text of some
+thousand notes, whatever the number of notes, and the last page costs as much as the first one.
+
+A :class:`Place` is where a page ended: its order, the score or time of the last note, and its id.
 """
 
 from collections.abc import Sequence
@@ -24,23 +31,23 @@ from notes.search.grammar import Edited, Search, Term, Words
 from notes.search.terms import Condition, Needle, Notes
 
 RANKED = 500
-# Of a note's text, for its rank.
+# Characters of a note's text that are read for its rank.
 LOOKED_AT = 4000
-# How many notes a page of a broad search walks along: so many steps of so many, of fewer where
-# their text has to be read.
+# A page of a broad search reads at most STEPS steps of STEP notes, or of STEP_OF_TEXTS notes if it
+# needs their text.
 STEP, STEP_OF_TEXTS, STEPS = 2000, 500, 8
-# The orders, as cursors name them: by score, or titles before others, each the last edited first.
+# The orders, as in cursors: by score; matches in titles; other matches. The last two by last edit.
 SCORE, TITLED, RECENT = "score", "titled", "recent"
 TEXT = (Left("words", LOOKED_AT), Left("stems", LOOKED_AT))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search asks of the index.
+    """The conditions of a search on the index.
 
-    What it wants is among the notes that have ``terms`` and for which ``cheap`` holds, and is those
-    of them for which ``exact`` holds, which reads their text; None where the terms say it all.
-    ``titled`` is the condition on terms with the words in the title, None without words.
+    A note matches if ``terms``, ``cheap`` and ``exact`` hold. ``exact`` reads the note's text; it
+    is None if the other two are enough. ``titled`` is the condition on terms with the words in the
+    title, None for a search without words. ``needles`` are the words for ranking.
     """
 
     terms: Condition
@@ -51,13 +58,13 @@ class Plan:
 
     @property
     def is_of_terms_alone(self) -> bool:
-        """Whether nothing but the terms is asked."""
+        """Whether ``terms`` is the only condition."""
         return not self.cheap and self.exact is None
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a page ended: the note ``key`` with its score or time in an order."""
+    """Where a page ended: the id ``key`` of the last note and its score or time (``value``)."""
 
     order: str
     value: Any
@@ -66,14 +73,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Page:
-    """The ids of notes in their order, and where the page ended if there may be more."""
+    """The ids of notes in order, and where the page ended; None if there are no more."""
 
     ids: Sequence[int]
     end: Place | None
 
 
 def plan(search: Search, *, owner: int, language: str) -> Plan:
-    """Return what a search for notes of an owner asks of the index."""
+    """Return the plan of a search for notes of an owner."""
     notes = terms.about(search, owner=owner)
     cheap, exact = Q(), Q()
     for clause in search.clauses:
@@ -97,22 +104,25 @@ def plan(search: Search, *, owner: int, language: str) -> Plan:
 
 
 def _on_terms(search: Search, notes: Notes, language: str) -> Condition:
-    """Return what a search asks of the terms; what they cannot tell is left out."""
+    """Return a search as a condition on terms, which may hold for more notes than the search.
+
+    Clauses that terms cannot express are left out.
+    """
     everything = notes.have(terms.NOTE)
     required, without = [], []
     for clause in search.clauses:
         conditions = [(term, *terms.condition(notes, term.leaf, language)) for term in clause]
-        decidable = [
+        usable = [
             (term, condition)
             for term, condition, is_all in conditions
             if condition is not None and (is_all or term.is_wanted)
         ]
-        if len(decidable) < len(conditions):
+        if len(usable) < len(conditions):
             continue
-        if len(decidable) == 1 and not decidable[0][0].is_wanted:
-            without.append(decidable[0][1])
+        if len(usable) == 1 and not usable[0][0].is_wanted:
+            without.append(usable[0][1])
             continue
-        alternatives = [c if term.is_wanted else terms.but(everything, c) for term, c in decidable]
+        alternatives = [c if term.is_wanted else terms.but(everything, c) for term, c in usable]
         required.append(terms.some(alternatives))
     combined = terms.every(required or [everything])
     return terms.but(combined, terms.some(without)) if without else combined
@@ -125,18 +135,18 @@ def _in_title(term: Term) -> Term:
 
 
 def wanted_words(search: Search) -> list[Words]:
-    """Return the words that notes are to have."""
+    """Return the words of a search that are not negated."""
     leaves = [term.leaf for clause in search.clauses for term in clause if term.is_wanted]
     return [leaf for leaf in leaves if isinstance(leaf, Words)]
 
 
 def to_sql(condition: Condition) -> str:
-    """Return a condition in the words of the database."""
+    """Return a condition in the syntax of the database."""
     return condition.tsquery if connection.vendor == "postgresql" else condition.fts5
 
 
 def find(plan: Plan, *, user: User, after: Place | None, limit: int) -> Page:
-    """Return a page of the notes that a user may see and that a plan finds."""
+    """Return a page of the notes that match a plan and that a user may see."""
     indexed = IndexedNote.objects.visible_to(user).filter(plan.cheap)
     is_first = after is None and not _is_surely_broad(plan, indexed, user)
     if is_first or (after is not None and after.order == SCORE):
@@ -149,9 +159,9 @@ def find(plan: Plan, *, user: User, after: Place | None, limit: int) -> Page:
 
 
 def _is_surely_broad(plan: Plan, indexed: IndexedNoteQuerySet, user: User) -> bool:
-    """Return whether the last edited notes alone are too many to be ranked.
+    """Return whether too many of the last edited notes match for the search to be ranked.
 
-    To look at those is quicker than to look up a term that most notes have.
+    Checking these notes is faster than looking up a term that most notes have.
     """
     newest = indexed.in_order(user).order_by("-edited_at", "-pk")
     is_shown = Case(When(terms__shows=to_sql(plan.terms), then=1), output_field=IntegerField())
@@ -160,7 +170,7 @@ def _is_surely_broad(plan: Plan, indexed: IndexedNoteQuerySet, user: User) -> bo
 
 
 def candidates(matching: QuerySet[IndexedNote]) -> QuerySet[IndexedNote]:
-    """Return what is to be ranked, and one more where that is too much."""
+    """Return the rows to rank, and one more if there are too many."""
     return matching[: RANKED + 1]
 
 
@@ -175,7 +185,7 @@ def ranked(
     scored = ranking.scores(matches, needles)
     order = sorted(((score, note_id) for note_id, score in scored.items()), reverse=True)
     if after is not None:
-        # What was written meanwhile can have moved all scores, hardly their order.
+        # Writes in between may have changed all scores, but hardly their order.
         place = next((at for at, (_, pk) in enumerate(order) if pk == after.key), None)
         if place is None:
             order = [each for each in order if each < (after.value, after.key)]
@@ -188,7 +198,7 @@ def ranked(
 
 @dataclass(frozen=True)
 class _Broad:
-    """A search that matches too much to be ranked."""
+    """A search that matches too many notes to be ranked."""
 
     plan: Plan
     user: User
@@ -208,7 +218,11 @@ class _Broad:
         return Page([*ids, *page.ids], page.end)
 
     def _matching(self, condition: Condition, place: Place, limit: int) -> Page:
-        """Return the next notes for which a condition holds, the last edited first."""
+        """Return the next notes for which a condition holds, the last edited first.
+
+        Reads one step of notes. If that is not enough, and few other notes match, they are found
+        by their terms; else the other steps are read.
+        """
         begun = self._walk(condition, place, limit, steps=1)
         if begun.end is None or len(begun.ids) == limit:
             return begun
@@ -223,7 +237,7 @@ class _Broad:
         return Page([*begun.ids, *(pk for _, pk in rest[:room])], end)
 
     def _walk(self, condition: Condition, place: Place, limit: int, *, steps: int) -> Page:
-        """Return the next notes for which a condition holds, by looking at so many thousands."""
+        """Return the next notes for which a condition holds; reads at most so many steps."""
         ids: list[int] = []
         for _ in range(steps):
             rows = self._beyond(place).in_order(self.user).order_by("-edited_at", "-pk")
@@ -257,7 +271,7 @@ def _flag(exact: Q | None) -> Any:
 
 
 def _holds(term: Term, notes: Notes, language: str) -> Q:
-    """Return a term as a condition on rows of the index, which may read their text."""
+    """Return a term as a filter of rows of the index; it may read their text."""
     leaf = term.leaf
     if isinstance(leaf, Edited):
         start = leaf.starts_at

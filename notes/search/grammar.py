@@ -1,19 +1,19 @@
-"""The language of searches: from text to a tree, and nothing else.
+"""The query language of searches: parse a text into a tree.
 
 ::
 
-    query    = clause {clause}                    all of them
-    clause   = term {"OR" term}                   one of them
-    term     = ["-"] (phrase | operator | word)   "-" for whatever does not match
+    query    = clause {clause}                    all of them hold
+    clause   = term {"OR" term}                   at least one of them holds
+    term     = ["-"] (phrase | operator | word)   "-" negates the term
     phrase   = '"' text '"'                       these words one after the other
     operator = name ":" (phrase | value)          see OPERATORS
 
-``OR`` binds more tightly than what stands side by side, as in the search boxes that people know:
-``report 2025 OR 2026`` finds reports of either year. The last word of a query, which may be still
-being typed, also matches longer words.
+``OR`` binds more tightly than the implicit AND, as in other search boxes: ``report 2025 OR 2026``
+finds reports of either year. The last word of a query also matches longer words, because the user
+may still be typing it.
 
-What breaks these rules is refused with its position (:class:`BrokenQuery`): a search that leaves
-out what it did not understand finds what nobody asked for.
+A query that breaks these rules raises :class:`BrokenQuery` with the position. Ignoring the broken
+part would find notes that nobody asked for.
 """
 
 import datetime as dt
@@ -39,7 +39,7 @@ DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class BrokenQuery(DomainError):
-    """A query does not follow the grammar; ``position`` is where, in characters from 0."""
+    """A query does not follow the grammar; ``position`` is in characters from 0."""
 
     status = 400
     code = "broken_query"
@@ -52,10 +52,9 @@ class BrokenQuery(DomainError):
 
 @dataclass(frozen=True)
 class Words:
-    """A text whose words follow each other; ``is_prefix`` if the last of them may be longer.
+    """Words that follow each other; with ``is_prefix`` the last of them may be longer.
 
-    ``is_exact`` where no other form of a word will do, ``in_title`` where only titles are looked
-    at.
+    With ``is_exact`` no other forms of a word match; with ``in_title`` only titles are searched.
     """
 
     text: str
@@ -73,7 +72,7 @@ class Tagged:
 
 @dataclass(frozen=True)
 class BulkResult:
-    """The note is in this category or below it, however it is spelled."""
+    """The note is in this category or below it, whatever the spelling."""
 
     category: str
 
@@ -87,7 +86,7 @@ class Marked:
 
 @dataclass(frozen=True)
 class Edited:
-    """The note was last edited before the beginning of a day, or from it on (UTC)."""
+    """The note was last edited before the beginning of a day (UTC), or at or after it."""
 
     day: dt.date
     is_before: bool
@@ -103,7 +102,7 @@ Leaf = Words | Tagged | BulkResult | Marked | Edited
 
 @dataclass(frozen=True)
 class Term:
-    """One condition, or its opposite."""
+    """One condition, or its negation if not ``is_wanted``."""
 
     leaf: Leaf
     is_wanted: bool = True
@@ -111,7 +110,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Search:
-    """A query: of each clause, one term at least has to hold."""
+    """A query: in each clause, at least one term has to hold."""
 
     clauses: tuple[tuple[Term, ...], ...]
 
@@ -121,12 +120,12 @@ class Search:
 
     @property
     def with_trash(self) -> bool:
-        """Whether it is about the notes in the trash too: it names them."""
+        """Whether it searches the trash too: it does if it has ``is:trashed``."""
         return Marked(TRASHED) in self.leaves()
 
 
 def parse(text: str) -> Search:
-    """Return the tree of a query of 1 to 200 characters. Raises :class:`BrokenQuery`."""
+    """Parse a query of 1 to 200 characters into its tree. Raises :class:`BrokenQuery`."""
     if len(text) > MAX_QUERY_LENGTH:
         raise BrokenQuery(f"A query has at most {MAX_QUERY_LENGTH} characters.", MAX_QUERY_LENGTH)
     clauses: list[tuple[Term, ...]] = []
@@ -157,7 +156,7 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _term(text: str, at: int) -> tuple[Term, int]:
-    """Return the term that begins here and where it ends."""
+    """Return the term that begins at ``at`` and the position after it."""
     is_wanted = True
     if text[at] == "-" and text[at + 1 : at + 2].strip():
         is_wanted, at = False, at + 1
@@ -203,7 +202,7 @@ def _operator(operator: str, text: str, at: int) -> tuple[Leaf, int]:
 
 
 def _value(text: str, at: int) -> tuple[str, int, bool]:
-    """Return the quoted or plain text that begins here, where it ends and whether it is quoted."""
+    """Return the text that begins at ``at``, the position after it and whether it is quoted."""
     if quoted := QUOTED.match(text, at):
         return quoted[1], quoted.end(), True
     if text[at : at + 1] == '"':

@@ -1,8 +1,8 @@
-"""Which of the notes that a search finds is meant. Pure.
+"""Rank the notes that a search finds. Pure functions.
 
 BM25 over the parts of a note (Robertson and Zaragoza, *The Probabilistic Relevance Framework: BM25
-and Beyond*, 2009, 3.6: BM25F), with what is known of the notes found instead of all: a word that
-comes often in them tells little.
+and Beyond*, 2009, 3.6: BM25F). The statistics are those of the found notes, not of all notes: a
+word that is frequent in the found notes counts little.
 """
 
 import math
@@ -15,13 +15,13 @@ from notes.search.terms import Needle
 WEIGHTS = (8.0, 4.0, 3.0, 1.0)
 SATURATION, LENGTH = 1.2, 0.6  # k1 and b
 IN_TITLE = 1.0  # for each word that the title has too
-WHOLE_TITLE = 2.0  # for a title that has nothing else
-TOGETHER = (2.0, 1.0, 1.0, 0.7)  # for words that follow each other in a part as in the query
+WHOLE_TITLE = 2.0  # for a title that has no other words
+TOGETHER = (2.0, 1.0, 1.0, 0.7)  # for words that follow each other in a part, as in the query
 PRECISION = 1_000_000
 
 
 class Candidate(NamedTuple):
-    """A note that was found, with its prepared text, or the beginning of it."""
+    """A note that was found, with its prepared text or the beginning of it."""
 
     note_id: int
     words: str
@@ -29,7 +29,7 @@ class Candidate(NamedTuple):
 
 
 def scores(candidates: Sequence[Candidate], needles: Sequence[Needle]) -> dict[int, int]:
-    """Return how well each candidate answers, in millionths, by the id of its note."""
+    """Return the score of each candidate, in millionths, by the id of its note."""
     if not candidates:
         return {}
     counts = {each.note_id: _counts(each, needles) for each in candidates}
@@ -55,7 +55,7 @@ def scores(candidates: Sequence[Candidate], needles: Sequence[Needle]) -> dict[i
 
 
 def _counts(candidate: Candidate, needles: Sequence[Needle]) -> list[list[int]]:
-    """Return how often each part has the words, for every needle."""
+    """Return for every needle how often each part of the note has it."""
     lines, stems = candidate.words.split("\n"), candidate.stems.split("\n")
     all_counts = []
     for needle in needles:
@@ -76,7 +76,7 @@ def _words(counts: Sequence[Sequence[int]], rarity: Sequence[float], length: flo
 
 
 def _title(candidate: Candidate, counts: Sequence[Sequence[int]], rarity: Sequence[float]) -> float:
-    """Return what a title that the words are in adds: the more of it they are, the more."""
+    """Return the bonus for words in the title; it rises with their share of the title."""
     in_title = [rare for count, rare in zip(counts, rarity, strict=True) if count[0]]
     if not in_title:
         return 0.0

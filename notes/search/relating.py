@@ -1,7 +1,7 @@
-"""Which notes are about the same as one. Read-only.
+"""Find the notes that are related to a note. Nothing is written.
 
-Notes are related by the tags that they share and by rare words: of the words that tell most about a
-note, those that few other notes have.
+Notes are related by shared tags and by shared rare words: the most typical words of a note that few
+other notes have.
 """
 
 import math
@@ -20,13 +20,13 @@ from notes.search.terms import Notes
 ASKED = 24  # words of a note
 FEWEST_LETTERS = 4
 IN_TITLE = 3  # times as much as in the content
-COMMON = 50  # notes with a word, above which it tells nothing
-TAG = 2.0  # the least that a shared tag counts
+COMMON = 50  # a word that more notes have does not count
+TAG = 2.0  # what a shared tag counts at least
 
 
 @dataclass
 class Related:
-    """A note and the words that it shares with the other; what is rarest counts most."""
+    """A note and the words that it shares with the other; the rarest words count most."""
 
     note_id: int
     score: float = 0.0
@@ -34,7 +34,7 @@ class Related:
 
 
 def relate(*, note_id: int, tags: Sequence[str], user: User, at_most: int) -> list[Related]:
-    """Return the notes that are most related to one with these tags, of those a user may see."""
+    """Return the notes most related to a note with these tags, among those that a user may see."""
     indexed = IndexedNote.objects.visible_to(user)
     text = indexed.filter(pk=note_id).values_list("words", flat=True).first()
     if text is None:
@@ -56,13 +56,13 @@ def relate(*, note_id: int, tags: Sequence[str], user: User, at_most: int) -> li
             one.score += worth
             if not is_tag:
                 one.words.append(value)
-    # The newer of two that share as much.
+    # For equal scores, the newer note first.
     best = sorted(related.values(), key=lambda one: (one.score, one.note_id), reverse=True)
     return best[:at_most]
 
 
 def _telling(text: str) -> list[str]:
-    """Return the words of a prepared text that tell most: of the title, frequent and long."""
+    """Return the most typical words of a prepared text: in the title, frequent and long."""
     title, _, _, content = text.split("\n")
     counts = Counter(_long(content))
     for word in _long(title):
@@ -78,7 +78,7 @@ def _long(line: str) -> list[str]:
 
 
 def _having(indexed: IndexedNoteQuerySet, conditions: dict[str, str]) -> dict[str, list[int]]:
-    """Return the ids of notes for which each condition holds, of every one some more than few."""
+    """Return by condition the ids of notes for which it holds, at most ``COMMON + 1`` of each."""
     parts = []
     for name, condition in conditions.items():
         note_ids = indexed.filter(terms__matches=condition).values("pk")[: COMMON + 1]

@@ -1,10 +1,10 @@
-"""What the index of searches holds of a note, and what a query asks of it. Pure.
+"""The content of the search index, and conditions on it. Pure functions.
 
-A note is found by its terms, each of which begins with its owner: nobody's search reads what others
-have written, not even to leave it out. Both databases keep the same terms, PostgreSQL as a
-``tsvector`` and SQLite in an FTS5 table, and are asked the same :class:`Condition` in their own
-words. Beside the terms stands the note's text, prepared (:func:`prepare`), for what terms cannot
-say: that words follow each other, and how often they come.
+A note is found by its terms. Each term begins with the note's owner, so a search never reads what
+others have written, not even to skip it. Both databases have the same terms, PostgreSQL as a
+``tsvector`` and SQLite in an FTS5 table; a :class:`Condition` has the syntax of each. The index
+also has the note's text, prepared (:func:`prepare`), for what terms cannot decide: whether words
+follow each other, and how often they occur.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ from notes.search import words
 from notes.search.grammar import TRASHED, BulkResult, Edited, Leaf, Marked, Search, Tagged, Words
 from notes.search.words import Word
 
-# Raised whenever other terms or links are made of the same note: every index is then made anew.
+# Increase this when the same note gets other terms or links: every index is then made again.
 FORMAT = 2
-# What PostgreSQL takes of one note is below 1 MiB: some 80,000 different words.
+# PostgreSQL accepts less than 1 MiB per note: some 80,000 different words.
 MAX_TERM_BYTES = 900_000
 FEWEST_OF_A_PREFIX = 2
 DIGITS = string.digits + string.ascii_lowercase
-# The kinds of terms: of words and their stems, anywhere and in the title, and what else is known.
+# The kinds of terms: words and stems, anywhere and in the title; tags, categories, marks.
 WORD, STEM = "w", "s"
 TITLE_WORD, TITLE_STEM = "t", "u"
 TAG, CATEGORY, MARK = "g", "c", "m"
@@ -34,11 +34,10 @@ NOTE = "mnote"
 
 
 class Prepared(NamedTuple):
-    """What the index holds of a note.
+    """The content of the index for one note.
 
-    ``terms`` have blanks between them. ``words`` and ``stems`` have four lines: title, tags, name
-    of the file, content; a blank stands before and after each word. Without word forms ``stems``
-    is empty.
+    ``terms`` are separated by blanks. ``words`` and ``stems`` have four lines: title, tags, file
+    names, content, with a blank before and after each word. Without word forms ``stems`` is empty.
     """
 
     terms: str
@@ -56,9 +55,9 @@ def prepare(
     is_trashed: bool = False,
     language: str,
 ) -> Prepared:
-    """Return what the index holds of a note.
+    """Return the content of the index for a note.
 
-    ``parts`` are title, tags, name of the file and content as text.
+    ``parts`` are title, tags, file names and content as text.
     """
     lines = [words.read(part, language) for part in parts]
     names = [NOTE, *(f"{MARK}{mark}" for mark in marks)]
@@ -99,7 +98,7 @@ def _join(lines: Iterable[Iterable[str]]) -> str:
 
 
 def prefix(owner: int, *, is_trashed: bool = False) -> str:
-    """Return what the terms of an owner's notes begin with, of those in the trash another one."""
+    """Return the prefix of the terms of an owner's notes; notes in the trash have another one."""
     digits = ""
     while owner:
         owner, digit = divmod(owner, len(DIGITS))
@@ -108,7 +107,7 @@ def prefix(owner: int, *, is_trashed: bool = False) -> str:
 
 
 def title_key(title: str) -> str:
-    """Return what titles have in common that links take for the same one; '' for none."""
+    """Return the key of a title, '' if it is empty; links treat titles of one key as equal."""
     return _digest(title) if title.strip() else ""
 
 
@@ -118,12 +117,12 @@ def tag(name: str) -> str:
 
 
 def word(folded: str) -> str:
-    """Return the term of a word, anywhere in a note."""
+    """Return the term of a word that is anywhere in a note."""
     return f"{WORD}{folded}"
 
 
 def _digest(name: str) -> str:
-    """Return what stands for a name, which may have any characters, in a term."""
+    """Return a digest of a name for a term, because a name may have any characters."""
     plain = fold_name(" ".join(name.split()))
     return hashlib.blake2b(plain.encode(), digest_size=8).hexdigest()
 
@@ -135,7 +134,7 @@ def _upwards(category: str) -> Iterable[str]:
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition on the terms of a note, in the words of both databases."""
+    """A condition on the terms of a note, in the syntax of both databases."""
 
     tsquery: str
     fts5: str
@@ -143,13 +142,13 @@ class Condition:
 
 @dataclass(frozen=True)
 class Notes:
-    """The notes that a search is about: an owner's live ones, and the trash if it names that."""
+    """The notes that are searched: an owner's live ones, and with ``with_trash`` the trash too."""
 
     owner: int
     with_trash: bool
 
     def have(self, term: str, *, is_prefix: bool = False) -> Condition:
-        """Return the condition that a note has a term, or one that begins so."""
+        """Return the condition that a note has a term, or one that begins with it."""
         conditions = [self._has(prefix(self.owner), term, is_prefix=is_prefix)]
         if self.with_trash:
             trash = prefix(self.owner, is_trashed=True)
@@ -167,17 +166,17 @@ class Notes:
 
 
 def about(search: Search, *, owner: int) -> Notes:
-    """Return the notes of an owner that a search is about."""
+    """Return the notes of an owner that are searched."""
     return Notes(owner, with_trash=search.with_trash)
 
 
 def every(conditions: Sequence[Condition]) -> Condition:
-    """Return the condition that all of some, one at least, hold."""
+    """Return the condition that all of these hold; there must be at least one."""
     return _joined(conditions, " & ", " AND ")
 
 
 def some(conditions: Sequence[Condition]) -> Condition:
-    """Return the condition that one of some holds."""
+    """Return the condition that at least one of these holds."""
     return _joined(conditions, " | ", " OR ")
 
 
@@ -191,16 +190,16 @@ def _joined(conditions: Sequence[Condition], tsquery: str, fts5: str) -> Conditi
 
 
 def but(condition: Condition, without: Condition) -> Condition:
-    """Return the condition that the first holds and the second does not."""
+    """Return the condition that the first one holds and the second one does not."""
     return Condition(
         f"({condition.tsquery} & !{without.tsquery})", f"({condition.fts5} NOT {without.fts5})"
     )
 
 
 class Needle(NamedTuple):
-    """How words look in a line of the prepared text, and in that of stems, '' if not there.
+    """The text to look for in a line of the prepared words, and in one of the stems ('': none).
 
-    A word that is written without blanks is found within others.
+    A word of an unspaced script is also found within other words.
     """
 
     text: str
@@ -209,7 +208,7 @@ class Needle(NamedTuple):
 
 
 def needle(leaf: Words, language: str) -> Needle:
-    """Return what to look for in the prepared text of notes."""
+    """Return the needle of a leaf: the text to look for in prepared notes."""
     leaf_words = words.read(leaf.text, language)
     before = "" if words.is_unspaced(leaf_words[0].folded) else " "
     after = "" if words.is_unspaced(leaf_words[-1].folded) or is_open(leaf, leaf_words) else " "
@@ -219,14 +218,15 @@ def needle(leaf: Words, language: str) -> Needle:
 
 
 def is_open(leaf: Words, leaf_words: Sequence[Word]) -> bool:
-    """Return whether longer words than the last one do too."""
+    """Return whether words that are longer than the last one match too."""
     return leaf.is_prefix and len(leaf_words[-1].folded) >= FEWEST_OF_A_PREFIX
 
 
 def condition(notes: Notes, leaf: Leaf, language: str) -> tuple[Condition | None, bool]:
-    """Return the condition on terms of a leaf, and whether it is all that the leaf says.
+    """Return the condition of a leaf on terms, and whether it is exact.
 
-    Where it is not, the notes that are wanted are among those for which it holds; None for any.
+    If it is not exact, it also holds for other notes, and their text has to be read. None means
+    that terms cannot exclude any note.
     """
     if isinstance(leaf, Edited):
         return None, False
@@ -248,7 +248,7 @@ def _words_condition(notes: Notes, leaf: Words, language: str) -> tuple[Conditio
     for number, word in enumerate(leaf_words, 1):
         is_last = number == len(leaf_words)
         if words.is_unspaced(word.folded):
-            # The last letter may have others after it.
+            # Other letters may follow the last one.
             parts = words.pairs(word.folded)[:-1] or [word.folded]
             is_all = is_all and len(parts) == 1
             conditions += [notes.have(f"{kind}{p}", is_prefix=len(p) == 1) for p in parts]

@@ -1,9 +1,9 @@
-"""From text to words as searches compare them. Pure: no database, no HTTP.
+"""Split text into words as searches compare them. Pure: no database, no HTTP.
 
 A word is a run of letters, digits and marks (Unicode), or one pictograph. It is folded: upper and
-lower case, accents and compatibility forms make no difference (:func:`fold`). Where a language is
-written without blanks between its words, a run of its letters is one word here, and whoever looks
-for a part of it finds it (:func:`pairs`).
+lower case, accents and compatibility forms are ignored (:func:`fold`). In a script without blanks
+between words, a run of letters is one word here, and a search for a part of it finds it
+(:func:`pairs`).
 
 Word forms are those of a snowball stemmer; ``simple`` has none.
 """
@@ -19,7 +19,7 @@ import Stemmer
 
 SIMPLE = "simple"
 LANGUAGES = (SIMPLE, "english", "german", "french", "russian")
-# Of a longer word between blanks no more is kept, and no more is looked for.
+# Longer words are cut to this length, both in the index and in queries.
 MAX_LENGTH = 60
 
 UNSPACED = (
@@ -28,26 +28,26 @@ UNSPACED = (
 TOKEN = regex.compile(r"[\p{L}\p{N}\p{M}]+|\p{Extended_Pictographic}")
 PIECE = regex.compile(rf"(?V1){UNSPACED}+|[[\p{{L}}\p{{N}}\p{{M}}]--{UNSPACED}]+|\p{{So}}")
 IS_UNSPACED = regex.compile(UNSPACED)
-# Scripts whose marks are left out by who searches in a hurry. In others a mark is a letter.
+# Scripts whose marks people often leave out when they search. In other scripts a mark is a letter.
 ACCENTS = regex.compile(
     r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hebrew}\p{Arabic}])\p{M}+|\p{Variation_Selector}"
 )
-# No writing has more marks on a letter (Unicode Standard Annex 15, 13: Stream-Safe Text Format),
-# and to bring them into order takes the square of the time.
+# No script has more marks on a letter (Unicode Standard Annex 15, 13: Stream-Safe Text Format), and
+# the time to sort them grows with the square of their number.
 TOO_MANY_MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
 
 _local = threading.local()
 
 
 class Word(NamedTuple):
-    """A word folded, and its stem, folded too."""
+    """A folded word and its folded stem."""
 
     folded: str
     stem: str
 
 
 class Token(NamedTuple):
-    """The words at ``start`` to ``end`` of a text, in characters: one but for rare ligatures."""
+    """The words from ``start`` to ``end`` of a text, in characters: one, except for ligatures."""
 
     start: int
     end: int
@@ -55,7 +55,7 @@ class Token(NamedTuple):
 
 
 def fold(text: str) -> str:
-    """Return text as it is compared: case folded, without accents, in its plainest form (NFKC)."""
+    """Return text in the form that is compared: case folded, without accents, NFKC."""
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", TOO_MANY_MARKS.sub(r"\1", text).casefold())
@@ -63,17 +63,17 @@ def fold(text: str) -> str:
 
 
 def is_unspaced(word: str) -> bool:
-    """Return whether a folded word is of a language that puts no blanks between words."""
+    """Return whether a folded word is of a script that has no blanks between words."""
     return not word.isascii() and IS_UNSPACED.match(word) is not None
 
 
 def pairs(word: str) -> list[str]:
-    """Return what an unspaced word is found by: each two letters that follow, and the last one."""
+    """Return the index terms of an unspaced word: each pair of letters, and the last letter."""
     return [word[at : at + 2] for at in range(len(word))]
 
 
 def read(text: str, language: str = SIMPLE) -> list[Word]:
-    """Return the words of a text in their order."""
+    """Return the words of a text in order."""
     cache: dict[str, tuple[Word, ...]] = {}
     words: list[Word] = []
     for token in TOKEN.findall(text):
@@ -84,7 +84,7 @@ def read(text: str, language: str = SIMPLE) -> list[Word]:
 
 
 def locate(text: str, language: str = SIMPLE) -> Iterator[Token]:
-    """Yield the words of a text with their places."""
+    """Yield the words of a text with their positions."""
     for match in TOKEN.finditer(text):
         yield Token(match.start(), match.end(), known(match[0], language))
 
@@ -94,7 +94,7 @@ def _words(token: str, language: str) -> tuple[Word, ...]:
     pieces = [p if is_unspaced(p) else p[:MAX_LENGTH] for p in PIECE.findall(fold(token))]
     if language == SIMPLE or len(pieces) != 1 or is_unspaced(pieces[0]):
         return tuple(Word(piece, piece) for piece in pieces)
-    # The stemmer has to see the accents. Of a longer word there is no form to know.
+    # The stemmer needs the accents. Longer words get no stem.
     if len(token) > MAX_LENGTH:
         return (Word(pieces[0], pieces[0]),)
     stem = _stemmer(language).stemWord(unicodedata.normalize("NFC", token).casefold())
@@ -106,12 +106,12 @@ _cached_words = functools.lru_cache(20_000)(_words)
 
 
 def known(token: str, language: str) -> tuple[Word, ...]:
-    """Return the words of a token, from memory if it has been asked for."""
+    """Return the words of a token, from a cache for short tokens."""
     return (_cached_words if len(token) <= MAX_LENGTH else _words)(token, language)
 
 
 def _stemmer(language: str) -> Stemmer.Stemmer:
-    """Return this thread's stemmer; they are not for two threads at once."""
+    """Return this thread's stemmer; a stemmer must not be used by two threads at once."""
     stemmers: dict[str, Stemmer.Stemmer] = _local.__dict__
     if language not in stemmers:
         stemmers[language] = Stemmer.Stemmer(language, 0)
