@@ -63,8 +63,8 @@ def may_file_under(user: User, category: str) -> bool:
 
 
 def may_see_state(user: User, note: Note, state: Revision) -> bool:
-    """Return whether a user who may see a note may see what it said then too.
+    """Return whether a user who may see a note may also see this earlier state of it.
 
-    A note that lies in a token's category now may have lain elsewhere before.
+    A note that is in a token's category now may have been in another one before.
     """
     return note.owner_id != user.pk or may_file_under(user, state.category)

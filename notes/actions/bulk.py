@@ -26,7 +26,7 @@ MAX_NOTES = 500
 
 
 class NothingThere(DomainError):
-    """No note that the user may see has the tag or lies in the category."""
+    """No note that the user may see has the tag or is in the category."""
 
     status = 404
     code = "not_found"

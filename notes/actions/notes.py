@@ -96,8 +96,8 @@ def update_note(
     """Set the fields of ``changes`` and return the note.
 
     They are of ``fields.EDITABLE``, with tags as names, one per line. Only fields that differ are
-    written. A write that changes nothing keeps the version, and so do ``flags`` (of
-    ``fields.FLAGS``). Raises :class:`notes.actions.versions.NoteGone` and
+    written. A write that changes nothing, or only ``flags`` (of ``fields.FLAGS``), keeps the
+    version. Raises :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
     """
     with transaction.atomic():
