@@ -16,8 +16,8 @@ hours after they began, and 30 days later if they are VERIFYING.
 
 The client's word about its file is not trusted: the size is measured, and the bytes are read
 unless the storage has compared the checksum itself. A client writes to a separate key
-(``notes.files.storage.arriving``), or in parts that become an object only when they are assembled. So a
-link that is still valid after the upload cannot replace a file that was verified.
+(``notes.files.storage.arriving``), or in parts that become an object only when they are assembled.
+So a link that is still valid after the upload cannot replace a file that was verified.
 """
 
 import datetime as dt

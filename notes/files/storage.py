@@ -1,8 +1,9 @@
 """The storage of files: object keys, reads and writes, short-lived signed links. No ORM, no HTTP.
 
-The storage is S3 if ``BUCKET_NAME`` is set, else a folder (``notes.files.s3``, ``notes.files.filesystem``).
-Both have the same methods, and only this module calls them. While files are moved from one storage
-to another (``OTHER_STORAGE``), reads that find no object in the one look in the other.
+The storage is S3 if ``BUCKET_NAME`` is set, else a folder (``notes.files.s3``,
+``notes.files.filesystem``). Both have the same methods, and only this module calls them. While
+files are moved from one storage to another (``OTHER_STORAGE``), reads that find no object in the
+one look in the other.
 """
 
 import contextlib
@@ -54,14 +55,6 @@ class WrongBytes(DomainError):
 
 class InvalidLink(Exception):
     """This service did not sign the link, or the link has expired."""
-
-
-class Writer(Protocol):
-    """Stores an object while its bytes arrive. The caller deletes what is not finished."""
-
-    def write(self, chunk: bytes) -> None: ...
-    def finish(self) -> None: ...
-    def abort(self) -> None: ...
 
 
 def new_key() -> str:
@@ -297,12 +290,16 @@ def bring(key: str, *, size: int, sha256: str) -> bool | None:
         return True
 
 
-def _all() -> list[Any]:
+def _other() -> Storage:
+    return cast(Storage, storages["other"])
+
+
+def _all() -> list[Storage]:
     """Return the storage, and also the other one while files are moved."""
-    return [_storage, storages["other"]] if is_moving() else [_storage]
+    return [_storage, _other()] if is_moving() else [_storage]
 
 
-def _holder(key: str) -> Any:
+def _holder(key: str) -> Storage:
     """Return the storage that has an object; the first one if none has it."""
     candidates = _all()
     return next((each for each in candidates[1:] if _storage.head(key) is None), candidates[0])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-# Of an upload in parts: the size in bytes and the store's name of each, by its number.
+# The parts of an upload: size in bytes and the store's ETag, by number.
 Parts = dict[int, tuple[int, str]]
 
 
@@ -13,7 +13,7 @@ Parts = dict[int, tuple[int, str]]
 class Head:
     """An object's size in bytes, and its SHA-256 in hex if the store has compared it itself.
 
-    ``is_plain`` unless it is given with a Content-Encoding, and so as other bytes than it has.
+    ``is_plain`` is false if it is served with a Content-Encoding, so that clients read other bytes.
     """
 
     size: int
@@ -32,7 +32,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """An upload in parts that was begun and is not over."""
+    """An upload in parts that has begun and is not over."""
 
     key: str
     upload_id: str

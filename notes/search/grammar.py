@@ -71,7 +71,7 @@ class Tagged:
 
 
 @dataclass(frozen=True)
-class BulkResult:
+class InCategory:
     """The note is in this category or below it, whatever the spelling."""
 
     category: str
@@ -97,7 +97,7 @@ class Edited:
         return dt.datetime.combine(self.day, dt.time(), dt.UTC)
 
 
-Leaf = Words | Tagged | BulkResult | Marked | Edited
+Leaf = Words | Tagged | InCategory | Marked | Edited
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _operator(operator: str, text: str, at: int) -> tuple[Leaf, int]:
         return Tagged(value), at
     if operator == "in":
         try:
-            return BulkResult(categories.parse(value)), at
+            return InCategory(categories.parse(value)), at
         except categories.InvalidCategory as error:
             raise BrokenQuery(str(error), began) from None
     if operator in ("is", "has"):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from accounts import categories
 from accounts.identifiers import fold as fold_name
 from notes.search import words
-from notes.search.grammar import TRASHED, BulkResult, Edited, Leaf, Marked, Search, Tagged, Words
+from notes.search.grammar import TRASHED, InCategory, Edited, Leaf, Marked, Search, Tagged, Words
 from notes.search.words import Word
 
 # Increase this when the same note gets other terms or links: every index is then made again.
@@ -232,7 +232,7 @@ def condition(notes: Notes, leaf: Leaf, language: str) -> tuple[Condition | None
         return None, False
     if isinstance(leaf, Tagged):
         return notes.have(tag(leaf.name)), True
-    if isinstance(leaf, BulkResult):
+    if isinstance(leaf, InCategory):
         return notes.have(f"{CATEGORY}{_digest(leaf.category)}"), True
     if isinstance(leaf, Marked):
         if leaf.mark == TRASHED:

@@ -10,7 +10,7 @@ from notes.search import terms, words
 from notes.search.grammar import (
     MAX_QUERY_LENGTH,
     BrokenQuery,
-    BulkResult,
+    InCategory,
     Edited,
     Marked,
     Search,
@@ -36,8 +36,8 @@ def leaf(text):
         ('title:"two words"', Words("two words", is_exact=True, in_title=True)),
         ("tag:x", Tagged("x")),
         ('Tag:"x y"', Tagged("x y")),
-        ("in:A/b", BulkResult("A/b")),
-        ("in:/A//b/", BulkResult("A/b")),
+        ("in:A/b", InCategory("A/b")),
+        ("in:/A//b/", InCategory("A/b")),
         ("is:Favorite", Marked("favorite")),
         ("has:file", Marked("file")),
         ("before:2026-02-28", Edited(dt.date(2026, 2, 28), is_before=True)),
@@ -98,7 +98,7 @@ NAMES = st.text("abcäß東9", min_size=1, max_size=5)
 LEAVES = st.one_of(
     st.builds(Words, NAMES, is_exact=st.just(value=True), in_title=st.booleans()),
     st.builds(Tagged, NAMES),
-    st.builds(BulkResult, NAMES),
+    st.builds(InCategory, NAMES),
     st.builds(Marked, st.sampled_from(["favorite", "archived", "trashed", "file"])),
     st.builds(Edited, st.dates(), is_before=st.booleans()),
 )
@@ -115,7 +115,7 @@ def written(term):
             text = f'title:"{told.text}"' if told.in_title else f'"{told.text}"'
         case Tagged():
             text = f'tag:"{told.name}"'
-        case BulkResult():
+        case InCategory():
             text = f"in:{told.category}"
         case Marked():
             text = f"{'has' if told.mark == 'file' else 'is'}:{told.mark}"

@@ -11,7 +11,7 @@ from notes.actions import indexing
 from notes.actions import notes as note_actions
 from notes.models import Note
 from notes.search import finding, grammar, words
-from notes.search.grammar import BulkResult, Marked, Tagged, Words
+from notes.search.grammar import InCategory, Marked, Tagged, Words
 
 pytestmark = pytest.mark.django_db
 VOCABULARY = ["red", "reds", "green", "greener", "Blau", "blaue", "東京", "東京都", "京都", "don't"]
@@ -78,7 +78,7 @@ def holds(note, leaf, language):
             )
         case Tagged():
             return leaf.name in note.tags.split("\n")
-        case BulkResult():
+        case InCategory():
             return f"{note.category}/".lower().startswith(f"{leaf.category}/".lower())
         case Marked():
             return {
