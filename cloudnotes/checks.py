@@ -111,8 +111,7 @@ def check_triggers(
     return [
         Error(
             f"The database does not have the triggers {', '.join(sorted(missing))}.",
-            hint="Create them: python manage.py migrate notes 0016 --skip-checks, then "
-            "python manage.py migrate --skip-checks.",
+            hint="Create them: python manage.py make_triggers.",
             id="cloudnotes.E014",
         )
     ]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from accounts import categories
 from accounts.identifiers import fold as fold_name
 from notes.search import words
-from notes.search.grammar import TRASHED, InCategory, Edited, Leaf, Marked, Search, Tagged, Words
+from notes.search.grammar import TRASHED, Edited, InCategory, Leaf, Marked, Search, Tagged, Words
 from notes.search.words import Word
 
 # Increase this when the same note gets other terms or links: every index is then made again.

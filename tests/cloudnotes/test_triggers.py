@@ -1,5 +1,7 @@
 """Triggers that models declare: made with their tables, made again with them, and missed."""
 
+import io
+
 import pytest
 from django.apps import apps
 from django.core.management import call_command
@@ -35,8 +37,7 @@ def without_trigger():
     health._seen_whole.clear()
     yield
     health._seen_whole.clear()
-    with connection.schema_editor() as editor:
-        editor.execute(trigger.create_sql(Revision, editor), None)
+    call_command("make_triggers", stdout=io.StringIO())
 
 
 def test_every_rebuilt_table_has_its_triggers():
@@ -65,6 +66,15 @@ def test_after_a_rebuild_history_keeps_its_files_and_search_its_terms(as_alice):
 def test_a_missing_trigger_is_an_error_of_the_checks(without_trigger):
     with pytest.raises(SystemCheckError, match=r"cloudnotes\.E014.*notes_revision_keeps_files"):
         call_command("check", "--database", "default")
+
+
+def test_a_command_creates_what_is_missing(without_trigger, capsys):
+    call_command("make_triggers")
+    assert capsys.readouterr().out == "notes_revision_keeps_files: created\n"
+    assert get_missing(connection) == []
+    call_command("check", "--database", "default")
+    call_command("make_triggers")
+    assert capsys.readouterr().out.endswith("No trigger is missing.\n")
 
 
 def test_a_database_that_lacks_a_trigger_is_not_ready(client, without_trigger):

@@ -10,8 +10,8 @@ from notes.search import terms, words
 from notes.search.grammar import (
     MAX_QUERY_LENGTH,
     BrokenQuery,
-    InCategory,
     Edited,
+    InCategory,
     Marked,
     Search,
     Tagged,
