@@ -1,11 +1,11 @@
-"""What a storage does, and what it tells of what lies in it. No ORM, no HTTP."""
+"""The methods of a storage, and types for what it returns. No ORM, no HTTP."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-# The parts of an upload: size in bytes and the store's ETag, by number.
+# The parts of an upload: size in bytes and the storage's ETag, by number.
 Parts = dict[int, tuple[int, str]]
 
 
@@ -40,7 +40,7 @@ class Unfinished:
 
 
 class Writer(Protocol):
-    """Stores an object as its bytes come. What is not finished is left to who knows its key."""
+    """Stores an object while its bytes arrive. The caller deletes what is not finished."""
 
     def write(self, chunk: bytes) -> None: ...
     def finish(self) -> None: ...
@@ -48,70 +48,71 @@ class Writer(Protocol):
 
 
 class Storage(Protocol):
-    """Where objects lie, by their keys: a folder, or a bucket.
+    """A storage of objects by keys: a folder or a bucket.
 
-    Methods raise what ``notes.files.storage.FAILURES`` lists, and those that return an iterator do
-    so while it is read, too. None stands for an object, or an upload in parts, that is not there.
+    Methods raise the exceptions of ``notes.files.storage.FAILURES``; those that return an iterator
+    may also raise them while it is read. None stands for an object, or an upload in parts, that
+    does not exist.
     """
 
     @property
     def verifies_checksums(self) -> bool:
-        """Whether the checksum in a :class:`Head` is one that the storage has compared itself."""
+        """Whether the storage itself has compared the checksums that it returns."""
 
     @property
     def takes_parts(self) -> bool:
         """Whether clients may send an upload in parts."""
 
     def open_writer(self, key: str, *, on_parts: Callable[[str], None]) -> Writer:
-        """Return what stores an object under a key that was never used, as its bytes come.
+        """Return a writer that stores an object under a new key while its bytes arrive.
 
-        ``on_parts`` is called with the name of the upload if it is sent in parts.
+        Calls ``on_parts`` with the storage's id of the upload if it is sent in parts.
         """
 
     def head(self, key: str) -> Head | None:
-        """Return what there is to know of an object without its bytes."""
+        """Return size and checksum of an object."""
 
     def stream(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes] | None:
         """Return the bytes of an object from ``start`` to before ``end``."""
 
     def copy(self, source: str, key: str) -> None:
-        """Have an object under a second key too."""
+        """Copy an object to a second key."""
 
     def rename(self, source: str, key: str) -> None:
-        """Have an object under another key, in place of what is there."""
+        """Move an object to another key; replaces the object there."""
 
     def remove(self, key: str) -> None:
-        """Delete an object; deleting one that is gone succeeds."""
+        """Delete an object; succeeds if it does not exist."""
 
     def listed(self, prefix: str) -> Iterator[Listed]:
-        """Yield all objects whose keys begin so, in the order of their keys."""
+        """Yield all objects whose keys start with ``prefix``, in the order of their keys."""
 
     def link(self, key: str, name: str, content_type: str, *, is_inline: bool) -> str | None:
-        """Return a short-lived address at which the storage itself gives an object to anybody.
+        """Return a short-lived address at which the storage itself serves an object to anybody.
 
-        None if it answers nobody itself; so does :meth:`upload_link`.
+        None if the storage does not serve files; the same applies to :meth:`upload_link`.
         """
 
     def upload_link(self, key: str, *, size: int, sha256: str) -> tuple[str, dict[str, str]] | None:
         """Return an address to PUT exactly these bytes to, and the headers to send."""
 
     def begin_parts(self, key: str) -> str:
-        """Begin an upload in parts and return its name."""
+        """Begin an upload in parts and return the storage's id of it."""
 
     def part_link(self, key: str, upload_id: str, number: int, *, size: int) -> str:
-        """Return an address to PUT a part of so many bytes to."""
+        """Return an address to PUT a part of exactly this size to."""
 
     def parts(self, key: str, upload_id: str) -> Parts | None:
-        """Return the parts that have come."""
+        """Return the parts that are stored."""
 
     def finish_parts(self, key: str, upload_id: str, parts: Parts) -> None:
-        """Make an object of the parts."""
+        """Assemble the parts to an object."""
 
     def abort_parts(self, key: str, upload_id: str) -> None:
-        """Drop an upload in parts, if it is not over."""
+        """Abort an upload in parts, if it is not over."""
 
     def unfinished(self) -> Iterator[Unfinished]:
         """Yield the uploads in parts that are not over."""
 
     def is_reachable(self) -> bool:
-        """Return whether the storage answers."""
+        """Return whether the storage responds."""
