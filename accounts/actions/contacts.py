@@ -14,7 +14,7 @@ from cloudnotes.api.errors import DomainError
 
 MAX_CONTACTS = 10_000
 MAX_CARDS = 2_000
-AT_ONCE = 500
+BATCH_SIZE = 500
 CARRIED = ("first_name", "last_name", "email", "phone", "birthday", "notes")
 DERIVED = ("birthday_key", "search_text")
 
@@ -142,8 +142,8 @@ def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.
     cards = [(reading, reading.card) for reading in readings if reading.card]
     uids = sorted({card.uid for _, card in cards})
     contacts_by_uid: dict[str, Contact] = {}
-    for start in range(0, len(uids), AT_ONCE):
-        batch = uids[start : start + AT_ONCE]
+    for start in range(0, len(uids), BATCH_SIZE):
+        batch = uids[start : start + BATCH_SIZE]
         rows = Contact.objects.visible_to(owner).select_for_update().filter(uid__in=batch)
         contacts_by_uid |= {contact.uid: contact for contact in rows}
     contacts_to_write = {}
@@ -171,7 +171,7 @@ def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.
     # `bulk_update` took 5 s for 2,000 contacts, this takes 0.3 s.
     Contact.objects.bulk_create(
         contacts_to_write.values(),
-        batch_size=AT_ONCE,
+        batch_size=BATCH_SIZE,
         update_conflicts=True,
         unique_fields=["owner", "uid"],
         update_fields=[*CARRIED, *DERIVED, "updated_at"],

@@ -26,7 +26,7 @@ from notes.models import IndexedNote, Link, Note, SearchIndex
 from notes.models.notes import filed_within
 from notes.search import terms
 
-AT_ONCE = 100  # renamed notes
+RENAME_BATCH_SIZE = 100  # renamed notes
 
 
 class Renamed(NamedTuple):
@@ -71,7 +71,7 @@ def follow_renames(*, owner: User, until: float) -> None:
 def _renamed(owner: User) -> list[Renamed]:
     query = IndexedNote.objects.filter(owner_id=owner.pk, renamed_from__isnull=False)
     columns = ("pk", "renamed_from", "title_key", "note__title", "note__state_credential")
-    rows = list(query.order_by("pk").values_list(*columns)[:AT_ONCE])
+    rows = list(query.order_by("pk").values_list(*columns)[:RENAME_BATCH_SIZE])
     old_keys = {old for _, old, *_ in rows}
     renamed = []
     for pk, old, new, title, credential in rows:
