@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from importlib import metadata
 
 import psycopg
@@ -92,6 +93,28 @@ def test_psycopg_has_its_speedups():
 def test_no_file_has_grown_past_its_second_reason_to_change():
     for path in SOURCES:
         assert len(path.read_text().splitlines()) <= 450, path
+
+
+# Named by Django or by drf-spectacular, which look for it.
+FOUND_BY_FRAMEWORKS = {"handler400", "handler403", "handler404", "handler500", "BearerScheme"}
+
+
+def test_nothing_at_the_top_of_a_module_is_unused():
+    """A name that the product has once, where it is defined, is dead, or used by tests alone."""
+    texts = {path: path.read_text() for path in SOURCES}
+    others = [ROOT / "gunicorn.conf.py", ROOT / "manage.py", *(ROOT / "templates").rglob("*.*")]
+    others += [path for app in APPS for path in (ROOT / app).rglob("migrations/*.py")]
+    texts_of_others = [path.read_text() for path in others]
+    words = Counter(re.findall(r"\w+", "\n".join([*texts.values(), *texts_of_others])))
+    for path, text in texts.items():
+        if path.name in ("settings.py", "apps.py"):
+            continue
+        for node in ast.parse(text).body:
+            names = [target.id for target in getattr(node, "targets", ()) if hasattr(target, "id")]
+            if hasattr(node, "decorator_list") and not node.decorator_list:
+                names.append(node.name)
+            dead = {name for name in names if words[name] == 1} - FOUND_BY_FRAMEWORKS
+            assert not dead, f"{path}: {dead}"
 
 
 def test_init_files_hold_at_most_a_docstring():

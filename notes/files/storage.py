@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from notes.files.s3 import BucketStorage
 
 FILES, ARRIVING = "files/", "arriving/"
-LINK_SALT = "notes.files.storage.link"
-UPLOAD_SALT = "notes.files.storage.upload"
+UPLOAD_SALT = "notes.storage.upload"  # not where it is now: links were signed with it
 # What reading an object may raise, besides the end of a connection in the middle.
 FAILURES = (BotoCoreError, ClientError, Boto3Error, OSError)
 

@@ -18,7 +18,6 @@ import regex
 import Stemmer
 
 SIMPLE = "simple"
-LANGUAGES = (SIMPLE, "english", "german", "french", "russian")
 # Longer words are cut to this length, both in the index and in queries.
 MAX_LENGTH = 60
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accounts.models import User
 from notes.actions import indexing
 from notes.actions import notes as note_actions
 from notes.models import Note
@@ -124,7 +125,7 @@ def is_word(word, wanted, leaf, all_wanted, number):
 
 
 @pytest.mark.parametrize("ranked", [500, 3])
-@pytest.mark.parametrize("language", words.LANGUAGES)
+@pytest.mark.parametrize("language", User.Language.values)
 def test_it(alice, drawn, monkeypatch, language, ranked):
     monkeypatch.setattr(finding, "RANKED", ranked)
     if ranked == 3:

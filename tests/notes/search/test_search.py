@@ -412,7 +412,7 @@ def test_hostile_texts_of_the_largest_size(as_alice, language, number):
     assert answer.status_code == 200, answer.content
 
 
-@pytest.mark.parametrize("language", words.LANGUAGES)
+@pytest.mark.parametrize("language", User.Language.values)
 def test_any_character_can_be_written_and_asked_for(as_alice, language):
     as_alice.patch("/api/v1/auth/me", {"language": language}, format="json")
     kept = [chr(n) for n in range(0x20, 0x3400) if unicodedata.category(chr(n))[0] in "LNMSP"]
@@ -425,8 +425,9 @@ def test_any_character_can_be_written_and_asked_for(as_alice, language):
             assert answer.status_code in (200, 400), (query, answer.content)
 
 
-def test_the_languages_are_those_of_accounts():
-    assert [*words.LANGUAGES] == User.Language.values
+def test_every_language_of_accounts_has_words():
+    for language in User.Language.values:
+        assert words.read("notes", language)
 
 
 def test_queries(as_alice, settings, django_assert_num_queries):
