@@ -21,6 +21,7 @@ BEGIN
 {body}
 RETURN NULL;
 END $$;
+DROP TRIGGER IF EXISTS {name} ON %(table)s;
 CREATE TRIGGER {name} {event} ON %(table)s FOR EACH ROW {when} EXECUTE FUNCTION {name}();
 """
 EXISTING = {

@@ -5,12 +5,13 @@ import io
 import pytest
 from django.apps import apps
 from django.core.management import call_command
-from django.core.management.base import SystemCheckError
+from django.core.management.base import CommandError, SystemCheckError
 from django.db import connection, models
 
 from cloudnotes import health
 from cloudnotes.checks import check_triggers
 from cloudnotes.db.triggers import Trigger, declared, get_missing
+from cloudnotes.management.commands import migrate
 from notes.models import IndexedNote, KeptFile, Revision
 from tests.notes.files import add, new_note
 
@@ -66,6 +67,23 @@ def test_after_a_rebuild_history_keeps_its_files_and_search_its_terms(as_alice):
 def test_a_missing_trigger_is_an_error_of_the_checks(without_trigger):
     with pytest.raises(SystemCheckError, match=r"cloudnotes\.E014.*notes_revision_keeps_files"):
         call_command("check", "--database", "default")
+
+
+def test_a_migration_does_not_end_without_a_trigger(without_trigger, monkeypatch):
+    """A database that was yet to be migrated when the checks ran."""
+    monkeypatch.setattr(migrate.Command, "check", lambda *_, **__: None)
+    with pytest.raises(CommandError, match="notes_revision_keeps_files"):
+        call_command("migrate", verbosity=0, skip_checks=False)
+
+
+def test_a_trigger_that_is_disabled_is_missing_and_made_again(capsys):
+    if connection.vendor == "sqlite":
+        return  # it knows no disabled triggers
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE notes_revision DISABLE TRIGGER notes_revision_keeps_files")
+    assert get_missing(connection) == ["notes_revision_keeps_files"]
+    call_command("make_triggers")
+    assert get_missing(connection) == []
 
 
 def test_a_command_creates_what_is_missing(without_trigger, capsys):

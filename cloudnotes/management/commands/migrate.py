@@ -12,7 +12,8 @@ from django.core.management.commands.migrate import Command as MigrateCommand
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from cloudnotes.checks import first_refusal
+from cloudnotes.checks import check_triggers, first_refusal
+from cloudnotes.db.tables import is_migrated
 
 LOCK = 0x636C6F7564  # "cloud": the advisory lock's number in a PostgreSQL database
 
@@ -36,7 +37,12 @@ class Command(MigrateCommand):
         connection = connections[options["database"]]
         lock = _advisory if connection.vendor == "postgresql" else _beside
         with lock(connection):
-            return super().handle(*args, **options)
+            output = super().handle(*args, **options)
+            # Once more: a database that was yet to be migrated was not looked at before.
+            if not options["skip_checks"] and is_migrated(connection):
+                for error in check_triggers(None, databases=[options["database"]]):
+                    raise CommandError(f"{error.msg} {error.hint}")
+        return output
 
 
 @contextlib.contextmanager
