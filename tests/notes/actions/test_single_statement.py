@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db import connections as django_connections
 from django.utils import timezone
 
+from accounts import authentication
 from accounts.actions import users
 from accounts.models import User
 from cloudnotes.db.compiled_queries import Statement
@@ -249,7 +250,9 @@ def test_one_users_writes_do_not_hold_up_anothers(writer, bob, note, others):
 
     async def main(pool, fetch):
         transport = dispatch.AsyncTransport(
-            Dispatcher(fast.VIEWS), reads=Connections(2), writes=Connections(2)
+            Dispatcher(fast.VIEWS, authentication.recognize),
+            reads=Connections(2),
+            writes=Connections(2),
         )
         mine = [asyncio.ensure_future(post(transport, tokens[0])) for _ in range(6)]
         await until_somebody_waits(pool)
