@@ -20,6 +20,8 @@ MAX_PIXELS = 25_000_000
 MAX_CPU_SECONDS = 5
 # For the wait for a free child process and for its work together.
 TIMEOUT_SECONDS = 7.0
+# Short, as a call that waits holds one of the threads for all uploads.
+QUEUE_SECONDS = 1.0
 # Parallel children of one web process: a picture of MAX_PIXELS takes a core for 1 s and 400 MiB.
 MAX_CHILDREN = 1
 
@@ -91,7 +93,7 @@ def cut(content: IO[bytes]) -> dict[int, bytes]:
     data = content.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise PictureTooLarge
-    if not _children.acquire(timeout=TIMEOUT_SECONDS):
+    if not _children.acquire(timeout=QUEUE_SECONDS):
         raise TooBusy
     try:
         with tempfile.NamedTemporaryFile() as file:

@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("ci", anew, derandomize=True, database=None)
     hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "anew")
     # As in tests/patience.py: the machine may pause for seconds.
-    pictures.TIMEOUT_SECONDS = 60.0
+    pictures.TIMEOUT_SECONDS = pictures.QUEUE_SECONDS = 60.0
     settings.PASSWORD_HASHERS[0] = "tests.hashers.QuickBCryptSHA256"
     # pytest-django knows that SQLite's test databases are in memory by Django's engine alone.
     if not environment.POSTGRESQL:

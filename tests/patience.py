@@ -19,6 +19,7 @@ BEFORE_THE_APPLICATION = (
     "cloudnotes.server.wsgi_adapter.STORING_ANSWER_SECONDS",
 )
 BEHIND_IT = (
+    "accounts.pictures.QUEUE_SECONDS",
     "accounts.pictures.TIMEOUT_SECONDS",
     "cloudnotes.db.compiled_queries.Query.timeout_seconds",
     "cloudnotes.db.compiled_queries.Statement.timeout_seconds",

@@ -37,10 +37,10 @@ class Trigger(models.BaseConstraint):
     Django alters a table on SQLite by creating a new one and dropping the old one, which also drops
     its triggers. Django recreates the constraints of a model with its table, so this one survives.
 
-    ``event`` is for example ``AFTER INSERT``; ``condition`` is on ``NEW`` and ``OLD``, '' for none.
-    ``sqlite`` and ``postgresql`` are the statements of the body, each ended by a semicolon; a
-    database whose body is '' has no such trigger. On PostgreSQL the function has the trigger's
-    name.
+    ``event`` is for example ``AFTER INSERT``, never BEFORE; ``condition`` is on ``NEW`` and
+    ``OLD``, '' for none. ``sqlite`` and ``postgresql`` are the statements of the body, each ended
+    by a semicolon; a database whose body is '' has no such trigger. On PostgreSQL the function has
+    the trigger's name.
     """
 
     def __init__(
@@ -54,6 +54,8 @@ class Trigger(models.BaseConstraint):
         violation_error_code: str | None = None,
         violation_error_message: str | None = None,
     ) -> None:
+        if not event.startswith("AFTER "):
+            raise ValueError("The function of a trigger returns NULL, which drops a row BEFORE.")
         self.event, self.condition = event, condition
         self.sqlite, self.postgresql = sqlite, postgresql
         super().__init__(

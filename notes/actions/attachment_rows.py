@@ -18,7 +18,9 @@ def lock_objects(note: Note, files_json: str) -> str:
         return files_json
     quotas.lock(note.owner_id)
     objects = StoredObject.objects.filter(pk__in=missing_ids, state=StoredObject.State.READY)
-    held_ids |= set(objects.select_for_update().order_by("pk").values_list("pk", flat=True))
+    held_ids |= set(
+        objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
+    )
     return files.join(file for file in new_files if file.object in held_ids)
 
 

@@ -170,7 +170,7 @@ def make_ready(*, key: str) -> StoredObject:
     Raises :class:`UploadTooSlow`.
     """
     row = (
-        StoredObject.objects.select_for_update()
+        StoredObject.objects.select_for_update(no_key=True)
         .filter(key=key, state=StoredObject.State.PENDING)
         .first()
     )
@@ -193,8 +193,9 @@ def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredO
     same = StoredObject.objects.filter(
         owner=owner_id, sha256=row.sha256, size=row.size, state=StoredObject.State.READY
     )
-    # Under its lock: the sweeper skips an attached object, or has marked it deleted already.
-    if owned := same.select_for_update().first():
+    # Under its lock: the sweeper skips an attached object, or has marked it deleted already. NO
+    # KEY: foreign keys of snapshots look at the object when their writers hold the feed already.
+    if owned := same.select_for_update(no_key=True).first():
         transaction.on_commit(lambda: _discard_or_repair(row, owned, now))
         return owned
     quotas.check(owner_id, row)

@@ -366,7 +366,7 @@ def test_one_child_at_a_time_and_the_others_hear_in_time(monkeypatch):
     try:
         has_begun.wait()
         with monkeypatch.context() as patched:
-            patched.setattr(pictures, "TIMEOUT_SECONDS", 0.01)
+            patched.setattr(pictures, "QUEUE_SECONDS", 0.01)
             assert refused(b"x") == (503, "overloaded")
     finally:
         may_go_on.set()

@@ -10,6 +10,15 @@ PICTURES = "tests/cloudnotes/test_pictures.py"
 THUMBNAILING = "tests/notes/test_thumbnailing.py"
 
 MUTANTS = [
+    Mutant(
+        "object-lock-against-foreign-keys",
+        "A snapshot and an upload of the same bytes do not wait for each other.",
+        "notes/actions/objects.py",
+        "if owned := same.select_for_update(no_key=True).first():",
+        "if owned := same.select_for_update().first():",
+        ("tests/notes/actions/test_locks.py",),
+        "postgresql",
+    ),
     # Objects and what points at them.
     Mutant(
         "history-lets-go-of-files",
