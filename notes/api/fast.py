@@ -72,6 +72,7 @@ def visible() -> NoteQuerySet:
 
 NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*SELECTED))
 VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version", *FLAGS))
+# Of the owner alone: whether others may still write is asked under the note's lock.
 TO_WRITE = InstanceQuery(
     lambda: Note.objects.owned_by(READER).live().filter(SMALL, pk=Parameter("note"))
 )
