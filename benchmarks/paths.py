@@ -33,14 +33,14 @@ logging.disable(logging.CRITICAL)
 django.setup()
 
 from django.core.management import call_command  # noqa: E402 - after setup
-from django.core.wsgi import get_wsgi_application  # noqa: E402
-from django.db import connection  # noqa: E402
-from rest_framework.test import APIClient  # noqa: E402
+from django.core.wsgi import get_wsgi_application  # noqa: E402 - after setup
+from django.db import connection  # noqa: E402 - after setup
+from rest_framework.test import APIClient  # noqa: E402 - after setup
 
-from cloudnotes.db.compiled_queries import Bindable, Row  # noqa: E402
-from cloudnotes.fastpath import dispatch  # noqa: E402
-from cloudnotes.fastpath.async_pool import OPTIONS, Connections  # noqa: E402
-from notes.models import Note  # noqa: E402
+from cloudnotes.db.compiled_queries import Bindable, Row  # noqa: E402 - after setup
+from cloudnotes.fastpath import dispatch  # noqa: E402 - after setup
+from cloudnotes.fastpath.async_pool import OPTIONS, Connections  # noqa: E402 - after setup
+from notes.models import Note  # noqa: E402 - after setup
 
 API = "/api/v1"
 SIZE, CLIENTS, REQUESTS, ROUNDS = 4, 16, 1500, 7

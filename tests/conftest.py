@@ -88,10 +88,10 @@ def fast_path(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             environ = {"HTTP_HOST": "testserver", **request.META, **body}
             if not environ.get("HTTP_COOKIE"):
                 environ.pop("HTTP_COOKIE", None)  # a browser without cookies sends no header
-            told = transport.take(environ)
-            if told is not None:
+            answer = transport.take(environ)
+            if answer is not None:
                 taken.append(f"{request.method} {request.path}")
-                status, headers, content = told
+                status, headers, content = answer
                 response = HttpResponse(content, status=status)
                 del response.headers["Content-Type"]
                 for name, value in headers:

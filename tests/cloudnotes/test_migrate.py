@@ -24,9 +24,9 @@ def test_replicas_that_start_together_migrate_one_after_the_other(tmp_path, new_
             )
             for _ in range(4)
         ]  # fmt: skip
-        told = [process.communicate(timeout=TIMEOUT_SECONDS) for process in running]
-        assert [process.returncode for process in running] == [0] * 4, told
-        applied = ["Applying notes.0001_initial" in out for out, _ in told]
+        outputs = [process.communicate(timeout=TIMEOUT_SECONDS) for process in running]
+        assert [process.returncode for process in running] == [0] * 4, outputs
+        applied = ["Applying notes.0001_initial" in out for out, _ in outputs]
         assert sorted(applied) == [False, False, False, True]
 
 

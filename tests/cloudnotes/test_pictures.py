@@ -131,11 +131,11 @@ def test_the_child_imports_the_standard_library_and_pillow_only():
     imported = set(in_the_child(code).stdout.split())
     # Whatever the folder of packages itself starts with every Python is there without us too.
     bare = command("import sys; print(*sys.modules)")
-    given = subprocess.run(bare, check=True, capture_output=True, text=True).stdout.split()
+    modules = subprocess.run(bare, check=True, capture_output=True, text=True).stdout.split()
     ours = {name for name in imported if name.partition(".")[0] == "cloudnotes"}
     folder = "cloudnotes.pictures"
     assert ours == {"cloudnotes", folder, f"{folder}.decoder", f"{folder}.protocol"}
-    known = {"cloudnotes", "PIL", *sys.stdlib_module_names, *given, "__mp_main__"}
+    known = {"cloudnotes", "PIL", *sys.stdlib_module_names, *modules, "__mp_main__"}
     assert {name.partition(".")[0] for name in imported} <= known
 
 

@@ -254,8 +254,8 @@ MUTANTS = [
         "mailed-link-on-another-host",
         "Links in mails begin with PUBLIC_BASE_URL.",
         "accounts/emails.py",
-        'mark_safe(f"{settings.PUBLIC_BASE_URL}{page}',
-        'mark_safe(f"http://{settings.ALLOWED_HOSTS[-1]}{page}',
+        'link = f"{settings.PUBLIC_BASE_URL}{page}',
+        'link = f"http://{settings.ALLOWED_HOSTS[-1]}{page}',
         (f"{MAILS}::test_a_link_begins_with_the_public_address_whatever_the_host",),
     ),
     Mutant(

@@ -253,8 +253,8 @@ def test_a_batch_of_an_editor_moves_up_all_feeds(note, sharing, alice, as_bob, b
     assert [each["status"] for each in answer.json()["results"]] == ["applied"] * 2
     assert Feed.objects.get(user=alice).seq == marks[alice] + 1
     assert Feed.objects.get(user=bob).seq == marks[bob] + 2
-    told = Change.objects.filter(seq__gt=marks[bob], user=bob).values_list("note", flat=True)
-    assert {*told} == {own.pk, note.pk}
+    note_ids = Change.objects.filter(seq__gt=marks[bob], user=bob).values_list("note", flat=True)
+    assert {*note_ids} == {own.pk, note.pk}
     update = {"op": "update", "id": note.pk, "base_version": note.version + 1, "title": "x"}
     answer = as_bob.post(f"{API}/sync", {"changes": [update]}, format="json")
     assert answer.json()["results"][0]["status"] == "applied"
