@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.actions import addresses, mails, passwords, second_factors, tokens, users
-from accounts.authentication import caller
+from accounts.callers import get_user
 from accounts.models import Mail, PersonalAccessToken, Session, User
 
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
@@ -141,13 +141,13 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         return super().has_delete_permission(request, user) and self._may_touch(request, user)
 
     def _may_touch(self, request: HttpRequest, user: User | None) -> bool:
-        return user is None or not user.is_superuser or caller(request).is_superuser
+        return user is None or not user.is_superuser or get_user(request).is_superuser
 
     def get_readonly_fields(
         self, request: HttpRequest, user: User | None = None
     ) -> tuple[str, ...]:
         """Return the read-only fields; ``RIGHTS`` are read-only for all but superusers."""
-        return self.readonly_fields + (() if caller(request).is_superuser else RIGHTS)
+        return self.readonly_fields + (() if get_user(request).is_superuser else RIGHTS)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         live_sessions = Session.objects.live(timezone.now()).filter(user=OuterRef("pk"))
@@ -173,11 +173,11 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
     )
     def take_second_factor(self, request: HttpRequest, selected: QuerySet[User]) -> None:
         for user in self._touchable(request, selected):
-            second_factors.reset(user=user, by=caller(request), now=timezone.now())
+            second_factors.reset(user=user, by=get_user(request), now=timezone.now())
         self.message_user(request, "They log in with the password alone now.", messages.SUCCESS)
 
     def _touchable(self, request: HttpRequest, selected: QuerySet[User]) -> QuerySet[User]:
-        return selected if caller(request).is_superuser else selected.exclude(is_superuser=True)
+        return selected if get_user(request).is_superuser else selected.exclude(is_superuser=True)
 
     def _set_active(
         self, request: HttpRequest, selected: QuerySet[User], *, is_active: bool
@@ -185,11 +185,13 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
         changed = (
             self._touchable(request, selected)
             .exclude(is_active=is_active)
-            .exclude(pk=caller(request).pk)
+            .exclude(pk=get_user(request).pk)
         )
         number = 0
         for user in changed:
-            users.set_active(user=user, is_active=is_active, by=caller(request), now=timezone.now())
+            users.set_active(
+                user=user, is_active=is_active, by=get_user(request), now=timezone.now()
+            )
             number += 1
         state = "enabled" if is_active else "disabled"
         self.message_user(request, f"{number} users {state}.", messages.SUCCESS)
@@ -200,15 +202,15 @@ class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
             addresses.note_change(user=user, before=form.initial["email"], now=timezone.now())
         if change and "is_active" in form.changed_data:
             users.set_active(
-                user=user, is_active=user.is_active, by=caller(request), now=timezone.now()
+                user=user, is_active=user.is_active, by=get_user(request), now=timezone.now()
             )
 
     def delete_model(self, request: HttpRequest, user: User) -> None:
-        users.delete(user=user, by=caller(request))
+        users.delete(user=user, by=get_user(request))
 
     def delete_queryset(self, request: HttpRequest, selected: QuerySet[User]) -> None:
         for user in selected:
-            users.delete(user=user, by=caller(request))
+            users.delete(user=user, by=get_user(request))
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]

@@ -11,9 +11,10 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from accounts import jwt, personal_tokens
+from accounts.callers import Caller
 from accounts.models import PersonalAccessToken, Session, User
 from accounts.models.sessions import SessionQuerySet
-from accounts.models.tokens import PersonalAccessTokenQuerySet, grants
+from accounts.models.tokens import PersonalAccessTokenQuerySet
 from cloudnotes.db.compiled_queries import Executor, InstanceQuery, Parameter, Query
 
 security_log = logging.getLogger("cloudnotes.security")
@@ -21,7 +22,7 @@ security_log = logging.getLogger("cloudnotes.security")
 SEEN_EVERY = dt.timedelta(minutes=15)
 USED_EVERY = dt.timedelta(minutes=1)
 
-Bearer = tuple[User, Session | PersonalAccessToken]
+Bearer = tuple[User, Caller]
 
 # The columns of a user that every request needs; Django loads others at first access.
 USER = ("id", "require_if_match", "language")
@@ -52,10 +53,10 @@ TOKEN = Query(lambda: _tokens().values_list("pk", "last_used_at", "scopes", "cat
 class BearerAuthentication(BaseAuthentication):
     """Reads ``Authorization: Bearer <token>``: an access token or a personal access token.
 
-    ``request.auth`` is the session, or the row of the personal access token. It is read together
-    with its user, in one query per request, so revoking it or disabling the user affects the very
-    next request. The result is stored on the request: a middleware and then the view get the same
-    one.
+    ``request.auth`` is the :class:`Caller`. The session, or the row of the personal access token,
+    is read together with its user, in one query per request, so revoking it or disabling the user
+    affects the very next request. The result is stored on the request: a middleware and then the
+    view get the same one.
     """
 
     def authenticate(self, request: HttpRequest | Request) -> Bearer | None:
@@ -81,10 +82,12 @@ class BearerAuthentication(BaseAuthentication):
             )
         token = token.strip()
         if personal_tokens.is_personal_token(token):
-            return self._by_access_token(token)
-        return self._by_session(token)
+            caller = self._by_personal_token(token)
+        else:
+            caller = self._by_session(token)
+        return caller.user, caller
 
-    def _by_session(self, token: str) -> tuple[User, Session]:
+    def _by_session(self, token: str) -> Caller:
         try:
             claims = jwt.read_access_token(token)
         except jwt.InvalidToken:
@@ -103,10 +106,9 @@ class BearerAuthentication(BaseAuthentication):
             raise _refused()
         if now - session.last_seen_at > SEEN_EVERY:
             Session.objects.filter(pk=session.pk).update(last_seen_at=now)
-        session.user.credential = f"session {session.pk}"
-        return session.user, session
+        return Caller.with_session(session.user, session.pk)
 
-    def _by_access_token(self, secret: str) -> tuple[User, PersonalAccessToken]:
+    def _by_personal_token(self, secret: str) -> Caller:
         now, digest = timezone.now(), personal_tokens.digest(secret)
         token = WHOLE_TOKEN.first(digest=digest, now=now) if digest else None
         if token is None:
@@ -114,16 +116,14 @@ class BearerAuthentication(BaseAuthentication):
             raise _refused()
         if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
             PersonalAccessToken.objects.filter(pk=token.pk).update(last_used_at=now)
-        token.user.limited_to_category = token.category
-        token.user.credential = f"token {token.pk}"
-        return token.user, token
+        return Caller.with_token(token.user, token.pk, scopes=token.scopes, category=token.category)
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="CloudNotes"'
 
 
-async def recognize(authorization: str, scope: str, fetch: Executor) -> User | None:
-    """Return the user of an ``Authorization`` header, for the fast path.
+async def recognize(authorization: str, scope: str, fetch: Executor) -> Caller | None:
+    """Return the caller of an ``Authorization`` header, for the fast path.
 
     None if the token lacks the scope, and if :class:`BearerAuthentication` has to refuse it or to
     write ``last_seen_at`` or ``last_used_at``. Raises what ``fetch`` raises.
@@ -139,9 +139,9 @@ async def recognize(authorization: str, scope: str, fetch: Executor) -> User | N
             return None
         pk, used_at, scopes, category, *of_user = rows[0]
         user = User.from_db("default", USER, of_user)
-        user.limited_to_category, user.credential = category, f"token {pk}"
+        caller = Caller.with_token(user, pk, scopes=scopes, category=category)
         is_used_now = used_at and now - used_at <= USED_EVERY
-        return user if is_used_now and grants(scopes, scope) else None
+        return caller if is_used_now and caller.has_scope(scope) else None
     try:
         claims = jwt.read_access_token(token)
     except jwt.InvalidToken:
@@ -151,8 +151,8 @@ async def recognize(authorization: str, scope: str, fetch: Executor) -> User | N
         return None
     seen_at, *of_user = rows[0]
     user = User.from_db("default", USER, of_user)
-    user.credential = f"session {claims.session_id}"
-    return user if now - seen_at <= SEEN_EVERY else None
+    is_seen_now = now - seen_at <= SEEN_EVERY
+    return Caller.with_session(user, claims.session_id) if is_seen_now else None
 
 
 def _refused() -> AuthenticationFailed:
@@ -160,9 +160,3 @@ def _refused() -> AuthenticationFailed:
         "The access token is not valid, has expired or was revoked. Refresh it or log in again.",
         code="invalid_token",
     )
-
-
-def caller(request: HttpRequest | Request) -> User:
-    """Return the user of a request that permissions, or the admin, have accepted."""
-    assert isinstance(request.user, User)
-    return request.user

@@ -26,8 +26,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import limits
-from accounts.authentication import Bearer, BearerAuthentication, caller
-from accounts.models import IdempotencyKey, PersonalAccessToken
+from accounts.authentication import BearerAuthentication
+from accounts.callers import Caller, get_caller
+from accounts.models import IdempotencyKey
 from cloudnotes.api import errors, key_derivation
 from cloudnotes.api.errors import DomainError
 
@@ -108,7 +109,7 @@ class IdempotencyMiddleware:
             request.user = bearer[0]
             for throttle in getattr(view_class, "throttle_classes", ()):
                 throttle().allow_request(request, None)
-            record = KeptAnswer(request, key, bearer)
+            record = KeptAnswer(request, key, bearer[1])
             return _carry_out(request, record, lambda: view(request, *args, **kwargs))
         except AuthenticationFailed:
             return None  # the view answers 401
@@ -131,8 +132,7 @@ def once(view: APIView, *, said: str, ask: Callable[[], Response]) -> HttpRespon
     key = request.headers.get(HEADER)
     if key is None:
         return ask()
-    bearer: Any = (caller(request), request.auth)
-    record = KeptAnswer(request._request, key, bearer, body_summary=said)
+    record = KeptAnswer(request._request, key, get_caller(request), body_summary=said)
     return _carry_out(
         request._request, record, lambda: view.finalize_response(request, ask(), **view.kwargs)
     )
@@ -174,15 +174,15 @@ class KeptAnswer:
     """
 
     def __init__(
-        self, request: HttpRequest, key: str, bearer: Bearer, *, body_summary: str | None = None
+        self, request: HttpRequest, key: str, caller: Caller, *, body_summary: str | None = None
     ) -> None:
         if not WELL_FORMED.fullmatch(key):
             raise MalformedKey
-        self.user, credential = bearer
+        self.user = caller.user
         # The key is part of each derivation: without the key nobody can test a guess of what a
         # request contained.
         owner = (self.user.pk, key)
-        description = _describe(request, credential, body_summary)
+        description = _describe(request, caller, body_summary)
         self.digests = [
             digest.hex() for digest in key_derivation.derive_all("idempotency key", *owner)
         ]
@@ -254,7 +254,7 @@ def forget_old() -> bool:
     return len(ids) == BATCH
 
 
-def _describe(request: HttpRequest, credential: Any, body_summary: str | None) -> str:
+def _describe(request: HttpRequest, caller: Caller, body_summary: str | None) -> str:
     """Return the text that identifies a request, including the scopes of its credential.
 
     With the scopes, so that a token with fewer scopes never gets the response to one with more. A
@@ -262,8 +262,8 @@ def _describe(request: HttpRequest, credential: Any, body_summary: str | None) -
     boundary each time.
     """
     permissions = ["session"]
-    if isinstance(credential, PersonalAccessToken):
-        permissions = ["token", credential.scopes, credential.category]
+    if caller.scopes is not None:
+        permissions = ["token", caller.scopes, caller.category]
     header_names = TELLING_HEADERS if body_summary is None else TELLING_HEADERS[1:]
     headers = [request.headers.get(name) for name in header_names]
     body = hashlib.sha256(

@@ -5,8 +5,7 @@ from typing import Any
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.models import PersonalAccessToken
-from accounts.models.tokens import grants
+from accounts.callers import get_caller
 from cloudnotes.api.errors import DomainError
 
 
@@ -29,8 +28,7 @@ class InsufficientScope(DomainError):
 
 def has_scope(request: Request, needed: str | None) -> bool:
     """Return whether a request's token has a scope. A session has every scope."""
-    token = request.auth
-    return not isinstance(token, PersonalAccessToken) or grants(token.scopes, needed)
+    return get_caller(request).has_scope(needed)
 
 
 def require_scope(request: Request, needed: str | None) -> None:

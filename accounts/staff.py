@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts import limits
 from accounts.actions import passwords, second_factors
 from accounts.apps import PASSED
-from accounts.authentication import caller
+from accounts.callers import get_user
 from accounts.models import User
 from cloudnotes.api.errors import DomainError, TooManyRequests
 
@@ -89,7 +89,7 @@ class StaffSite(AdminSite):
             return False
         return not second_factors.is_needed_by_staff() or (
             bool(request.session.get(PASSED))
-            and second_factors.get_enabled(caller(request)) is not None
+            and second_factors.get_enabled(get_user(request)) is not None
         )
 
     def password_change(
@@ -97,7 +97,7 @@ class StaffSite(AdminSite):
     ) -> Any:
         """Change the caller's own password, with the limit on attempts."""
         if request.method == "POST":
-            limits.spend(request, "password", caller(request).pk)
+            limits.spend(request, "password", get_user(request).pk)
         view = PasswordChangeView.as_view(
             form_class=OwnPasswordForm,
             success_url=reverse("admin:password_change_done"),

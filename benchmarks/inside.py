@@ -22,6 +22,7 @@ from django.db import connection, transaction
 from django.test import RequestFactory
 
 from accounts.actions import users
+from accounts.callers import Caller
 from benchmarks import filling, without_history
 from cloudnotes.db.compiled_queries import Bindable, Query, Statement
 from cloudnotes.wsgi import application
@@ -47,8 +48,8 @@ def fill() -> None:
         )
         with transaction.atomic():
             for text in filling.texts(number):
-                create_note(title=text.title, content=text.content, by=user, now=text.at)
-        assert indexing.catch_up(user=user, seconds=60) == 0
+                create_note(title=text.title, content=text.content, by=Caller(user), now=text.at)
+        assert indexing.catch_up(caller=Caller(user), seconds=60) == 0
     print(json.dumps(filling.USERS * filling.NOTES))
 
 

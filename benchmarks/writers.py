@@ -6,7 +6,6 @@ JSON: its ``token``, ``kind``, ``note``, ``version`` (None of a purge) and ``out
 ``failed`` (it did not come to the commit).
 """
 
-import copy
 import json
 import logging
 import random
@@ -18,6 +17,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
+from accounts.callers import Caller
 from accounts.models import User
 from cloudnotes.api.errors import DomainError
 from notes.actions import edits, notes
@@ -60,8 +60,7 @@ class Writer:
             change: dict[str, Any] = {"token": token}
             try:
                 users = users or list(User.objects.filter(pk__in=self.load["accounts"]))
-                by = copy.copy(self.random.choice(users))
-                by.credential = token
+                by = Caller(self.random.choice(users), credential=token)
                 there = self._look(by)
                 is_kept = self.random.random() >= self.load["rollbacks"]
                 with transaction.atomic():
@@ -86,13 +85,13 @@ class Writer:
                     made += 1
         connection.close()
 
-    def _look(self, by: User) -> list[tuple[int, bool]]:
+    def _look(self, by: Caller) -> list[tuple[int, bool]]:
         if by.pk not in self.there:
-            rows = Note.objects.filter(owner=by).order_by("pk").values_list("pk", "trashed_at")
+            rows = Note.objects.filter(owner=by.user).order_by("pk").values_list("pk", "trashed_at")
             self.there[by.pk] = [(pk, trashed_at is not None) for pk, trashed_at in rows]
         return self.there[by.pk]
 
-    def _change(self, by: User, there: list[tuple[int, bool]], *, text: str) -> dict[str, Any]:
+    def _change(self, by: Caller, there: list[tuple[int, bool]], *, text: str) -> dict[str, Any]:
         (kind,) = self.random.choices(list(KINDS), list(KINDS.values()))
         in_trash = {"restore": {True}, "purge": {True, False}}.get(kind, {False})
         candidates = [pk for pk, is_trashed in there if is_trashed in in_trash]

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from typing import Literal, Protocol
 
 from accounts import categories
-from accounts.models import User
+from accounts.callers import Caller
 from notes.models import Note, Revision
 from notes.models.fields import FLAGS
 
@@ -27,17 +27,18 @@ class Owned(Protocol):
     def owner_id(self) -> int: ...
 
 
-def can(user: User, verb: Verb, note: Note) -> bool:
+def can(caller: Caller, verb: Verb, note: Note) -> bool:
     """Return whether a user may do this to a note: owners may do everything, others nothing.
 
     With a token that is limited to a category, owners may use only the notes within it.
     """
-    return note.owner_id == user.pk and may_file_under(user, note.category)
+    return note.owner_id == caller.pk and may_file_under(caller, note.category)
 
 
-def may_write(user: User, note: Note, names: Collection[str]) -> bool:
-    """Return whether a user may write the members ``names`` of a note."""
-    return can(user, "edit", note) and (ORGANIZED.isdisjoint(names) or can(user, "organize", note))
+def may_write(caller: Caller, note: Note, names: Collection[str]) -> bool:
+    """Return whether a caller may write the members ``names`` of a note."""
+    may_organize = ORGANIZED.isdisjoint(names) or can(caller, "organize", note)
+    return may_organize and can(caller, "edit", note)
 
 
 def audience(note: Owned) -> list[int]:
@@ -57,14 +58,14 @@ def audiences(notes: Iterable[Owned]) -> dict[int, list[int]]:
     return dict(sorted(ids.items()))
 
 
-def may_file_under(user: User, category: str) -> bool:
+def may_file_under(caller: Caller, category: str) -> bool:
     """Return whether a user may put a note of theirs into a category, or find one there."""
-    return categories.is_within(category, user.limited_to_category)
+    return categories.is_within(category, caller.category)
 
 
-def may_see_state(user: User, note: Note, state: Revision) -> bool:
+def may_see_state(caller: Caller, note: Note, state: Revision) -> bool:
     """Return whether a user who may see a note may also see this earlier state of it.
 
     A note that is in a token's category now may have been in another one before.
     """
-    return note.owner_id != user.pk or may_file_under(user, state.category)
+    return note.owner_id != caller.pk or may_file_under(caller, state.category)

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin import UserAdmin, counted
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from accounts.models import User
 from cloudnotes.api.routes import waits_for_storage
 from notes.actions import notes as note_actions
@@ -94,11 +94,11 @@ class NoteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def delete_model(self, request: HttpRequest, note: Note) -> None:
-        note_actions.purge_note(note=note, by=caller(request))
+        note_actions.purge_note(note=note, by=get_caller(request))
 
     def delete_queryset(self, request: HttpRequest, selected: QuerySet[Note]) -> None:
         for note in selected:
-            note_actions.purge_note(note=note, by=caller(request))
+            note_actions.purge_note(note=note, by=get_caller(request))
 
 
 admin.site.unregister(User)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from django.db import transaction
 
-from accounts.models import User
+from accounts.callers import Caller
 from notes import access
 from notes.models import Change, Note
 
@@ -25,7 +25,7 @@ Kind = Literal[
 logger = logging.getLogger("cloudnotes.events")
 
 
-def record(kind: Kind, *, note: Note, by: User | None) -> None:
+def record(kind: Kind, *, note: Note, by: Caller | None) -> None:
     """Record one event of one action; must be called inside the action's transaction.
 
     Moves the note to the end of the feed of everybody in its audience. An action calls this last,
@@ -43,7 +43,7 @@ def record(kind: Kind, *, note: Note, by: User | None) -> None:
     transaction.on_commit(lambda: logger.info(kind, extra=about))
 
 
-def record_all(kind: Kind, *, notes: Sequence[access.Owned], by: User) -> None:
+def record_all(kind: Kind, *, notes: Sequence[access.Owned], by: Caller) -> None:
     """Record the same event of many notes; as :func:`record`, with one log line."""
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("An event belongs into the transaction of the change it records.")
@@ -56,12 +56,12 @@ def record_all(kind: Kind, *, notes: Sequence[access.Owned], by: User) -> None:
     transaction.on_commit(lambda: logger.info(kind, extra=about))
 
 
-def tell(kind: Kind, *, note: Note, by: User) -> None:
+def tell(kind: Kind, *, note: Note, by: Caller) -> None:
     """Log an event that a statement of ``single_statement`` has recorded and committed."""
     logger.info(kind, extra=_describe(kind, note, by))
 
 
-def _describe(kind: Kind, note: Note, by: User | None) -> dict[str, object]:
+def _describe(kind: Kind, note: Note, by: Caller | None) -> dict[str, object]:
     return {
         "event": kind,
         "note": note.pk,

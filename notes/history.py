@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
-from accounts.models import User
+from accounts.callers import Caller
 from notes import access
 from notes.models import Note, Revision
 from notes.models.fields import VERSIONED
 from notes.models.notes import NoteQuerySet, filed_within
 
 
-def get_state(note: Note, version: int, *, user: User) -> Revision | None:
+def get_state(note: Note, version: int, *, caller: Caller) -> Revision | None:
     """Return the state of a note in a version; for the current state an unsaved revision.
 
     None if that state was thinned out, was coalesced, never existed or is not visible to the user:
@@ -26,7 +26,7 @@ def get_state(note: Note, version: int, *, user: User) -> Revision | None:
             note=note, first_version__lte=version, version__gte=version
         )
         state = at_version.order_by("version").first()
-    return state if state and access.may_see_state(user, note, state) else None
+    return state if state and access.may_see_state(caller, note, state) else None
 
 
 def as_of(notes: NoteQuerySet, time: dt.datetime, category: str = "") -> NoteQuerySet:

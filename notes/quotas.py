@@ -7,7 +7,7 @@ from django.db import connection
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce
 
-from accounts.models import User
+from accounts.callers import Caller
 from cloudnotes.api.errors import DomainError
 from notes.models import StoredObject
 
@@ -40,13 +40,13 @@ def lock(owner_id: int) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, owner_id % 2**31])
 
 
-def get_usage(user: User) -> dict[str, int]:
+def get_usage(caller: Caller) -> dict[str, int]:
     """Return the bytes and files of an account and their limits.
 
     Equal files count once. Files that are only in the history or the trash, and announced uploads,
     count too.
     """
-    size, number = _held(user.pk)
+    size, number = _held(caller.pk)
     return {
         "bytes": size,
         "max_bytes": settings.MAX_ACCOUNT_BYTES,

@@ -8,7 +8,7 @@ from django.core import signing
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from accounts.models import User
+from accounts.callers import Caller
 from cloudnotes.api.errors import DomainError
 from cloudnotes.db.expressions import OctetLength
 from notes import access
@@ -56,7 +56,7 @@ class Page:
     has_more: bool
 
 
-def read_cursor(text: str, *, user: User) -> Cursor | None:
+def read_cursor(text: str, *, caller: Caller) -> Cursor | None:
     """Return a cursor, None if it points beyond the end of the feed.
 
     That happens only after the database was restored from a backup. Raises :class:`ResyncRequired`
@@ -66,21 +66,21 @@ def read_cursor(text: str, *, user: User) -> Cursor | None:
         generation, user_id, seq, start = signing.loads(text, salt=SALT)
     except (signing.BadSignature, ValueError):
         raise ResyncRequired from None
-    if user_id != user.pk or generation != get_generation():
+    if user_id != caller.pk or generation != get_generation():
         raise ResyncRequired
-    position = Feed.objects.position(user)
+    position = Feed.objects.position(caller)
     return Cursor(generation, seq, start, position) if max(seq, start) <= position else None
 
 
-def begin(*, user: User) -> Cursor:
+def begin(*, caller: Caller) -> Cursor:
     """Return the first cursor of a client that has no notes yet."""
-    generation, position = get_generation(), Feed.objects.position(user)
+    generation, position = get_generation(), Feed.objects.position(caller)
     return Cursor(generation, 0, position, position)
 
 
-def write_cursor(cursor: Cursor, *, user: User) -> str:
+def write_cursor(cursor: Cursor, *, caller: Caller) -> str:
     """Return a cursor as signed text for clients."""
-    return signing.dumps([cursor.generation, user.pk, cursor.seq, cursor.start], salt=SALT)
+    return signing.dumps([cursor.generation, caller.pk, cursor.seq, cursor.start], salt=SALT)
 
 
 def get_generation() -> str:
@@ -88,13 +88,13 @@ def get_generation() -> str:
     return Generation.objects.values_list("name", flat=True).first() or ""
 
 
-def get_page(*, user: User, after: Cursor, limit: int) -> Page:
+def get_page(*, caller: Caller, after: Cursor, limit: int) -> Page:
     """Return the changes after a cursor, each with its note as it is now, at most 8 MiB of text.
 
     One statement reads changes and notes, so both are of one moment. A note that changes meanwhile
     moves to the end of the feed, so a later page has it.
     """
-    query = _visible(user).filter(seq__gt=after.seq).order_by("seq")
+    query = _visible(caller).filter(seq__gt=after.seq).order_by("seq")
     if after.seq < after.start:
         # By the join that the page has anyway: for an Exists, PostgreSQL read all notes.
         is_live = Q(note__version__isnull=False, note__trashed_at=None)
@@ -111,21 +111,21 @@ def get_page(*, user: User, after: Cursor, limit: int) -> Page:
     return Page(changes, replace(after, seq=seq), has_more)
 
 
-def is_there(note: Note | None, user: User) -> bool:
+def is_there(note: Note | None, caller: Caller) -> bool:
     """Return whether a client gets the note; otherwise its change is a tombstone."""
-    return note is not None and note.trashed_at is None and access.can(user, "read", note)
+    return note is not None and note.trashed_at is None and access.can(caller, "read", note)
 
 
-def get_digest(*, user: User) -> tuple[str, int, Cursor]:
+def get_digest(*, caller: Caller) -> tuple[str, int, Cursor]:
     """Return a digest of the live notes, their number and the place in the feed of that moment.
 
     The digest is the SHA-256, in hex, of one line ``id:version`` per note, ascending by id, each
     ended by a line feed.
     """
-    place = begin(user=user)
+    place = begin(caller=caller)
     position = place.start  # for an account without notes
-    seq = Subquery(Feed.objects.filter(pk=user.pk).values("seq"))
-    notes = Note.objects.visible_to(user).live().order_by("pk").annotate(seq=seq)
+    seq = Subquery(Feed.objects.filter(pk=caller.pk).values("seq"))
+    notes = Note.objects.visible_to(caller).live().order_by("pk").annotate(seq=seq)
     lines = []
     for pk, version, position in notes.values_list("pk", "version", "seq"):  # noqa: B007 - all the same
         lines.append(b"%d:%d\n" % (pk, version))
@@ -133,16 +133,16 @@ def get_digest(*, user: User) -> tuple[str, int, Cursor]:
     return hashlib.sha256(b"".join(lines)).hexdigest(), len(lines), place
 
 
-def _visible(user: User) -> QuerySet[Change]:
+def _visible(caller: Caller) -> QuerySet[Change]:
     """Return the changes that the user's credential may see.
 
     For a token that is limited to a category: the changes of notes that are in it, were in it once,
     or do not exist any more.
     """
-    changes = Change.objects.filter(user=user)
-    if not user.limited_to_category:
+    changes = Change.objects.filter(user_id=caller.pk)
+    if not caller.category:
         return changes
-    lies_there = Q(filed_within(user.limited_to_category))
+    lies_there = Q(filed_within(caller.category))
     note = Note.objects.filter(pk=OuterRef("note_id"))
     lay_there = Revision.objects.filter(lies_there, note=OuterRef("note_id"))
     return changes.filter(Exists(note.filter(lies_there)) | Exists(lay_there) | ~Exists(note))

@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from accounts.actions import contacts, sessions, tokens
+from accounts.callers import Caller
 from notes.actions import attachments, objects, saved_searches, uploads
 from notes.actions import notes as actions
 from notes.models import SavedSearch, StoredObject, Thumbnail
@@ -261,10 +262,10 @@ def walk_views():
 
 def make_note(owner):
     now = timezone.now()
-    note = actions.create_note(title="secret", content="", by=owner, now=now)
-    actions.update_note(note=note, changes={"title": "still secret"}, by=owner, now=now)
+    note = actions.create_note(title="secret", content="", by=Caller(owner), now=now)
+    actions.update_note(note=note, changes={"title": "still secret"}, by=Caller(owner), now=now)
     row = stored(GIF)
-    about = {"note": note, "name": "secret.gif", "by": owner, "now": now}
+    about = {"note": note, "name": "secret.gif", "by": Caller(owner), "now": now}
     note, _ = attachments.store_main_file(**about, stored=row)
     return note
 
@@ -273,7 +274,7 @@ def path_to(route, thing):
     """Return a route with the numbers of a thing, and of what a note has, in it."""
     path = re.sub("<path:[a-z]+>", "secret", route.replace("<int:pk>", str(thing.pk)))
     if "<int:upload_id>" in path:
-        about = {"note": thing, "name": "secret", "by": thing.owner, "now": timezone.now()}
+        about = {"note": thing, "name": "secret", "by": Caller(thing.owner), "now": timezone.now()}
         upload = uploads.begin(**about, size=1, sha256="0" * 64)
         path = path.replace("<int:upload_id>", str(upload.pk))
     if "<int:attachment_id>" in path:
@@ -309,13 +310,13 @@ def make_contact(owner):
 
 def make_filed_note(owner):
     about = {"title": "t", "content": "", "category": "secret", "tags": "secret"}
-    return actions.create_note(**about, by=owner, now=timezone.now())
+    return actions.create_note(**about, by=Caller(owner), now=timezone.now())
 
 
 def make_search(owner):
     name = f"secret {SavedSearch.objects.count()}"
     now = timezone.now()
-    return saved_searches.save_search(name=name, query="secret", by=owner, now=now)
+    return saved_searches.save_search(name=name, query="secret", by=Caller(owner), now=now)
 
 
 MAKE = {

@@ -166,7 +166,8 @@ def refresh(*, token: str, now: dt.datetime) -> Session:
             and now - session.rotated_at <= REPLAY_WINDOW
         ):
             return session
-        revoke(session=session, reason=Session.Reason.REFRESH_REUSED, now=now)
+        reason = Session.Reason.REFRESH_REUSED
+        revoke(session_id=session.pk, user_id=session.user_id, reason=reason, now=now)
     raise RefreshRefused
 
 
@@ -187,9 +188,10 @@ def _rotate(session: Session, now: dt.datetime) -> None:
     session.save(update_fields=["previous_refresh_id", "refresh_id", "rotated_at", "last_seen_at"])
 
 
-def revoke(*, session: Session, reason: Session.Reason, now: dt.datetime) -> None:
-    """End one session; the next request with one of its tokens is refused."""
-    _revoke_all(Session.objects.filter(pk=session.pk), reason, now, user_id=session.user_id)
+def revoke(*, session_id: int, user_id: int, reason: Session.Reason, now: dt.datetime) -> None:
+    """End one session of a user; the next request with one of its tokens is refused."""
+    session = Session.objects.filter(pk=session_id, user_id=user_id)
+    _revoke_all(session, reason, now, user_id=user_id)
 
 
 def revoke_credentials(*, user: User, reason: Session.Reason, now: dt.datetime) -> None:

@@ -23,7 +23,7 @@ from accounts.api.forms import OAuth2FormParser
 from accounts.api.me import UserSerializer
 from accounts.api.public import PublicView, SentSerializer, device, sent
 from accounts.api.sessions import TokensSerializer, tokens
-from accounts.authentication import caller
+from accounts.callers import get_caller, get_user
 from accounts.models import Session
 
 
@@ -162,8 +162,11 @@ class LogoutView(APIView):
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
-        assert isinstance(request.auth, Session)
-        sessions.revoke(session=request.auth, reason=Session.Reason.LOGOUT, now=timezone.now())
+        caller, now = get_caller(request), timezone.now()
+        assert caller.session_id is not None  # the view has no `scopes`: no other token gets here
+        sessions.revoke(
+            session_id=caller.session_id, user_id=caller.pk, reason=Session.Reason.LOGOUT, now=now
+        )
         return Response(status=204)
 
 
@@ -172,5 +175,5 @@ class LogoutAllView(APIView):
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
-        sessions.log_out_everywhere(user=caller(request), now=timezone.now())
+        sessions.log_out_everywhere(user=get_user(request), now=timezone.now())
         return Response(status=204)

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from accounts import pictures
 from accounts.actions import avatars
 from accounts.api.me import UserSerializer
-from accounts.authentication import caller
+from accounts.callers import get_user
 from cloudnotes.api.routes import waits_for_storage
 
 FORM_BYTES = 64 * 2**10  # allowed for the form around the file
@@ -45,13 +45,13 @@ class AvatarView(APIView):
         serializer = PictureSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         images = pictures.cut(serializer.validated_data["avatar"])
-        user = avatars.set_avatar(user=caller(request), images=images)
+        user = avatars.set_avatar(user=get_user(request), images=images)
         return Response(UserSerializer(user, context={"request": request}).data)
 
     @extend_schema(request=None, responses={204: None})
     def delete(self, request: Request) -> Response:
         """Take the picture away."""
-        if caller(request).avatar_id is None:
+        if get_user(request).avatar_id is None:
             raise NotFound
-        avatars.remove_avatar(user=caller(request))
+        avatars.remove_avatar(user=get_user(request))
         return Response(status=204)

@@ -21,7 +21,7 @@ from rest_framework.views import APIView
 from accounts import vcards
 from accounts.actions import contacts as contact_actions
 from accounts.api.fields import LineField
-from accounts.authentication import caller
+from accounts.callers import get_user
 from accounts.models import Contact
 from accounts.models.contacts import (
     MAX_NOTES,
@@ -167,7 +167,7 @@ class ContactViewSet(viewsets.GenericViewSet[Contact]):
     max_json_bytes = 2**18  # ten thousand characters may need twelve bytes each when escaped
 
     def get_queryset(self) -> ContactQuerySet:
-        return Contact.objects.visible_to(caller(self.request))
+        return Contact.objects.visible_to(get_user(self.request))
 
     @extend_schema(
         parameters=[
@@ -195,7 +195,7 @@ class ContactViewSet(viewsets.GenericViewSet[Contact]):
         serializer = ContactWriteSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         contact = contact_actions.create_contact(
-            owner=caller(request), fields=serializer.validated_data, now=timezone.now()
+            owner=get_user(request), fields=serializer.validated_data, now=timezone.now()
         )
         payload = self.get_serializer(contact).data
         return Response(payload, status=201, headers={"Location": location(request, contact.pk)})
@@ -240,7 +240,7 @@ class BirthdaysView(GenericAPIView[Contact]):
     cursor_scope: tuple[str, ...] = ()
 
     def get_queryset(self) -> ContactQuerySet:
-        return Contact.objects.visible_to(caller(self.request))
+        return Contact.objects.visible_to(get_user(self.request))
 
     @extend_schema(
         operation_id="contacts_birthdays_list",
@@ -275,7 +275,7 @@ class ExportView(APIView):
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         """Download all contacts as vCards 4.0 (RFC 6350)."""
-        batches = Contact.objects.visible_to(caller(request)).in_batches(EXPORT_BATCH_SIZE)
+        batches = Contact.objects.visible_to(get_user(request)).in_batches(EXPORT_BATCH_SIZE)
         return StreamingHttpResponse(
             _written(batches),
             content_type="text/vcard; charset=utf-8",
@@ -305,7 +305,7 @@ class ImportView(APIView):
         """
         # DRF calls no parser if there is no body.
         report = contact_actions.import_contacts(
-            owner=caller(request), text=request.data.get("text", ""), now=timezone.now()
+            owner=get_user(request), text=request.data.get("text", ""), now=timezone.now()
         )
         return Response(ImportSerializer(asdict(report)).data)
 

@@ -13,7 +13,7 @@ from accounts import limits
 from accounts.actions import addresses
 from accounts.api.fields import AddressField, NewPasswordField, PasswordField
 from accounts.api.public import PublicView, SentSerializer, sent
-from accounts.authentication import caller
+from accounts.callers import get_user
 
 
 class VerifySerializer(serializers.Serializer[Any]):
@@ -99,8 +99,8 @@ class ChangeEmailView(APIView):
     def post(self, request: Request) -> Response:
         serializer = ChangeEmailSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        limits.spend(request, "email_change", caller(request).pk)
+        limits.spend(request, "email_change", get_user(request).pk)
         addresses.request_change(
-            user=caller(request), **serializer.validated_data, now=timezone.now()
+            user=get_user(request), **serializer.validated_data, now=timezone.now()
         )
         return sent()

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from accounts import limits
 from accounts.actions import users
 from accounts.api.fields import AvatarField, PasswordField, UsernameField
-from accounts.authentication import caller
+from accounts.callers import get_user
 from accounts.models import User
 from cloudnotes.api.routes import waits_for_storage
 
@@ -95,21 +95,21 @@ class MeView(APIView):
 
     @extend_schema(responses={200: MeSerializer})
     def get(self, request: Request) -> Response:
-        return Response(MeSerializer(caller(request), context={"request": request}).data)
+        return Response(MeSerializer(get_user(request), context={"request": request}).data)
 
     @extend_schema(request=ProfileSerializer, responses={200: MeSerializer})
     def patch(self, request: Request) -> Response:
         serializer = ProfileSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        user = users.update_profile(user=caller(request), changes=serializer.validated_data)
+        user = users.update_profile(user=get_user(request), changes=serializer.validated_data)
         return Response(MeSerializer(user, context={"request": request}).data)
 
     @extend_schema(request=PasswordSerializer, responses={204: None})
     def delete(self, request: Request) -> Response:
         serializer = PasswordSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        limits.spend(request, "password", caller(request).pk)
+        limits.spend(request, "password", get_user(request).pk)
         users.delete_own_account(
-            user=caller(request), password=serializer.validated_data["password"]
+            user=get_user(request), password=serializer.validated_data["password"]
         )
         return Response(status=204)

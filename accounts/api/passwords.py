@@ -15,7 +15,7 @@ from accounts.api.email import AddressSerializer
 from accounts.api.fields import NewPasswordField, PasswordField
 from accounts.api.public import PublicView, SentSerializer, device, sent
 from accounts.api.sessions import TokensSerializer, tokens
-from accounts.authentication import caller
+from accounts.callers import get_user
 
 
 class ChangePasswordSerializer(serializers.Serializer[Any]):
@@ -41,10 +41,10 @@ class ChangePasswordView(APIView):
     def post(self, request: Request) -> Response:
         serializer = ChangePasswordSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        limits.spend(request, "password", caller(request).pk)
+        limits.spend(request, "password", get_user(request).pk)
         now = timezone.now()
         session = passwords.change_password(
-            user=caller(request), **serializer.validated_data, now=now, **device(request)
+            user=get_user(request), **serializer.validated_data, now=now, **device(request)
         )
         return Response(tokens(session, now))
 

@@ -14,7 +14,7 @@ from accounts import limits
 from accounts.actions import second_factors
 from accounts.api.fields import CodeField
 from accounts.api.me import PasswordSerializer
-from accounts.authentication import caller
+from accounts.callers import get_user
 
 
 class TwoFactorSerializer(serializers.Serializer[Any]):
@@ -62,7 +62,7 @@ class TwoFactorView(APIView):
     @extend_schema(responses={200: TwoFactorSerializer})
     def get(self, request: Request) -> Response:
         """Tell whether it is on."""
-        factor = second_factors.get_enabled(caller(request))
+        factor = second_factors.get_enabled(get_user(request))
         left = len(factor.recovery_digests) if factor else 0
         return Response({"enabled": factor is not None, "recovery_codes_left": left})
 
@@ -71,9 +71,9 @@ class TwoFactorView(APIView):
         """Begin to set it up; nothing changes until it is confirmed."""
         serializer = PasswordSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        limits.spend(request, "password", caller(request).pk)
+        limits.spend(request, "password", get_user(request).pk)
         factor = second_factors.begin(
-            user=caller(request), **serializer.validated_data, now=timezone.now()
+            user=get_user(request), **serializer.validated_data, now=timezone.now()
         )
         address = second_factors.provisioning_uri(factor)
         return Response(
@@ -89,10 +89,10 @@ class TwoFactorView(APIView):
         """Switch it off."""
         serializer = PasswordAndCodeSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        limits.spend(request, "password", caller(request).pk)
-        limits.spend(request, "second_factor", caller(request).pk)
+        limits.spend(request, "password", get_user(request).pk)
+        limits.spend(request, "second_factor", get_user(request).pk)
         second_factors.disable(
-            user=caller(request), **serializer.validated_data, now=timezone.now()
+            user=get_user(request), **serializer.validated_data, now=timezone.now()
         )
         return Response(status=204)
 
@@ -106,9 +106,9 @@ class ConfirmView(APIView):
     def post(self, request: Request) -> Response:
         serializer = CodeSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        limits.spend(request, "second_factor", caller(request).pk)
+        limits.spend(request, "second_factor", get_user(request).pk)
         codes = second_factors.confirm(
-            user=caller(request), **serializer.validated_data, now=timezone.now()
+            user=get_user(request), **serializer.validated_data, now=timezone.now()
         )
         return Response({"recovery_codes": codes})
 
@@ -122,9 +122,9 @@ class RecoveryCodesView(APIView):
     def post(self, request: Request) -> Response:
         serializer = PasswordAndCodeSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        limits.spend(request, "password", caller(request).pk)
-        limits.spend(request, "second_factor", caller(request).pk)
+        limits.spend(request, "password", get_user(request).pk)
+        limits.spend(request, "second_factor", get_user(request).pk)
         codes = second_factors.renew_recovery_codes(
-            user=caller(request), **serializer.validated_data, now=timezone.now()
+            user=get_user(request), **serializer.validated_data, now=timezone.now()
         )
         return Response({"recovery_codes": codes})

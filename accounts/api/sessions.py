@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from accounts import jwt
 from accounts.actions import sessions
-from accounts.authentication import caller
+from accounts.callers import get_caller, get_user
 from accounts.models import Session
 
 
@@ -55,8 +55,7 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
         read_only_fields = fields
 
     def get_is_current(self, session: Session) -> bool:
-        current = self.context["request"].auth
-        return isinstance(current, Session) and current.pk == session.pk
+        return session.pk == get_caller(self.context["request"]).session_id
 
 
 class OwnSessions(GenericAPIView[Session]):
@@ -66,7 +65,7 @@ class OwnSessions(GenericAPIView[Session]):
     queryset = Session.objects.none()
 
     def get_queryset(self) -> QuerySet[Session]:
-        return Session.objects.live(timezone.now()).filter(user=caller(self.request))
+        return Session.objects.live(timezone.now()).filter(user=get_user(self.request))
 
 
 class SessionsView(OwnSessions):
@@ -90,5 +89,8 @@ class SessionView(OwnSessions):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
         """Log the device out, at once."""
-        sessions.revoke(session=self.get_object(), reason=Session.Reason.LOGOUT, now=timezone.now())
+        session, now = self.get_object(), timezone.now()
+        sessions.revoke(
+            session_id=session.pk, user_id=session.user_id, reason=Session.Reason.LOGOUT, now=now
+        )
         return Response(status=204)

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts import limits
 from accounts.actions import tokens
 from accounts.api.fields import CategoryField, PasswordField
-from accounts.authentication import caller
+from accounts.callers import get_user
 from accounts.models import PersonalAccessToken
 
 
@@ -76,7 +76,7 @@ class OwnAccessTokens(GenericAPIView[PersonalAccessToken]):
     queryset = PersonalAccessToken.objects.none()
 
     def get_queryset(self) -> QuerySet[PersonalAccessToken]:
-        return PersonalAccessToken.objects.filter(user=caller(self.request))
+        return PersonalAccessToken.objects.filter(user=get_user(self.request))
 
 
 class AccessTokensView(OwnAccessTokens):
@@ -97,9 +97,9 @@ class AccessTokensView(OwnAccessTokens):
         """Make one. The answer is the only place that ever shows it."""
         serializer = CreateAccessTokenSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        limits.spend(request, "token_creation", caller(request).pk)
+        limits.spend(request, "token_creation", get_user(request).pk)
         token, secret = tokens.create_token(
-            user=caller(request), **serializer.validated_data, now=timezone.now()
+            user=get_user(request), **serializer.validated_data, now=timezone.now()
         )
         return Response({**AccessTokenSerializer(token).data, "token": secret}, status=201)
 

@@ -75,13 +75,6 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    # The category that a request's personal access token is limited to; '' for all. Authentication
-    # sets it on the instance; every query and access check of ``notes`` applies it.
-    limited_to_category: str = ""
-    # The credential of a request: "session 7" or "token 7", '' where there is no request.
-    # Authentication sets it on the instance; the history of notes stores it.
-    credential: str = ""
-
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from django.db import transaction
 
-from accounts.models import User
+from accounts.callers import Caller
 from cloudnotes.api.errors import DomainError
 from notes import events
 from notes.actions import objects
@@ -38,7 +38,7 @@ def add_file(
     note: Note,
     name: str,
     stored: StoredObject,
-    by: User,
+    by: Caller,
     now: dt.datetime,
     expected: Expected = None,
 ) -> tuple[Note, File]:
@@ -67,7 +67,7 @@ def store_main_file(
     note: Note,
     name: str,
     stored: StoredObject,
-    by: User,
+    by: Caller,
     now: dt.datetime,
     expected: Expected = None,
 ) -> tuple[Note, File]:
@@ -93,7 +93,7 @@ def replace_file(
     attachment_id: int,
     name: str,
     stored: StoredObject,
-    by: User,
+    by: Caller,
     now: dt.datetime,
     expected: Expected = None,
 ) -> tuple[Note, File]:
@@ -115,7 +115,7 @@ def rename_file(
     note: Note,
     attachment_id: int,
     name: str,
-    by: User,
+    by: Caller,
     now: dt.datetime,
     expected: Expected = None,
 ) -> tuple[Note, File]:
@@ -137,7 +137,7 @@ def remove_file(
     *,
     note: Note,
     attachment_id: int,
-    by: User,
+    by: Caller,
     now: dt.datetime,
     expected: Expected = None,
     for_good: bool = False,
@@ -170,7 +170,7 @@ def _store(
     *,
     note: Note,
     stored: StoredObject,
-    by: User,
+    by: Caller,
     now: dt.datetime,
     expected: Expected,
 ) -> tuple[Note, File]:

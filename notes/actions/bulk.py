@@ -14,8 +14,8 @@ from django.db.models import Case, Value, When
 from django.db.models.functions import Concat, Substr
 
 from accounts import categories
+from accounts.callers import Caller
 from accounts.identifiers import fold
-from accounts.models import User
 from cloudnotes.api.errors import DomainError
 from notes import events
 from notes.actions.versions import WRITE_BATCH_SIZE, TooManyTags, write_all
@@ -63,7 +63,7 @@ class BulkResult:
     version: int | None
 
 
-def rename_tag(*, name: str, to: str, by: User, now: dt.datetime) -> tuple[str, int]:
+def rename_tag(*, name: str, to: str, by: Caller, now: dt.datetime) -> tuple[str, int]:
     """Rename a tag on all notes of ``by``; return the new name and the number of notes.
 
     If a tag of that name exists, the two become one. Raises :class:`NothingThere`.
@@ -76,7 +76,7 @@ def rename_tag(*, name: str, to: str, by: User, now: dt.datetime) -> tuple[str, 
     return canonical_name, _retag_all(name, renamed, by=by, now=now)
 
 
-def delete_tag(*, name: str, by: User, now: dt.datetime) -> int:
+def delete_tag(*, name: str, by: Caller, now: dt.datetime) -> int:
     """Remove a tag from all notes of ``by`` and return the number of notes.
 
     Raises :class:`NothingThere`.
@@ -89,7 +89,7 @@ def delete_tag(*, name: str, by: User, now: dt.datetime) -> int:
 
 
 def _retag_all(
-    name: str, change: Callable[[list[str]], list[str]], *, by: User, now: dt.datetime
+    name: str, change: Callable[[list[str]], list[str]], *, by: Caller, now: dt.datetime
 ) -> int:
     with transaction.atomic():
         notes = _lock_rows(Note.objects.owned_by(by).tagged([name], every=True))
@@ -100,7 +100,7 @@ def _retag_all(
 
 
 def _retag(
-    notes: Iterable[Row], change: Callable[[list[str]], list[str]], *, by: User, now: dt.datetime
+    notes: Iterable[Row], change: Callable[[list[str]], list[str]], *, by: Caller, now: dt.datetime
 ) -> set[int]:
     """Change the tags of locked notes and return the ids of the changed notes.
 
@@ -119,7 +119,7 @@ def _retag(
     return {note.pk for note in changed}
 
 
-def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
+def move_category(*, category: str, to: str, by: Caller, now: dt.datetime) -> int:
     """Move a category and all categories below it to ``to``; return the number of moved notes.
 
     Notes that are in ``to`` already stay there. Notes in the trash are moved too. Raises
@@ -141,7 +141,7 @@ def move_category(*, category: str, to: str, by: User, now: dt.datetime) -> int:
     return len(rows)
 
 
-def trash_category(*, category: str, by: User, now: dt.datetime) -> int:
+def trash_category(*, category: str, by: Caller, now: dt.datetime) -> int:
     """Move the notes of a category and of all categories below it to the trash; return how many.
 
     Raises :class:`NothingThere`.
@@ -154,7 +154,7 @@ def trash_category(*, category: str, by: User, now: dt.datetime) -> int:
 
 
 def apply_bulk(
-    *, operation: str, ids: Iterable[int], value: str = "", by: User, now: dt.datetime
+    *, operation: str, ids: Iterable[int], value: str = "", by: Caller, now: dt.datetime
 ) -> list[BulkResult]:
     """Apply one operation to at most 500 notes, named by ids, and return the result for each.
 
@@ -178,29 +178,29 @@ def _lock_rows(notes: NoteQuerySet) -> list[Row]:
     return [Row(*row) for row in rows.values_list(*Row._fields)]
 
 
-def _tag(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
+def _tag(notes: list[Row], value: str, *, by: Caller, now: dt.datetime) -> set[int]:
     names = tags.split(Tagging.objects.canonical_names(value, by=by))
     return _retag(notes, lambda old: [*old, *names], by=by, now=now)
 
 
-def _untag(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
+def _untag(notes: list[Row], value: str, *, by: Caller, now: dt.datetime) -> set[int]:
     folded = {fold(name) for name in tags.split(value)}
     return _retag(notes, lambda old: [n for n in old if fold(n) not in folded], by=by, now=now)
 
 
-def _move(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
+def _move(notes: list[Row], value: str, *, by: Caller, now: dt.datetime) -> set[int]:
     changed = [note for note in notes if note.category != value]
     fields = {"category": value}
     return _write(changed, fields, by=by, cause=Note.Cause.EDIT, kind="note_updated", now=now)
 
 
-def _trash(notes: list[Row], value: str = "", *, by: User, now: dt.datetime) -> set[int]:
+def _trash(notes: list[Row], value: str = "", *, by: Caller, now: dt.datetime) -> set[int]:
     changed = [note for note in notes if note.trashed_at is None]
     fields = {"trashed_at": now}
     return _write(changed, fields, by=by, cause=Note.Cause.TRASH, kind="note_trashed", now=now)
 
 
-def _restore(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
+def _restore(notes: list[Row], value: str, *, by: Caller, now: dt.datetime) -> set[int]:
     fields = {"trashed_at": None}
     return _write(notes, fields, by=by, cause=Note.Cause.UNTRASH, kind="note_restored", now=now)
 
@@ -209,7 +209,7 @@ def _write(
     notes: list[Row],
     changes: dict[str, Any],
     *,
-    by: User,
+    by: Caller,
     cause: Note.Cause,
     kind: events.Kind,
     now: dt.datetime,
@@ -222,7 +222,7 @@ def _write(
 
 
 def _flag(name: str, *, to: bool) -> Callable[..., set[int]]:
-    def change(notes: list[Row], value: str, *, by: User, now: dt.datetime) -> set[int]:
+    def change(notes: list[Row], value: str, *, by: Caller, now: dt.datetime) -> set[int]:
         changed = [note for note in notes if getattr(note, name) != to]
         ids = [note.pk for note in changed]
         Note.objects.filter(pk__in=ids).update(**{name: to})

@@ -6,7 +6,7 @@ from typing import Literal
 
 from django.db import transaction
 
-from accounts.models import User
+from accounts.callers import Caller
 from cloudnotes.api.errors import DomainError
 from notes import events
 from notes.actions.versions import Expected, lock, write
@@ -59,7 +59,7 @@ class Edit:
 
 
 def edit_note(
-    *, note: Note, edit: Edit, by: User, now: dt.datetime, expected: Expected = None
+    *, note: Note, edit: Edit, by: Caller, now: dt.datetime, expected: Expected = None
 ) -> Note:
     """Edit the content under the note's lock and return the note. Always makes a revision.
 

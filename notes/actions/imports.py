@@ -4,6 +4,7 @@ import datetime as dt
 
 from django.db import transaction
 
+from accounts.callers import Caller
 from accounts.models import User
 from notes.actions import notes
 from notes.models import ImportedItem, Note
@@ -22,7 +23,7 @@ def import_item(
         imported, is_new = ImportedItem.objects.get_or_create(owner=owner, source=source)
         if not is_new:
             return None
-        note = notes.create_note(title=title, content=content, by=owner, now=created_at)
+        note = notes.create_note(title=title, content=content, by=Caller(owner), now=created_at)
         imported.note = note
         imported.save(update_fields=["note"])
     return note

@@ -21,6 +21,7 @@ from django.db import Error, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Concat
 
+from accounts.callers import Caller
 from accounts.models import User
 from cloudnotes.db.expressions import OctetLength
 from notes.actions import links
@@ -35,38 +36,38 @@ REQUEST_SECONDS, WORKER_SECONDS = 1.0, 5.0
 REPLACED = ("edited_at", "title_key", "renamed_from", "terms", "words", "stems")
 
 
-def catch_up(*, user: User, seconds: float = REQUEST_SECONDS) -> int:
+def catch_up(*, caller: Caller, seconds: float = REQUEST_SECONDS) -> int:
     """Index the changes since the last time; return how many changes are not indexed yet.
 
     Ends at the end of the feed, after ``seconds``, or when the database is too busy.
     """
     deadline = time.monotonic() + seconds
     try:
-        while is_behind(user):
+        while is_behind(caller):
             if time.monotonic() > deadline:
-                return left(user)
+                return left(caller)
             # Read again: the language may have changed.
-            owner = User.objects.get(pk=user.pk)
+            owner = User.objects.get(pk=caller.pk)
             if not _index_some(owner):
                 links.follow_renames(owner=owner, until=deadline)
     except Error:  # a search reports how many changes it misses; the worker retries
-        return left(user)
+        return left(caller)
     except ObjectDoesNotExist:  # the account was deleted meanwhile
         pass
     return 0
 
 
-def is_behind(user: User) -> bool:
+def is_behind(caller: Caller) -> bool:
     """Return whether there are changes that are not indexed yet."""
-    return behind().filter(pk=user.pk).exists()
+    return behind().filter(pk=caller.pk).exists()
 
 
-def left(user: User) -> int:
+def left(caller: Caller) -> int:
     """Return how many changes that a user may know of are not indexed yet."""
-    index = SearchIndex.objects.filter(pk=user.pk, made=_made(user.language)).first()
-    changes = Change.objects.filter(user=user, seq__gt=index.seq if index else 0)
-    if user.limited_to_category:
-        changes = changes.filter(note__in=Note.objects.visible_to(user))
+    index = SearchIndex.objects.filter(pk=caller.pk, made=_made(caller.user.language)).first()
+    changes = Change.objects.filter(user_id=caller.pk, seq__gt=index.seq if index else 0)
+    if caller.category:
+        changes = changes.filter(note__in=Note.objects.visible_to(caller))
     return changes.count()
 
 
@@ -77,7 +78,7 @@ def index_due() -> bool:
     indexed does not block the others.
     """
     users = list(User.objects.filter(pk__in=behind().order_by("?").values("pk")[:USER_BATCH_SIZE]))
-    done = [catch_up(user=user, seconds=WORKER_SECONDS) == 0 for user in users]
+    done = [catch_up(caller=Caller(user), seconds=WORKER_SECONDS) == 0 for user in users]
     return any(done) and (len(users) == USER_BATCH_SIZE or not all(done))
 
 

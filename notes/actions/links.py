@@ -18,6 +18,7 @@ from typing import NamedTuple
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.callers import Caller
 from accounts.models import PersonalAccessToken, User
 from notes import events
 from notes.actions.versions import ContentTooLong, NoteGone, lock, write
@@ -58,7 +59,7 @@ def follow_renames(*, owner: User, until: float) -> None:
     for note in Note.objects.filter(owner=owner, pk__in=sources).defer("content").order_by("pk"):
         if time.monotonic() > until:
             return
-        _retitle(note, targets, by=owner)
+        _retitle(note, targets, by=Caller(owner))
     with transaction.atomic():
         SearchIndex.objects.select_for_update().filter(pk=owner.pk).first()
         for each in renamed:
@@ -102,7 +103,7 @@ def _is_meant(owner: User, renamed: Renamed) -> bool:
     return not (still_so.exists() or older.filter(renamed_from=renamed.old).exists())
 
 
-def _retitle(source: Note, targets: dict[str, Renamed], *, by: User) -> None:
+def _retitle(source: Note, targets: dict[str, Renamed], *, by: Caller) -> None:
     try:
         with transaction.atomic():
             note = lock(source, even_trashed=True)

@@ -13,8 +13,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.callers import Caller
 from accounts.identifiers import fold
-from accounts.models import User
 from cloudnotes.api.errors import DomainError
 from notes import events, history, merging
 from notes.actions import objects, taggings
@@ -51,7 +51,7 @@ class Overlap(DomainError):
 def create_note(
     *,
     title: str,
-    by: User,
+    by: Caller,
     now: dt.datetime,
     tags: str = "",
     flags: Mapping[str, bool] = NO_FLAGS,
@@ -65,7 +65,7 @@ def create_note(
     """
     with transaction.atomic():
         note = Note.objects.create(
-            owner=by,
+            owner=by.user,
             title=title,
             tags=Tagging.objects.canonical_names(tags, by=by) if tags else "",
             **fields,
@@ -73,7 +73,7 @@ def create_note(
             created_at=now,
             updated_at=now,
             state_since=now,
-            state_by=by,
+            state_by=by.user,
             state_cause=cause,
             state_credential=by.credential,
         )
@@ -87,7 +87,7 @@ def update_note(
     *,
     note: Note,
     changes: dict[str, Any],
-    by: User,
+    by: Caller,
     now: dt.datetime,
     expected: Expected = None,
     flags: Mapping[str, bool] = NO_FLAGS,
@@ -111,7 +111,7 @@ def merge_note(
     note: Note,
     changes: dict[str, Any],
     base_version: int,
-    by: User,
+    by: Caller,
     now: dt.datetime,
     flags: Mapping[str, bool] = NO_FLAGS,
     cause: Note.Cause = Note.Cause.EDIT,
@@ -126,7 +126,7 @@ def merge_note(
     """
     with transaction.atomic():
         note = lock(note)
-        base = history.get_state(note, base_version, user=by)
+        base = history.get_state(note, base_version, caller=by)
         if base is None:
             raise StaleVersion(note)
         is_stale = base.version != note.version
@@ -142,7 +142,7 @@ def _finish(
     changes: dict[str, Any],
     flags: Mapping[str, bool],
     *,
-    by: User,
+    by: Caller,
     cause: Note.Cause,
     now: dt.datetime,
 ) -> None:
@@ -178,7 +178,7 @@ def _merged(note: Note, base: Revision, yours: dict[str, Any]) -> dict[str, Any]
     return merged
 
 
-def trash_note(*, note: Note, by: User, now: dt.datetime, expected: Expected = None) -> Note:
+def trash_note(*, note: Note, by: Caller, now: dt.datetime, expected: Expected = None) -> Note:
     """Move a note to the trash, where it stays with its files and history for 30 days.
 
     Raises :class:`notes.actions.versions.NoteGone` and
@@ -191,7 +191,7 @@ def trash_note(*, note: Note, by: User, now: dt.datetime, expected: Expected = N
     return note
 
 
-def restore_note(*, note: Note, by: User, now: dt.datetime, expected: Expected = None) -> Note:
+def restore_note(*, note: Note, by: Caller, now: dt.datetime, expected: Expected = None) -> Note:
     """Take a note out of the trash and return it; a note that is not in the trash is unchanged.
 
     Raises :class:`notes.actions.versions.NoteGone` and
@@ -204,7 +204,7 @@ def restore_note(*, note: Note, by: User, now: dt.datetime, expected: Expected =
     return note
 
 
-def purge_note(*, note: Note, by: User | None, expected: Expected = None) -> None:
+def purge_note(*, note: Note, by: Caller | None, expected: Expected = None) -> None:
     """Delete a note for good, with its history and files; objects are deleted after the commit.
 
     Raises :class:`notes.actions.versions.NoteGone` and
@@ -230,7 +230,7 @@ def purge_due() -> bool:
     return len(ids) == PURGE_BATCH_SIZE
 
 
-def _purge(note: Note, *, by: User | None) -> None:
+def _purge(note: Note, *, by: Caller | None) -> None:
     objects.delete_after_commit(objects.of_notes(Q(pk=note.pk)))
     Note.objects.filter(pk=note.pk).delete()
     events.record("note_deleted", note=note, by=by)

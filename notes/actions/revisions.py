@@ -7,7 +7,7 @@ from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import TruncDay, TruncHour, TruncWeek
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.callers import Caller
 from notes import access, events, history
 from notes.actions.versions import Expected, NoteGone, lock, write
 from notes.models import Note, Revision
@@ -23,7 +23,7 @@ THIN_BATCH_SIZE = 1000
 
 
 def restore_state(
-    *, note: Note, version: int, by: User, now: dt.datetime, expected: Expected = None
+    *, note: Note, version: int, by: Caller, now: dt.datetime, expected: Expected = None
 ) -> Note:
     """Restore the state of a version as a new version of the note, and return the note.
 
@@ -35,7 +35,7 @@ def restore_state(
     """
     with transaction.atomic():
         note = lock(note, expected=expected)
-        state = history.get_state(note, version, user=by)  # it may just have been deleted
+        state = history.get_state(note, version, caller=by)  # it may just have been deleted
         if state is None:
             raise NoteGone
         names = set(VERSIONED) - {"trashed_at"}

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from accounts.models import User
+from accounts.callers import Caller
 from cloudnotes.db.expressions import OctetLength
 from notes import events, history, quotas
 from notes.actions.versions import write
@@ -37,7 +37,7 @@ class Rewound:
 
 def rewind(
     *,
-    user: User,
+    caller: Caller,
     to: dt.datetime,
     category: str = "",
     after: int = 0,
@@ -52,15 +52,15 @@ def rewind(
     The second value is the ``after`` of the next call, None if no notes are left to check.
     """
     with transaction.atomic():
-        planned, following = _plan(user, to, category, after)
+        planned, following = _plan(caller, to, category, after)
         if dry_run or not planned:
             return planned, following
         ids = [change.note_id for change in planned]
         # All locks first: the notes in the order of their ids, then the quota (for files that come
         # back), then the feeds, which the first event locks (see events.record).
-        rows = Note.objects.owned_by(user).filter(pk__in=ids)
+        rows = Note.objects.owned_by(caller).filter(pk__in=ids)
         list(rows.select_for_update().order_by("pk").values_list("pk"))
-        quotas.lock(user.pk)
+        quotas.lock(caller.pk)
         done = []
         for start in range(0, len(ids), WRITE_BATCH_SIZE):
             batch = rows.filter(pk__in=ids[start : start + WRITE_BATCH_SIZE]).order_by("pk")
@@ -70,23 +70,23 @@ def rewind(
                 state = past.get(note.pk)
                 target = _target(note, state, to, now)
                 change = _rewound(note, state, target)
-                if write(note, target, by=user, cause=Note.Cause.REWIND, now=now):
+                if write(note, target, by=caller, cause=Note.Cause.REWIND, now=now):
                     done.append(change)
-                    events.record(KINDS[change.effect], note=note, by=user)
+                    events.record(KINDS[change.effect], note=note, by=caller)
     return done, following
 
 
 def _plan(
-    user: User, to: dt.datetime, category: str, after: int
+    caller: Caller, to: dt.datetime, category: str, after: int
 ) -> tuple[list[Rewound], int | None]:
     """Return the changes of the next notes that differ from that time, without their texts."""
-    candidates = Note.objects.owned_by(user).filter(updated_at__gt=to, pk__gt=after)
+    candidates = Note.objects.owned_by(caller).filter(updated_at__gt=to, pk__gt=after)
     ids = list(candidates.order_by("pk").values_list("pk", flat=True)[: SCAN_BATCH_SIZE + 1])
     following = ids[SCAN_BATCH_SIZE - 1] if len(ids) > SCAN_BATCH_SIZE else None
     scanned = candidates.filter(pk__lte=following) if following else candidates
-    differing = history.differing(
-        scanned, to, category=category, limit=user.limited_to_category
-    ).order_by("pk")
+    differing = history.differing(scanned, to, category=category, limit=caller.category).order_by(
+        "pk"
+    )
     notes: list[Note] = []
     size = 0
     sized = differing.defer("content").annotate(size=OctetLength("content"))

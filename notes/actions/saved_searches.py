@@ -6,8 +6,8 @@ from typing import Any
 from django.db import transaction
 
 from accounts.actions.credentials import lock
+from accounts.callers import Caller
 from accounts.identifiers import fold
-from accounts.models import User
 from cloudnotes.api.errors import DomainError
 from notes.models import SavedSearch
 
@@ -30,19 +30,19 @@ class SearchGone(DomainError):
     detail = "There is nothing here that you may see."
 
 
-def save_search(*, name: str, query: str, by: User, now: dt.datetime) -> SavedSearch:
+def save_search(*, name: str, query: str, by: Caller, now: dt.datetime) -> SavedSearch:
     """Save a search. Raises IntegrityError by ``one_saved_search_per_name``.
 
     Also raises :class:`TooManySearches`; the limit is exact, because the account is locked while
     the searches are counted.
     """
     with transaction.atomic():
-        lock(by)
-        if SavedSearch.objects.filter(owner=by).count() >= MAX_SEARCHES:
+        lock(by.user)
+        if SavedSearch.objects.filter(owner=by.user).count() >= MAX_SEARCHES:
             raise TooManySearches
         times = {"created_at": now, "updated_at": now}
         return SavedSearch.objects.create(
-            owner=by, name=name, name_folded=fold(name), query=query, **times
+            owner=by.user, name=name, name_folded=fold(name), query=query, **times
         )
 
 

@@ -13,7 +13,7 @@ made or not, except after ``cloudnotes.fastpath.async_pool.NotDone``: then it wa
 import datetime as dt
 from typing import Any
 
-from accounts.models import User
+from accounts.callers import Caller
 from cloudnotes.db.compiled_queries import Executor, Statement
 from notes import access, events
 from notes.actions import versions
@@ -61,18 +61,18 @@ changed AS (
 
 
 async def create_note(
-    *, title: str, content: str, category: str = "", by: User, now: dt.datetime, fetch: Executor
+    *, title: str, content: str, category: str = "", by: Caller, now: dt.datetime, fetch: Executor
 ) -> Note:
     """As :func:`notes.actions.notes.create_note`."""
     note = Note(
-        owner=by,
+        owner=by.user,
         title=title,
         content=content,
         category=category,
         created_at=now,
         updated_at=now,
         state_since=now,
-        state_by=by,
+        state_by=by.user,
         state_credential=by.credential,
     )
     ((note.pk,), *_) = await fetch(
@@ -94,7 +94,7 @@ async def update_note(
     *,
     note: Note,
     changes: dict[str, Any],
-    by: User,
+    by: Caller,
     now: dt.datetime,
     expected: Expected = None,
     fetch: Executor,

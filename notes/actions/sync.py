@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from django.db import transaction
 
-from accounts.models import User
+from accounts.callers import Caller
 from cloudnotes.api import key_derivation
 from cloudnotes.api.errors import DomainError
 from notes import access, history
@@ -134,7 +134,7 @@ class MergeBudget:
 
 
 def apply(
-    *, operations: Sequence[Operation], merge: bool, by: User, now: dt.datetime
+    *, operations: Sequence[Operation], merge: bool, by: Caller, now: dt.datetime
 ) -> list[Outcome]:
     """Apply at most 500 operations in their order and return the outcome of each.
 
@@ -153,20 +153,20 @@ def apply(
             ]
 
 
-def _lock(operations: Sequence[Operation], user: User) -> dict[str, int]:
+def _lock(operations: Sequence[Operation], caller: Caller) -> dict[str, int]:
     """Take all locks in the order of all writers: notes by their ids, then the feeds.
 
     Returns the ids of the notes that were created under these client ids, by client id. Raises
     :class:`LockedTooLate` if one of them was created while this waited for the feed: the caller
     then releases all locks and starts again.
     """
-    ids_by_client_id = _get_ids_by_client_id(operations, user)
+    ids_by_client_id = _get_ids_by_client_id(operations, caller)
     ids = {operation.note_id for operation in operations if operation.note_id}
     ids |= set(ids_by_client_id.values())
-    rows = Note.objects.editable_by(user).filter(pk__in=ids).select_for_update()
+    rows = Note.objects.editable_by(caller).filter(pk__in=ids).select_for_update()
     notes = list(rows.order_by("pk").only("pk", "owner"))
-    Feed.objects.lock(user.pk, *access.audiences(notes))
-    if _get_ids_by_client_id(operations, user) != ids_by_client_id:
+    Feed.objects.lock(caller.pk, *access.audiences(notes))
+    if _get_ids_by_client_id(operations, caller) != ids_by_client_id:
         raise LockedTooLate
     return ids_by_client_id
 
@@ -179,10 +179,10 @@ def start_generation(*, instead_of: str) -> None:
         Generation.objects.filter(name=instead_of).update(name=new_generation())
 
 
-def _get_ids_by_client_id(operations: Sequence[Operation], user: User) -> dict[str, int]:
+def _get_ids_by_client_id(operations: Sequence[Operation], caller: Caller) -> dict[str, int]:
     """Return the ids of the notes that were created under these client ids, by client id."""
     used = [operation.client_id for operation in operations if operation.client_id]
-    changes = Change.objects.filter(user=user, client_id__in=used)
+    changes = Change.objects.filter(user_id=caller.pk, client_id__in=used)
     return {str(client_id): pk for client_id, pk in changes.values_list("client_id", "note_id")}
 
 
@@ -191,7 +191,7 @@ def _apply(
     *,
     ids_by_client_id: dict[str, int],
     budget: MergeBudget,
-    by: User,
+    by: Caller,
     now: dt.datetime,
 ) -> Outcome:
     note_id = operation.note_id or ids_by_client_id.get(operation.client_id or "")
@@ -229,7 +229,7 @@ def _create(
     note: Note | None,
     *,
     ids_by_client_id: dict[str, int],
-    by: User,
+    by: Caller,
     now: dt.datetime,
 ) -> Outcome:
     # Keyed hashes: with plain ones, a dump of the database would allow guesses at deleted notes.
@@ -237,7 +237,8 @@ def _create(
         key.hex() for key in key_derivation.derive_all("client_id", *operation.fields.values())
     ]
     if note_id is not None:
-        if not Change.objects.filter(user=by, note=note_id, client_digest__in=digests).exists():
+        used = Change.objects.filter(user_id=by.pk, note=note_id)
+        if not used.filter(client_digest__in=digests).exists():
             raise ClientIdUsed
         if note is None or note.trashed_at is not None:
             return Outcome("applied", note_id)
@@ -245,7 +246,7 @@ def _create(
     _check_category(operation, by)
     note = note_actions.create_note(**operation.fields, by=by, now=now, cause=Note.Cause.SYNC)
     if operation.client_id:
-        Change.objects.filter(user=by, note=note).update(
+        Change.objects.filter(user_id=by.pk, note=note).update(
             client_id=operation.client_id, client_digest=digests[0]
         )
         ids_by_client_id[operation.client_id] = note.pk
@@ -253,7 +254,7 @@ def _create(
 
 
 def _update(
-    operation: Operation, note: Note, *, budget: MergeBudget, by: User, now: dt.datetime
+    operation: Operation, note: Note, *, budget: MergeBudget, by: Caller, now: dt.datetime
 ) -> Outcome:
     _check_category(operation, by)
     base, changes, is_merged = operation.base_version, operation.fields, False
@@ -265,7 +266,7 @@ def _update(
         else:
             note = note_actions.update_note(note=note, expected={base}, **arguments)
     except (StaleVersion, note_actions.Overlap) as reason:
-        state = history.get_state(note, base + 1, user=by)
+        state = history.get_state(note, base + 1, caller=by)
         if _has_values(note, changes) or _has_values(state, changes):
             return Outcome("applied", note.pk, note.version, differs=True)  # sent before
         return Outcome("conflict", note.pk, note.version, differs=True, error=Conflict(reason))
@@ -273,7 +274,7 @@ def _update(
 
 
 def _delete(
-    operation: Operation, note_id: int, note: Note | None, *, by: User, now: dt.datetime
+    operation: Operation, note_id: int, note: Note | None, *, by: Caller, now: dt.datetime
 ) -> Outcome:
     if note is None or note.trashed_at is not None:
         return Outcome("applied", note_id)
@@ -285,15 +286,15 @@ def _delete(
     return Outcome("applied", note_id)
 
 
-def _may(operation: Operation, note: Note, user: User) -> bool:
+def _may(operation: Operation, note: Note, caller: Caller) -> bool:
     if operation.kind == "delete":
-        return access.can(user, "delete", note)
-    return access.may_write(user, note, operation.fields)
+        return access.can(caller, "delete", note)
+    return access.may_write(caller, note, operation.fields)
 
 
-def _was_deleted(note_id: int, user: User) -> bool:
+def _was_deleted(note_id: int, caller: Caller) -> bool:
     """Return whether a user had this note and it was deleted for good."""
-    had = Change.objects.filter(user=user, note=note_id).exists()
+    had = Change.objects.filter(user_id=caller.pk, note=note_id).exists()
     return had and not Note.objects.filter(pk=note_id).exists()
 
 
@@ -304,7 +305,7 @@ def _has_values(state: Note | Revision | None, changes: dict[str, Any]) -> bool:
     )
 
 
-def _check_category(operation: Operation, user: User) -> None:
+def _check_category(operation: Operation, caller: Caller) -> None:
     category = operation.fields.get("category")
-    if category is not None and not access.may_file_under(user, category):
+    if category is not None and not access.may_file_under(caller, category):
         raise OutsideOfCategory

@@ -30,7 +30,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.callers import Caller
 from cloudnotes.api.errors import DomainError
 from notes import quotas
 from notes.actions import attachments, objects
@@ -99,7 +99,7 @@ class Part:
     url: str
 
 
-def begin(*, note: Note, name: str, size: int, sha256: str, by: User, now: dt.datetime) -> Upload:
+def begin(*, note: Note, name: str, size: int, sha256: str, by: Caller, now: dt.datetime) -> Upload:
     """Announce a file and return its upload, which counts in the quota of the note's owner.
 
     ``size`` is in bytes, ``sha256`` in hex. Raises :class:`notes.quotas.QuotaExceeded`,
@@ -124,7 +124,7 @@ def begin(*, note: Note, name: str, size: int, sha256: str, by: User, now: dt.da
         return Upload.objects.create(
             note=note,
             object=row,
-            by=by,
+            by=by.user,
             credential=by.credential,
             name=filetypes.clean_name(name),
             size=size,
@@ -174,7 +174,7 @@ def parts_of(upload: Upload) -> Iterator[tuple[int, int, int]]:
         yield number, start, min(size, upload.size - start)
 
 
-def complete(*, upload: Upload, by: User, now: dt.datetime) -> Upload:
+def complete(*, upload: Upload, by: Caller, now: dt.datetime) -> Upload:
     """Verify the stored file and attach it; return the upload, which is DONE or VERIFYING.
 
     Call it outside of transactions. It is idempotent. Raises
@@ -232,9 +232,9 @@ def verify_due() -> bool:
         return False
     claimed = unclaimed.filter(pk=upload.pk).update(claimed_until=now + READ_WITHIN)
     if claimed and upload.object is not None:
-        upload.by.credential = upload.credential
+        by = Caller(upload.by, credential=upload.credential)
         try:
-            _verify(upload, upload.object, by=upload.by, now=now)
+            _verify(upload, upload.object, by=by, now=now)
         except storage.StorageUnavailable:
             same = Upload.objects.filter(pk=upload.pk, state=Upload.State.VERIFYING)
             same.update(claimed_until=None)
@@ -320,7 +320,7 @@ def _assemble(upload: Upload, row: StoredObject) -> None:
     storage.finish_parts(row.key, row.upload_id, stored_parts)
 
 
-def _verify(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) -> Upload:
+def _verify(upload: Upload, row: StoredObject, *, by: Caller, now: dt.datetime) -> Upload:
     """Attach an object if its checksum is the announced one; else set the upload to FAILED."""
     head = storage.head(row.key)
     sha256, start = head.sha256 if head else None, b""
@@ -346,7 +346,7 @@ def _verify(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) ->
     return _reload(upload)
 
 
-def _attach(upload: Upload, row: StoredObject, *, by: User, now: dt.datetime) -> File | None:
+def _attach(upload: Upload, row: StoredObject, *, by: Caller, now: dt.datetime) -> File | None:
     """Attach the object to the note and return the file; None if another process has done so."""
     with transaction.atomic():
         lock(upload.note)

@@ -26,7 +26,7 @@ from django.db import transaction
 from django.db.models import DateTimeField, F, Q, Value
 from django.db.models.functions import Greatest
 
-from accounts.models import User
+from accounts.callers import Caller
 from cloudnotes.api.errors import DomainError
 from cloudnotes.db.compiled_queries import InstanceQuery, Parameter
 from notes.actions import attachment_rows, taggings
@@ -113,7 +113,7 @@ def check(note: Note, expected: Expected) -> None:
 
 
 def write(
-    note: Note, changes: dict[str, Any], *, by: User | None, cause: Note.Cause, now: dt.datetime
+    note: Note, changes: dict[str, Any], *, by: Caller | None, cause: Note.Cause, now: dt.datetime
 ) -> bool:
     """Write changes to a locked note and return whether any of them differs.
 
@@ -140,7 +140,7 @@ def write(
 
 
 def write_all(
-    ids: Sequence[int], changes: dict[str, Any], *, by: User, cause: Note.Cause, now: dt.datetime
+    ids: Sequence[int], changes: dict[str, Any], *, by: Caller, cause: Note.Cause, now: dt.datetime
 ) -> None:
     """Write changes to locked notes, with a snapshot of each; each note must differ from them.
 
@@ -157,7 +157,7 @@ def write_all(
             updated_at=later,
             state_version=F("version") + 1,
             state_since=later,
-            state_by=by,
+            state_by=by.user,
             state_cause=cause,
             state_credential=by.credential,
             state_given=False,
@@ -167,7 +167,7 @@ def write_all(
 
 
 def plan_write(
-    note: Note, changes: dict[str, Any], *, by: User | None, cause: Note.Cause, now: dt.datetime
+    note: Note, changes: dict[str, Any], *, by: Caller | None, cause: Note.Cause, now: dt.datetime
 ) -> tuple[list[str], bool, dt.datetime]:
     """Return which fields a write changes, whether it takes a snapshot, and its time.
 
@@ -187,7 +187,7 @@ def apply_changes(
     changes: dict[str, Any],
     *,
     keeps: bool,
-    by: User | None,
+    by: Caller | None,
     cause: Note.Cause,
     now: dt.datetime,
 ) -> None:
@@ -197,7 +197,7 @@ def apply_changes(
     if keeps:
         note.state_since = now
     note.state_version = note.version + 1
-    note.state_by, note.state_cause = by, cause
+    note.state_by, note.state_cause = by.user if by else None, cause
     note.state_credential, note.state_given = by.credential if by else "", False
 
 
@@ -249,7 +249,7 @@ def _may_coalesce(note: Note) -> bool:
     )
 
 
-def _mark_seen_locked(note: Note, by: User | None) -> None:
+def _mark_seen_locked(note: Note, by: Caller | None) -> None:
     """Mark the state as seen if another writer changed nothing: the response contains the state."""
     if _may_coalesce(note) and by and by.credential != note.state_credential:
         note.state_given = True
@@ -261,7 +261,7 @@ def _can_coalesce(
     changes: dict[str, Any],
     changed: list[str],
     *,
-    by: User | None,
+    by: Caller | None,
     cause: Note.Cause,
     now: dt.datetime,
 ) -> bool:

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import idempotency
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from cloudnotes.api.errors import DomainError
 from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
@@ -165,7 +165,7 @@ class NoteFileView(FilesEndpoint):
         name, row = take_file(request, note)
         with objects.discarded_if_refused(row):
             note, file = attachments.store_main_file(
-                note=note, name=name, stored=row, by=caller(request), now=timezone.now(),
+                note=note, name=name, stored=row, by=get_caller(request), now=timezone.now(),
                 expected=expected,
             )  # fmt: skip
         body = show_file(file, place_of(note, root_of(request)), address="file")
@@ -202,7 +202,7 @@ class AttachmentsView(FilesEndpoint):
         def add() -> Response:
             is_used.append(True)
             changed, file = attachments.add_file(
-                note=note, name=name, stored=row, by=caller(request), now=timezone.now(),
+                note=note, name=name, stored=row, by=get_caller(request), now=timezone.now(),
                 expected=expected,
             )  # fmt: skip
             collection = f"/api/v1/notes/{note.pk}/attachments"
@@ -235,8 +235,8 @@ class AttachmentView(FilesEndpoint):
         name, row = take_file(request, note)
         with objects.discarded_if_refused(row):
             note, file = attachments.replace_file(
-                note=note, attachment_id=attachment_id, name=name, stored=row, by=caller(request),
-                now=timezone.now(), expected=expected,
+                note=note, attachment_id=attachment_id, name=name, stored=row,
+                by=get_caller(request), now=timezone.now(), expected=expected,
             )  # fmt: skip
         return self.attachment_response(note, file)
 
@@ -248,7 +248,7 @@ class AttachmentView(FilesEndpoint):
         validated = validate(FileNameSerializer, request.data)
         note, file = attachments.rename_file(
             note=note, attachment_id=attachment_id, name=validated["name"],
-            by=caller(request), now=timezone.now(), expected=expected,
+            by=get_caller(request), now=timezone.now(), expected=expected,
         )  # fmt: skip
         return self.attachment_response(note, file)
 
@@ -291,7 +291,7 @@ def _remove(view: FilesEndpoint, request: Request, attachment_id: int) -> Respon
     if not is_permanent:
         view.get_file(note, attachment_id)
     note = attachments.remove_file(
-        note=note, attachment_id=attachment_id, by=caller(request),
+        note=note, attachment_id=attachment_id, by=get_caller(request),
         now=timezone.now(), expected=preconditions.expected_versions(request),
         for_good=is_permanent,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.fields import CategoryField
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from cloudnotes.api.validation import validate
 from notes import access
 from notes.actions import bulk
@@ -67,15 +67,15 @@ class BulkView(APIView):
         `not_found` and stop nobody. No version is asked for: where the one in the answer is more
         than yours and one, somebody else has written too, and the note is to be read.
         """
-        validated, user = validate(BulkSerializer, request.data), caller(request)
+        validated, caller = validate(BulkSerializer, request.data), get_caller(request)
         value = validated.get(NEEDS.get(validated["op"], ""), "")
-        if validated["op"] == "move" and not access.may_file_under(user, value):
+        if validated["op"] == "move" and not access.may_file_under(caller, value):
             raise PermissionDenied
         results = bulk.apply_bulk(
             operation=validated["op"],
             ids=validated["ids"],
             value=value,
-            by=user,
+            by=caller,
             now=timezone.now(),
         )
         return Response({"results": [result_json(result) for result in results]})

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from accounts import categories
 from accounts.api.fields import CategoryField
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from cloudnotes.api.validation import validate
 from notes import access
 from notes.actions import bulk
@@ -74,7 +74,7 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
     @extend_schema(responses={200: TreeSerializer})
     def overview(self, request: Request) -> Response:
         """Get the tree of categories, with how many live notes each has."""
-        notes = Note.objects.visible_to(caller(request)).live()
+        notes = Note.objects.visible_to(get_caller(request)).live()
         counts = dict(notes.values_list("category").annotate(Count("pk")).order_by("category"))
         return Response({"results": tree(counts), "uncategorized": counts.get("", 0)})
 
@@ -84,7 +84,7 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
         to = validate(MoveSerializer, request.data)["category"]
         self._check(to)
         count = bulk.move_category(
-            category=_parse(category), to=to, by=caller(request), now=timezone.now()
+            category=_parse(category), to=to, by=get_caller(request), now=timezone.now()
         )
         return Response({"category": to, "notes": count})
 
@@ -92,7 +92,7 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
     def destroy(self, request: Request, category: str) -> Response:
         """Delete a category: its notes go to the one above, or to the trash."""
         params = validate(DeleteSerializer, request.query_params.dict())
-        context: dict[str, Any] = {"by": caller(request), "now": timezone.now()}
+        context: dict[str, Any] = {"by": get_caller(request), "now": timezone.now()}
         parsed = _parse(category)
         if params["notes"] == "trash":
             bulk.trash_category(category=parsed, **context)
@@ -103,7 +103,7 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
         return Response(status=204)
 
     def _check(self, category: str) -> None:
-        if not access.may_file_under(caller(self.request), category):
+        if not access.may_file_under(get_caller(self.request), category):
             raise PermissionDenied
 
 

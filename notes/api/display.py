@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from notes import downloads
 from notes.api import preconditions
 from notes.api.representation import NoteEndpoint
@@ -63,7 +63,7 @@ class DisplayView(NoteEndpoint):
 
     def _files(self, note_ids: set[int]) -> dict[tuple[int, int], File]:
         """Return the files of those notes that the caller may see, by note id and attachment id."""
-        notes = Note.objects.visible_to(caller(self.request)).live().filter(pk__in=note_ids)
+        notes = Note.objects.visible_to(get_caller(self.request)).live().filter(pk__in=note_ids)
         return {
             (pk, file.id): file
             for pk, files in notes.exclude(files="").values_list("pk", "files")

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from accounts.permissions import has_scope, require_scope
 from cloudnotes.api.validation import validate
 from notes.actions import edits
@@ -85,7 +85,7 @@ class EditsView(NoteEndpoint):
                 old=validated.get("old", ""),
                 task=validated.get("task", 0),
             ),
-            by=caller(request),
+            by=get_caller(request),
             now=timezone.now(),
             expected=preconditions.expected_versions(request),
         )

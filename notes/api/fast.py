@@ -7,7 +7,6 @@ they are implemented here a second time.
 import collections
 import functools
 import re
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from django.db import connection
@@ -16,6 +15,7 @@ from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 from rest_framework.exceptions import ParseError
 
+from accounts.callers import Caller
 from accounts.models import User
 from cloudnotes.api import cursors
 from cloudnotes.db.compiled_queries import Executor, InstanceQuery, Parameter, Query
@@ -37,9 +37,9 @@ NOTES = "/api/v1/notes"
 PAGE = 20
 TRIES = 3  # of a write, when other writes change the same note at the same time
 PAGE_QUERY = re.compile(r"(?:limit=([1-9]|1\d|20))?(?:(?:^|(?<=.)&)cursor=([\w.-]+))?", re.ASCII)
-# The caller, with access to all of their notes: a token that is limited to a category takes the
-# Django path.
-READER: Any = SimpleNamespace(pk=Parameter("user"), limited_to_category="")
+# The caller, with access to all of their notes: who has a token that is limited to a category takes
+# the Django path.
+READER = Caller(User(pk=Parameter("user")))
 
 
 # The columns of a live note, which is not in the trash.
@@ -106,27 +106,27 @@ class NoteList(views.View):
         return PAGE_QUERY.fullmatch(query) is not None
 
     async def answer(
-        self, request: Request, user: User, fetch: Executor, *numbers: int
+        self, request: Request, caller: Caller, fetch: Executor, *numbers: int
     ) -> Response | None:
         query = PAGE_QUERY.fullmatch(request.query)
-        if query is None or user.limited_to_category:
+        if query is None or caller.category:
             return None
         limit, cursor = int(query[1] or PAGE), query[2]
         position: dict[str, Any] = {}
-        scope = [f"user {user.pk}"]
+        scope = [f"user {caller.pk}"]
         if cursor:
             try:
                 position["at"], position["key"] = cursors.read(cursor, "updated_at", scope)
             except cursors.NotACursor:
                 return None
         if if_none_match := request.headers.get("if-none-match"):
-            tokens = await fetch(FEED, user=user.pk)
-            tag = self.etag(request, user, *(token for (token,) in tokens))
+            tokens = await fetch(FEED, user=caller.pk)
+            tag = self.etag(request, caller, *(token for (token,) in tokens))
             if preconditions.etag_matches(if_none_match, tag):
                 return Response(b"", 304, {"ETag": tag})
         since = timezone.now() - versions.SEEN_WITHIN
         rows = await fetch(
-            page_query(limit, is_first=not cursor), user=user.pk, since=since, **position
+            page_query(limit, is_first=not cursor), user=caller.pk, since=since, **position
         )
         notes = [NoteRow(*row) for row in rows[:limit]]
         if not notes or any(note.content is None for note in notes):
@@ -135,13 +135,13 @@ class NoteList(views.View):
         if len(rows) > limit:
             next_cursor = cursors.write("updated_at", notes[-1].updated_at, notes[-1].id, scope)
         body = {"results": [note_json(note, request.root) for note in notes], "next": next_cursor}
-        tag = self.etag(request, user, notes[0].mark)
+        tag = self.etag(request, caller, notes[0].mark)
         return Response(views.render(body), headers={"ETag": tag})
 
-    def etag(self, request: Request, user: User, feed_token: str | None = None) -> str:
+    def etag(self, request: Request, caller: Caller, feed_token: str | None = None) -> str:
         """Return the entity tag of the page; ``feed_token`` is None while there is no feed."""
         inputs = (f"{request.root}/", request.address, *NAMES)
-        return preconditions.list_etag(user, feed_token, *inputs)
+        return preconditions.list_etag(caller, feed_token, *inputs)
 
 
 class NoteRead(views.View):
@@ -153,11 +153,11 @@ class NoteRead(views.View):
     scope = SCOPES["GET"]
 
     async def answer(
-        self, request: Request, user: User, fetch: Executor, *numbers: int
+        self, request: Request, caller: Caller, fetch: Executor, *numbers: int
     ) -> Response | None:
-        if user.limited_to_category:
+        if caller.category:
             return None
-        params = {"user": user.pk, "note": numbers[0]}
+        params = {"user": caller.pk, "note": numbers[0]}
         if if_none_match := request.headers.get("if-none-match"):
             for row in await fetch(VERSION, **params):
                 tag = preconditions.etag(*row)
@@ -180,19 +180,19 @@ class NoteCreate(views.View):
     max_body_bytes = views.MAX_BODY_BYTES
 
     async def answer(
-        self, request: Request, user: User, fetch: Executor, *numbers: int
+        self, request: Request, caller: Caller, fetch: Executor, *numbers: int
     ) -> Response | None:
         payload = read_note(request)
-        if user.limited_to_category or payload is None or "title" not in payload:
+        if caller.category or payload is None or "title" not in payload:
             return None
         title, content, now = payload["title"], payload.get("content", ""), timezone.now()
         try:
             if connection.vendor == "postgresql":
                 note = await single_statement.create_note(
-                    title=title, content=content, by=user, now=now, fetch=fetch
+                    title=title, content=content, by=caller, now=now, fetch=fetch
                 )
             else:
-                note = note_actions.create_note(title=title, content=content, by=user, now=now)
+                note = note_actions.create_note(title=title, content=content, by=caller, now=now)
         except views.UNKNOWN as error:
             return views.unavailable(error)
         location = {"Location": f"{request.root}{NOTES}/{note.pk}"}
@@ -211,28 +211,29 @@ class NoteReplace(views.View):
     is_partial: ClassVar = False
 
     async def answer(
-        self, request: Request, user: User, fetch: Executor, *numbers: int
+        self, request: Request, caller: Caller, fetch: Executor, *numbers: int
     ) -> Response | None:
         payload, if_match = read_note(request), request.headers.get("if-match")
-        if user.limited_to_category or payload is None:
+        if caller.category or payload is None:
             return None
         if "title" not in payload and not self.is_partial:
             return None
         if not self.is_partial:
             payload.setdefault("content", "")
-        if "if-none-match" in request.headers or (user.require_if_match and if_match is None):
+        is_required = caller.user.require_if_match
+        if "if-none-match" in request.headers or (is_required and if_match is None):
             return None
         expected = None
         if if_match is not None and if_match.strip() != "*":
             expected = preconditions.named_versions(if_match)
         for _ in range(TRIES):
-            rows = await fetch(TO_WRITE, user=user.pk, note=numbers[0])
+            rows = await fetch(TO_WRITE, user=caller.pk, note=numbers[0])
             note: Note | None = TO_WRITE.make(rows[0]) if rows else None
-            if note is None or not access.can(user, "edit", note):
+            if note is None or not access.can(caller, "edit", note):
                 return None
             if all(getattr(note, name) == value for name, value in payload.items()):
                 return None  # nothing to write, but the state may have to be marked as seen
-            write: Any = {"note": note, "changes": payload, "by": user, "expected": expected}
+            write: Any = {"note": note, "changes": payload, "by": caller, "expected": expected}
             try:
                 if connection.vendor == "postgresql":
                     note = await single_statement.update_note(

@@ -13,7 +13,7 @@ from django.db.models import Exists
 from django.utils import timezone
 from rest_framework.exceptions import ValidationError
 
-from accounts.models import User
+from accounts.callers import Caller
 from cloudnotes.db.compiled_queries import Executor, Parameter, Query
 from cloudnotes.fastpath import views
 from cloudnotes.fastpath.views import Request, Response
@@ -62,19 +62,19 @@ class Search(views.View):
         return QUERY.fullmatch(query) is not None
 
     async def answer(
-        self, request: Request, user: User, fetch: Executor, *numbers: int
+        self, request: Request, caller: Caller, fetch: Executor, *numbers: int
     ) -> Response | None:
         parameters = QUERY.fullmatch(request.query)
-        if parameters is None or user.limited_to_category:
+        if parameters is None or caller.category:
             return None
         limit, cursor = int(parameters[2] or search.PAGE), parameters[3]
         try:
             q = unquote_plus(parameters[1], errors="strict")
             parsed = grammar.parse(q)
-            after = search.read_cursor(cursor, q, user) if cursor else None
+            after = search.read_cursor(cursor, q, caller) if cursor else None
         except (UnicodeDecodeError, grammar.BrokenQuery, ValidationError):
             return None
-        plan = finding.plan(parsed, owner=user.pk, language=user.language)
+        plan = finding.plan(parsed, owner=caller.pk, language=caller.user.language)
         is_ranked = after is None or after.order == finding.SCORE
         if "\0" in q or not (is_ranked and plan.is_of_terms_alone):
             return None
@@ -82,24 +82,24 @@ class Search(views.View):
             return None
         if parsed.with_trash:
             return None
-        rows = await fetch(CANDIDATES, user=user.pk, terms=finding.to_sql(plan.terms))
+        rows = await fetch(CANDIDATES, user=caller.pk, terms=finding.to_sql(plan.terms))
         if not 0 < len(rows) <= finding.RANKED or rows[0][3]:
             return None
         candidates = [Candidate(*row[:3]) for row in rows]
         page = finding.ranked(candidates, plan.needles, after=after, limit=limit)
-        notes = await self._notes(page.ids, user, fetch)
+        notes = await self._notes(page.ids, caller, fetch)
         if any(note.content is None for note in notes.values()):
             return None
         if sum(len(note.content or "") for note in notes.values()) > SMALL_BYTES:
             return None
-        wanted = excerpts.wanted(finding.wanted_words(parsed), user.language)
+        wanted = excerpts.wanted(finding.wanted_words(parsed), caller.user.language)
         payload = {
             "results": [
-                self._result(notes[pk], request.root, wanted, user.language)
+                self._result(notes[pk], request.root, wanted, caller.user.language)
                 for pk in page.ids
                 if pk in notes
             ],
-            "next": search.write_cursor(page.end, q, user) if page.end else None,
+            "next": search.write_cursor(page.end, q, caller) if page.end else None,
             "pending": 0,
         }
         return Response(views.render(payload))
@@ -109,14 +109,14 @@ class Search(views.View):
         summary = note_json(note, root, search.FIELDS)
         return search.result_json(summary, note.content, wanted, language)
 
-    async def _notes(self, ids: Any, user: User, fetch: Executor) -> dict[int, Any]:
+    async def _notes(self, ids: Any, caller: Caller, fetch: Executor) -> dict[int, Any]:
         if not ids:
             return {}
         # The ids are padded to the size of a page, so that all pages share one statement.
         padded = [*ids, *[ids[-1]] * (search.PAGE - len(ids))]
         keys = {f"note_{n}": pk for n, pk in enumerate(padded)}
         since = timezone.now() - versions.SEEN_WITHIN
-        rows = await fetch(notes_query(len(padded)), user=user.pk, since=since, **keys)
+        rows = await fetch(notes_query(len(padded)), user=caller.pk, since=since, **keys)
         return {row[0]: NoteRow(*row) for row in rows}
 
 

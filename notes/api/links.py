@@ -8,8 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
-from accounts.models import User
+from accounts.callers import Caller, get_caller
 from notes.actions import indexing
 from notes.api.representation import NoteEndpoint
 from notes.markdown import wikilinks
@@ -56,22 +55,26 @@ class LinksView(NoteEndpoint):
         Of several notes with a title the oldest is meant. Where a note is renamed, the notes that
         link to it are written anew, within seconds or when this is asked.
         """
-        user = caller(request)
+        caller = get_caller(request)
         self.get_object()
-        pending = indexing.catch_up(user=user)
+        pending = indexing.catch_up(caller=caller)
         note = self.get_object()
         return Response(
-            {"outgoing": outgoing(note, user), "incoming": incoming(note, user), "pending": pending}
+            {
+                "outgoing": outgoing(note, caller),
+                "incoming": incoming(note, caller),
+                "pending": pending,
+            }
         )
 
 
-def outgoing(note: Note, user: User) -> list[dict[str, Any]]:
+def outgoing(note: Note, caller: Caller) -> list[dict[str, Any]]:
     """Return the links of a note, each with its target if the user may see that note."""
     links = wikilinks.find(note.content)
     keys = {link.title: terms.title_key(link.title) for link in links if link.title}
-    by_key = resolve_titles({*keys.values()}, user)
+    by_key = resolve_titles({*keys.values()}, caller)
     ids = {link.note_id for link in links if link.note_id} | {*by_key.values()}
-    live = Note.objects.visible_to(user).live().filter(pk__in=ids)
+    live = Note.objects.visible_to(caller).live().filter(pk__in=ids)
     titles = dict(live.values_list("pk", "title"))
     results = []
     for link in links:
@@ -88,21 +91,21 @@ def outgoing(note: Note, user: User) -> list[dict[str, Any]]:
     return results
 
 
-def resolve_titles(keys: set[str], user: User) -> dict[str, int]:
+def resolve_titles(keys: set[str], caller: Caller) -> dict[str, int]:
     """Return the id of the note that each title key means: the oldest that is not trashed."""
-    indexed = IndexedNote.objects.visible_to(user).in_order(user).filter(title_key__in=keys)
+    indexed = IndexedNote.objects.visible_to(caller).in_order(caller).filter(title_key__in=keys)
     live = indexed.filter(note__trashed_at=None).order_by().values("title_key")
     return dict(live.annotate(oldest=Min("pk")).values_list("title_key", "oldest"))
 
 
-def incoming(note: Note, user: User) -> list[dict[str, Any]]:
+def incoming(note: Note, caller: Caller) -> list[dict[str, Any]]:
     """Return the notes that link to a note, of those that the user may see."""
     key = terms.title_key(note.title)
     condition = Q(target_id=note.pk)
-    if key and resolve_titles({key}, user).get(key) == note.pk:
+    if key and resolve_titles({key}, caller).get(key) == note.pk:
         condition |= Q(title_key=key)
     sources = Link.objects.filter(condition, owner_id=note.owner_id).values("source")
-    live = Note.objects.visible_to(user).live().filter(pk__in=sources).order_by("pk")
+    live = Note.objects.visible_to(caller).live().filter(pk__in=sources).order_by("pk")
     return [
         {"id": pk, "title": title} for pk, title in live.values_list("pk", "title")[:MAX_INCOMING]
     ]

@@ -11,7 +11,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
 from cloudnotes.api.validation import validate
@@ -81,8 +81,8 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     )
     def list(self, request: Request) -> Response:
         """List notes, the last edited first; with `If-None-Match`, only if one has changed."""
-        listed, user = listing.read(request), caller(request)
-        notes = Note.objects.visible_to(user)
+        listed, caller = listing.read(request), get_caller(request)
+        notes = Note.objects.visible_to(caller)
         if time := listed.params.get("as_of"):
             return self.get_paginated_response(self._as_of(notes, time))
         notes = listed.select(notes)
@@ -92,7 +92,9 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         # The feed's token is read before the page: if the feed changes in between, the tag is too
         # old, and the client only downloads the page once more.
         root, path = root_of(request), request.get_full_path()
-        tag = preconditions.list_etag(user, Feed.objects.get_token(user), f"{root}/", path, *NAMES)
+        tag = preconditions.list_etag(
+            caller, Feed.objects.get_token(caller), f"{root}/", path, *NAMES
+        )
         if preconditions.etag_matches(request.headers.get("If-None-Match", ""), tag):
             return Response(status=304, headers={"ETag": tag})
         page = versions.mark_seen(
@@ -107,7 +109,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     def _as_of(self, notes: NoteQuerySet, time: dt.datetime) -> Sequence[dict[str, Any]]:
         self.keyset, self.heavy_column = "created_at", "content_then"
         self.cursor_scope = ("as_of", time.isoformat())
-        then = history.as_of(notes, time, caller(self.request).limited_to_category)
+        then = history.as_of(notes, time, get_caller(self.request).category)
         page = versions.mark_seen(
             self.paginate_queryset(then) or [], within=then, now=timezone.now()
         )
@@ -117,11 +119,11 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     def create(self, request: Request) -> Response:
         """Write a new note."""
         validated = validate(NoteWriteSerializer, request.data)
-        user = caller(request)
-        fields = {"category": user.limited_to_category, **validated}
+        caller = get_caller(request)
+        fields = {"category": caller.category, **validated}
         self._check_category(fields)
         flags = take_flags(fields)
-        note = note_actions.create_note(**fields, flags=flags, by=user, now=timezone.now())
+        note = note_actions.create_note(**fields, flags=flags, by=caller, now=timezone.now())
         response = self.note_response(note, status=201)
         response.headers["Location"] = location(request, note.pk)
         return response
@@ -167,10 +169,15 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         expected = preconditions.expected_versions(request)
         if params["permanent"]:
             self.even_trashed = True
-            note_actions.purge_note(note=self.get_object(), by=caller(request), expected=expected)
+            note_actions.purge_note(
+                note=self.get_object(), by=get_caller(request), expected=expected
+            )
         else:
             note_actions.trash_note(
-                note=self.get_object(), by=caller(request), expected=expected, now=timezone.now()
+                note=self.get_object(),
+                by=get_caller(request),
+                expected=expected,
+                now=timezone.now(),
             )
         return Response(status=204)
 
@@ -180,7 +187,10 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         expected = preconditions.expected_versions(request)
         return self.note_response(
             note_actions.restore_note(
-                note=self.get_object(), by=caller(request), expected=expected, now=timezone.now()
+                note=self.get_object(),
+                by=get_caller(request),
+                expected=expected,
+                now=timezone.now(),
             )
         )
 
@@ -195,27 +205,27 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
 
     def _check_category(self, fields: Mapping[str, Any]) -> None:
         category = fields.get("category")
-        if category is not None and not access.may_file_under(caller(self.request), category):
+        if category is not None and not access.may_file_under(get_caller(self.request), category):
             raise PermissionDenied
 
     def _write(self, request: Request, serializer: serializers.Serializer[Any]) -> Response:
         note, now = self.get_object(), timezone.now()
         expected = preconditions.expected_versions(request)
         serializer.is_valid(raise_exception=True)
-        changes, user = serializer.validated_data, caller(request)
-        if not access.may_write(user, note, changes):
+        changes, caller = serializer.validated_data, get_caller(request)
+        if not access.may_write(caller, note, changes):
             raise PermissionDenied
         self._check_category(changes)
         flags = take_flags(changes)
         if not (preconditions.wants_merge(request) and expected and len(expected) == 1):
             return self.note_response(
                 note_actions.update_note(
-                    note=note, changes=changes, flags=flags, by=user, now=now, expected=expected
+                    note=note, changes=changes, flags=flags, by=caller, now=now, expected=expected
                 )
             )
         (base_version,) = expected
         note, is_merged = note_actions.merge_note(
-            note=note, changes=changes, flags=flags, base_version=base_version, by=user, now=now
+            note=note, changes=changes, flags=flags, base_version=base_version, by=caller, now=now
         )
         response = self.note_response(note, **({"merged": True} if is_merged else {}))
         response.headers["Preference-Applied"] = "merge"

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from notes import access
 from notes.models import Note
 
@@ -35,4 +35,4 @@ class NotePermission(BasePermission):
 
     def has_object_permission(self, request: Request, view: Any, note: Note) -> bool:
         verbs = {**VERBS, **getattr(view, "verbs", {})}
-        return access.can(caller(request), verbs[request.method or "GET"], note)
+        return access.can(get_caller(request), verbs[request.method or "GET"], note)

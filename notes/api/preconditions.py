@@ -8,8 +8,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
-from accounts.models import User
+from accounts.callers import Caller, get_caller
 from accounts.permissions import has_scope
 from cloudnotes.api import key_derivation
 from cloudnotes.api.errors import DomainError
@@ -58,7 +57,7 @@ def expected_versions(request: Request) -> Expected:
         return frozenset()  # the note exists, so the condition is false (RFC 9110, 13.1.2)
     header = request.headers.get("If-Match")
     if header is None:
-        if caller(request).require_if_match:
+        if get_caller(request).user.require_if_match:
             raise IfMatchRequired
         return None
     return None if header.strip() == "*" else named_versions(header)
@@ -73,13 +72,13 @@ def etag_matches(header: str, tag: str) -> bool:
     return tags == ["*"] or tag in tags or tag.strip('"') in tags
 
 
-def list_etag(user: User, feed_token: str | None, *inputs: str) -> str:
+def list_etag(caller: Caller, feed_token: str | None, *inputs: str) -> str:
     """Return the entity tag of a page of a list of notes, for the present token of the feed.
 
     ``inputs`` are what else the response depends on: the URL of the request and the fields of a
     note. The tag also depends on the secret key, because the page's cursor is encrypted with it.
     """
-    source = repr((user.pk, user.limited_to_category, feed_token, *inputs))
+    source = repr((caller.pk, caller.category, feed_token, *inputs))
     return f'"{key_derivation.derive("list etag", source).hex()[:32]}"'
 
 

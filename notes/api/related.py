@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from accounts.identifiers import fold
 from cloudnotes.api.validation import validate
 from notes.actions import indexing, versions
@@ -55,15 +55,15 @@ class RelatedView(NoteEndpoint):
     def get(self, request: Request, pk: int) -> Response:
         """Name the notes that are most about the same as this one, without their contents."""
         params = validate(RelatedSerializer, request.query_params.dict())
-        note, user = self.get_object(), caller(request)
-        pending = indexing.catch_up(user=user)
+        note, caller = self.get_object(), get_caller(request)
+        pending = indexing.catch_up(caller=caller)
         related = relating.relate(
             note_id=note.pk,
             tags=tags.split(note.tags),
-            user=user,
+            caller=caller,
             at_most=params["limit"],
         )
-        queryset = Note.objects.visible_to(user).live().defer("content")
+        queryset = Note.objects.visible_to(caller).live().defer("content")
         rows = queryset.filter(pk__in=[each.note_id for each in related])
         notes = {
             other.pk: other

@@ -11,7 +11,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from accounts.permissions import HasScope
 from notes.actions.versions import mark_seen
 from notes.api import preconditions
@@ -85,7 +85,7 @@ class NoteEndpoint(preconditions.ShowsCurrent, GenericAPIView[Note]):
     even_trashed = False  # whether the view also takes notes from the trash
 
     def get_queryset(self) -> NoteQuerySet:
-        notes = Note.objects.visible_to(caller(self.request))
+        notes = Note.objects.visible_to(get_caller(self.request))
         return notes if self.even_trashed else notes.live()
 
     def get_seen_note(self) -> Note:

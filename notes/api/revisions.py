@@ -9,7 +9,7 @@ from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from cloudnotes.api.routes import waits_for_storage
 from cloudnotes.api.validation import validate
 from notes import differences, history
@@ -180,7 +180,7 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
             revisions.restore_state(
                 version=version,
                 note=note,
-                by=caller(request),
+                by=get_caller(request),
                 now=timezone.now(),
                 expected=expected,
             )
@@ -198,10 +198,10 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         return {"request": self.request}
 
     def _revisions(self, note: Note) -> Any:
-        return Revision.objects.visible_to(caller(self.request)).filter(note=note)
+        return Revision.objects.visible_to(get_caller(self.request)).filter(note=note)
 
     def _state(self, note: Note, version: int) -> Revision:
-        return or_404(history.get_state(note, version, user=caller(self.request)))
+        return or_404(history.get_state(note, version, caller=get_caller(self.request)))
 
 
 @waits_for_storage("GET", "HEAD")
@@ -216,5 +216,5 @@ class RevisionFileView(FilesEndpoint):
     )
     def get(self, request: Request, pk: int, version: int, attachment_id: int) -> HttpResponseBase:
         """Get a file as it was, or be sent to it."""
-        state = or_404(history.get_state(self.get_object(), version, user=caller(request)))
+        state = or_404(history.get_state(self.get_object(), version, caller=get_caller(request)))
         return self.download_response(request, self.get_file(state, attachment_id))

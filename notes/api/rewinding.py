@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.fields import CategoryField
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from cloudnotes.api.validation import validate
 from notes.actions import rewinding
 from notes.api.permissions import WRITING_SCOPES
@@ -69,7 +69,7 @@ class RewindView(APIView):
         """
         validated = validate(RewindSerializer, request.data)
         changes, next_after = rewinding.rewind(
-            user=caller(request), **validated, now=timezone.now()
+            caller=get_caller(request), **validated, now=timezone.now()
         )
         payload = {
             "changes": [asdict(change) for change in changes],

@@ -10,7 +10,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from accounts.identifiers import fold
 from cloudnotes.api.location import location
 from cloudnotes.api.validation import validate
@@ -58,7 +58,7 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
     problems: ClassVar = {409: "There is one of this name, or there are too many."}
 
     def get_queryset(self) -> SavedSearchQuerySet:
-        return SavedSearch.objects.visible_to(caller(self.request))
+        return SavedSearch.objects.visible_to(get_caller(self.request))
 
     @extend_schema(responses={200: SavedSearchSerializer(many=True)})
     def list(self, request: Request) -> Response:
@@ -69,12 +69,12 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
     @extend_schema(request=SavedSearchWriteSerializer, responses={201: SavedSearchSerializer})
     def create(self, request: Request) -> Response:
         """Save a search."""
-        user = caller(request)
-        if user.limited_to_category:
+        caller = get_caller(request)
+        if caller.category:
             raise PermissionDenied
         validated = validate(SavedSearchWriteSerializer, request.data)
         now = timezone.now()
-        search = saved_searches.save_search(**validated, by=user, now=now)
+        search = saved_searches.save_search(**validated, by=caller, now=now)
         payload = SavedSearchSerializer(search).data
         headers = {"Location": location(request, search.pk)}
         return Response(payload, status=201, headers=headers)

@@ -13,8 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.authentication import caller
-from accounts.models import User
+from accounts.callers import Caller, get_caller
 from cloudnotes.api import cursors
 from cloudnotes.api.validation import validate
 from notes.actions import indexing, versions
@@ -87,29 +86,29 @@ class SearchView(APIView):
 
 def find(request: Request, q: str, limit: int, cursor: str = "") -> Response:
     """Return the response to a search. Raises BrokenQuery and ValidationError."""
-    search, user = grammar.parse(q), caller(request)
-    after = read_cursor(cursor, q, user) if cursor else None
-    pending = indexing.catch_up(user=user)
-    plan = finding.plan(search, owner=user.pk, language=user.language)
-    page = finding.find(plan, user=user, after=after, limit=limit)
+    search, caller = grammar.parse(q), get_caller(request)
+    after = read_cursor(cursor, q, caller) if cursor else None
+    pending = indexing.catch_up(caller=caller)
+    plan = finding.plan(search, owner=caller.pk, language=caller.user.language)
+    page = finding.find(plan, caller=caller, after=after, limit=limit)
     # Excerpts need only the beginnings of the contents.
-    queryset = searched_notes(user, search).defer("content").annotate(beginning=BEGINNING)
+    queryset = searched_notes(caller, search).defer("content").annotate(beginning=BEGINNING)
     notes: Any = versions.mark_seen(
         list(queryset.filter(pk__in=page.ids)), within=queryset, now=timezone.now()
     )
-    wanted = excerpts.wanted(finding.wanted_words(search), user.language)
+    wanted = excerpts.wanted(finding.wanted_words(search), caller.user.language)
     results = {
-        summary["id"]: result_json(summary, note.beginning, wanted, user.language)
+        summary["id"]: result_json(summary, note.beginning, wanted, caller.user.language)
         for summary, note in zip(summaries(notes, request), notes, strict=True)
     }
-    next_cursor = write_cursor(page.end, q, user) if page.end else None
+    next_cursor = write_cursor(page.end, q, caller) if page.end else None
     ordered = [results[pk] for pk in page.ids if pk in results]
     return Response({"results": ordered, "next": next_cursor, "pending": pending})
 
 
-def searched_notes(user: User, search: grammar.Search) -> NoteQuerySet:
+def searched_notes(caller: Caller, search: grammar.Search) -> NoteQuerySet:
     """Return the notes that the user may see, live ones only unless the query names the trash."""
-    notes = Note.objects.visible_to(user)
+    notes = Note.objects.visible_to(caller)
     return notes if search.with_trash else notes.live()
 
 
@@ -134,11 +133,11 @@ def result_json(
     }
 
 
-def read_cursor(cursor: str, q: str, user: User) -> Place:
+def read_cursor(cursor: str, q: str, caller: Caller) -> Place:
     """Decode a cursor of the same search and user. Raises ValidationError."""
     for order in (finding.SCORE, finding.TITLED, finding.RECENT):
         try:
-            return Place(order, *cursors.read(cursor, order, _scope(q, user)))
+            return Place(order, *cursors.read(cursor, order, _scope(q, caller)))
         except cursors.NotACursor:
             continue
     raise ValidationError(
@@ -146,11 +145,11 @@ def read_cursor(cursor: str, q: str, user: User) -> Place:
     )
 
 
-def write_cursor(place: Place, q: str, user: User) -> str:
+def write_cursor(place: Place, q: str, caller: Caller) -> str:
     """Return the cursor of the place where a page of a search ended."""
-    return cursors.write(place.order, place.value, place.key, _scope(q, user))
+    return cursors.write(place.order, place.value, place.key, _scope(q, caller))
 
 
-def _scope(q: str, user: User) -> tuple[str, ...]:
+def _scope(q: str, caller: Caller) -> tuple[str, ...]:
     # The client sends the query again in the URL; a digest keeps the cursor short.
-    return (f"user {user.pk}", hashlib.sha256(q.encode()).hexdigest()[:16])
+    return (f"user {caller.pk}", hashlib.sha256(q.encode()).hexdigest()[:16])

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from cloudnotes.api.errors import describe
 from cloudnotes.api.validation import validate
 from notes import sync
@@ -160,30 +160,30 @@ class SyncView(APIView):
         answer, at once while `has_more`, later otherwise.
         """
         params = validate(PageQuerySerializer, request.query_params.dict())
-        user, cursor = caller(request), params.get("cursor")
-        after = sync.read_cursor(cursor, user=user) if cursor else sync.begin(user=user)
+        caller, cursor = get_caller(request), params.get("cursor")
+        after = sync.read_cursor(cursor, caller=caller) if cursor else sync.begin(caller=caller)
         if after is None:
             sync_actions.start_generation(instead_of=sync.get_generation())
             raise sync.ResyncRequired
-        page = sync.get_page(user=user, after=after, limit=params["limit"])
+        page = sync.get_page(caller=caller, after=after, limit=params["limit"])
         payload = {
             "changes": self._changes_json(page.changes),
-            "cursor": sync.write_cursor(page.end, user=user),
+            "cursor": sync.write_cursor(page.end, caller=caller),
             "has_more": page.has_more,
         }
         return Response(payload)
 
     def _changes_json(self, changes: Any) -> list[dict[str, Any]]:
-        user = caller(self.request)
+        caller = get_caller(self.request)
         notes = self._mark_seen([change.note for change in changes if change.note])
         root = root_of(self.request)
         entries = []
         for change in changes:
             note = notes.get(change.note_id)
             entry = {"id": change.note_id, "seq": change.seq, "deleted": True}
-            if note and sync.is_there(note, user):
+            if note and sync.is_there(note, caller):
                 entry |= {"deleted": False, "note": note_json(note, root)}
-            if change.client_id and (not entry["deleted"] or not user.limited_to_category):
+            if change.client_id and (not entry["deleted"] or not caller.category):
                 entry["client_id"] = change.client_id
             entries.append(entry)
         return entries
@@ -205,14 +205,14 @@ class SyncView(APIView):
         It is safe to send the same changes twice.
         """
         entries = validate(BatchSerializer, request.data)["changes"]
-        user = caller(request)
+        caller = get_caller(request)
         results: list[dict[str, Any]] = []
         operations, indexes = [], []
         for index, entry in enumerate(entries):
             serializer = OperationSerializer(data=entry)
             results.append({})
             if serializer.is_valid():
-                operations.append(_operation(serializer.validated_data, user.limited_to_category))
+                operations.append(_operation(serializer.validated_data, caller.category))
                 indexes.append(index)
             else:
                 problem = describe(serializers.ValidationError(serializer.errors))
@@ -220,7 +220,7 @@ class SyncView(APIView):
         outcomes = sync_actions.apply(
             operations=operations,
             merge=preconditions.wants_merge(request),
-            by=user,
+            by=caller,
             now=timezone.now(),
         )
         notes = self._differing(outcomes)
@@ -256,13 +256,13 @@ class SyncView(APIView):
     def _differing(self, outcomes: list[sync_actions.Outcome]) -> dict[int, Note]:
         """Return the notes that differ from what the client has, as many as fit into a page."""
         ids = {o.note_id for o in outcomes if o.differs and o.note_id}
-        notes = Note.objects.visible_to(caller(self.request)).live()
+        notes = Note.objects.visible_to(get_caller(self.request)).live()
         fitting = sync.fitting(notes.filter(pk__in=ids))
         return self._mark_seen(notes.filter(pk__in=fitting))
 
     def _mark_seen(self, notes: Any) -> dict[int, Note]:
         """Record that the notes were seen; return those that still exist, by id."""
-        queryset = Note.objects.visible_to(caller(self.request))
+        queryset = Note.objects.visible_to(get_caller(self.request))
         seen = mark_seen([note for note in notes if note], within=queryset, now=timezone.now())
         return {note.pk: note for note in seen}
 
@@ -275,9 +275,9 @@ class DigestView(APIView):
     @extend_schema(responses={200: DigestSerializer})
     def get(self, request: Request) -> Response:
         """Get a hash over ids and versions, to compare with one's own."""
-        user = caller(request)
-        digest, count, place = sync.get_digest(user=user)
-        cursor = sync.write_cursor(place, user=user)
+        caller = get_caller(request)
+        digest, count, place = sync.get_digest(caller=caller)
+        cursor = sync.write_cursor(place, caller=caller)
         return Response({"digest": digest, "notes": count, "cursor": cursor})
 
 

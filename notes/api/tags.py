@@ -10,7 +10,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from cloudnotes.api.validation import validate
 from notes.actions import bulk
 from notes.api.fields import TagField
@@ -47,8 +47,10 @@ class TagViewSet(viewsets.ViewSetMixin, GenericAPIView[Tagging]):
     @extend_schema(responses={200: TagsSerializer})
     def overview(self, request: Request) -> Response:
         """List all tags of live notes, by name."""
-        notes = Note.objects.visible_to(caller(request)).live()
-        taggings = Tagging.objects.filter(owner=caller(request), note__in=notes).values("folded")
+        notes = Note.objects.visible_to(get_caller(request)).live()
+        taggings = Tagging.objects.filter(owner_id=get_caller(request).pk, note__in=notes).values(
+            "folded"
+        )
         rows = taggings.annotate(spelled=Min("name"), notes=Count("pk")).order_by("folded")
         return Response(
             {"results": [{"name": row["spelled"], "notes": row["notes"]} for row in rows]}
@@ -58,13 +60,13 @@ class TagViewSet(viewsets.ViewSetMixin, GenericAPIView[Tagging]):
     def rename(self, request: Request, name: str) -> Response:
         """Rename a tag on every note that has it, those in the trash too."""
         to, now = validate(RenameSerializer, request.data)["name"], timezone.now()
-        new_name, count = bulk.rename_tag(name=_parse(name), to=to, by=caller(request), now=now)
+        new_name, count = bulk.rename_tag(name=_parse(name), to=to, by=get_caller(request), now=now)
         return Response({"name": new_name, "notes": count})
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, name: str) -> Response:
         """Take a tag off every note that has it; the notes stay."""
-        bulk.delete_tag(name=_parse(name), by=caller(request), now=timezone.now())
+        bulk.delete_tag(name=_parse(name), by=get_caller(request), now=timezone.now())
         return Response(status=204)
 
 

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
+from accounts.callers import get_caller
 from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
 from cloudnotes.api.validation import validate
@@ -137,7 +137,7 @@ class UploadsView(UploadEndpoint):
             raise objects.FileTooLarge(max_bytes)
         upload = uploads.begin(
             note=self.get_object(),
-            by=caller(request),
+            by=get_caller(request),
             now=timezone.now(),
             **validated,
         )
@@ -179,7 +179,7 @@ class CompleteView(UploadEndpoint):
         202 for one that takes longer to be read through: GET the upload until it is `done`.
         """
         upload = uploads.complete(
-            upload=self.get_upload(request, upload_id), by=caller(request), now=timezone.now()
+            upload=self.get_upload(request, upload_id), by=get_caller(request), now=timezone.now()
         )
         is_done = upload.state == Upload.State.DONE
         return self.upload_response(upload, status=200 if is_done else 202)

@@ -14,7 +14,7 @@ from cloudnotes.db.constraints import ForeignKeyConstraint
 from notes.models.notes import Note
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.callers import Caller
 
 # The conflict locks the row until the commit, so transactions commit in the order of their numbers.
 # PostgreSQL does both steps in one statement; SQLite has no INSERT within another one.
@@ -72,16 +72,16 @@ class FeedManager(models.Manager["Feed"]):
             for user_id in sorted(set(user_ids)):
                 cursor.execute(LOCK, [user_id])
 
-    def position(self, user: "User") -> int:
+    def position(self, caller: "Caller") -> int:
         """Return the last number of a user's feed, 0 if nothing has changed yet."""
-        return self.filter(pk=user.pk).values_list("seq", flat=True).first() or 0
+        return self.filter(pk=caller.pk).values_list("seq", flat=True).first() or 0
 
-    def get_token(self, user: "User") -> str | None:
+    def get_token(self, caller: "Caller") -> str | None:
         """Return a text that differs after every change in a user's feed and never repeats.
 
         None if nothing has changed yet.
         """
-        return self.filter(pk=user.pk).values_list(MARK, flat=True).first()
+        return self.filter(pk=caller.pk).values_list(MARK, flat=True).first()
 
 
 class Feed(models.Model):

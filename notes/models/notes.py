@@ -16,7 +16,7 @@ from cloudnotes.db.constraints import ForeignKeyConstraint
 from cloudnotes.db.expressions import Bytewise
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.callers import Caller
 
 MAX_TITLE_LENGTH = 200
 MAX_CONTENT_BYTES = 2**20
@@ -36,22 +36,22 @@ def filed_within(category: str) -> Q:
 class NoteQuerySet(models.QuerySet["Note"]):
     """Queries of notes."""
 
-    def owned_by(self, user: "User") -> "NoteQuerySet":
+    def owned_by(self, caller: "Caller") -> "NoteQuerySet":
         """Return the notes that belong to a user, also those in the trash.
 
         With a token that is limited to a category, only the notes in it or below it. For writes
         that only the owner may make (``notes.access.can(user, "organize", note)``, and
         ``"delete"``).
         """
-        return self.filter(filed_within(user.limited_to_category), owner_id=user.pk)
+        return self.filter(filed_within(caller.category), owner_id=caller.pk)
 
-    def editable_by(self, user: "User") -> "NoteQuerySet":
+    def editable_by(self, caller: "Caller") -> "NoteQuerySet":
         """Return the notes whose text, tags and files a user may change; for all other writes."""
-        return self.owned_by(user)
+        return self.owned_by(caller)
 
-    def visible_to(self, user: "User") -> "NoteQuerySet":
+    def visible_to(self, caller: "Caller") -> "NoteQuerySet":
         """Return the notes that a user may know of, also those in the trash; for reads only."""
-        return self.owned_by(user)
+        return self.owned_by(caller)
 
     def live(self) -> "NoteQuerySet":
         """Return the notes that are not in the trash."""

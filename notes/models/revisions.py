@@ -14,7 +14,7 @@ from notes.models.fields import VERSIONED
 from notes.models.notes import MAX_TITLE_LENGTH, Note, filed_within
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.callers import Caller
 
 
 def snapshot_sql(*, replaced_at: str) -> str:
@@ -42,12 +42,12 @@ class RevisionQuerySet(models.QuerySet["Revision"]):
         with connection.cursor() as cursor:
             cursor.execute(sql, [connection.ops.adapt_datetimefield_value(now), *ids])
 
-    def visible_to(self, user: "User") -> "RevisionQuerySet":
+    def visible_to(self, caller: "Caller") -> "RevisionQuerySet":
         """Return the revisions that a user may see; ``notes.access.may_see_state`` as a filter."""
-        revisions = self.filter(note__in=Note.objects.visible_to(user))
-        if not user.limited_to_category:
+        revisions = self.filter(note__in=Note.objects.visible_to(caller))
+        if not caller.category:
             return revisions
-        return revisions.filter(filed_within(user.limited_to_category) | ~Q(note__owner=user))
+        return revisions.filter(filed_within(caller.category) | ~Q(note__owner_id=caller.pk))
 
 
 class Revision(models.Model):

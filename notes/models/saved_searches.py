@@ -9,7 +9,7 @@ from django.utils import timezone
 from cloudnotes.db.constraints import ForeignKeyConstraint
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.callers import Caller
 
 MAX_NAME_LENGTH, MAX_FOLDED_LENGTH = 100, 400
 
@@ -17,12 +17,12 @@ MAX_NAME_LENGTH, MAX_FOLDED_LENGTH = 100, 400
 class SavedSearchQuerySet(models.QuerySet["SavedSearch"]):
     """Queries of saved searches."""
 
-    def visible_to(self, user: "User") -> "SavedSearchQuerySet":
+    def visible_to(self, caller: "Caller") -> "SavedSearchQuerySet":
         """Return a user's own searches; none with a token that is limited to a category.
 
         The text of a search may describe notes outside of that category.
         """
-        return self.none() if user.limited_to_category else self.filter(owner_id=user.pk)
+        return self.none() if caller.category else self.filter(owner_id=caller.pk)
 
 
 class SavedSearch(models.Model):

@@ -13,7 +13,7 @@ from cloudnotes.db.triggers import Trigger
 from notes.models.notes import Note
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.callers import Caller
 
 # The FTS5 table on SQLite (migration 0010); triggers of IndexedNote keep it up to date.
 FTS5_TABLE = "notes_indexednote_terms"
@@ -93,20 +93,20 @@ class SearchIndex(models.Model):
 class IndexedNoteQuerySet(models.QuerySet["IndexedNote"]):
     """Queries of the index."""
 
-    def visible_to(self, user: "User") -> "IndexedNoteQuerySet":
+    def visible_to(self, caller: "Caller") -> "IndexedNoteQuerySet":
         """Return the rows of the notes that a user may know of.
 
         This condition uses no index: terms already find only the owner's notes, and with an index
         PostgreSQL also read all rows of the owner.
         """
-        owned = self.filter(Unindexed(Exact(F("owner_id"), user.pk)))
-        if not user.limited_to_category:
+        owned = self.filter(Unindexed(Exact(F("owner_id"), caller.pk)))
+        if not caller.category:
             return owned
-        return owned.filter(Exists(Note.objects.visible_to(user).filter(pk=OuterRef("pk"))))
+        return owned.filter(Exists(Note.objects.visible_to(caller).filter(pk=OuterRef("pk"))))
 
-    def in_order(self, user: "User") -> "IndexedNoteQuerySet":
+    def in_order(self, caller: "Caller") -> "IndexedNoteQuerySet":
         """Return the rows of a user, by a condition that uses the indexes by owner."""
-        return self.filter(owner_id=user.pk)
+        return self.filter(owner_id=caller.pk)
 
 
 class IndexedNote(models.Model):

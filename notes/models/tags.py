@@ -12,7 +12,7 @@ from cloudnotes.db.constraints import ForeignKeyConstraint
 from notes.models.notes import Note
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.callers import Caller
 
 MAX_TAGS = 50
 MAX_NAME_LENGTH, MAX_FOLDED_LENGTH = 50, 200
@@ -59,10 +59,10 @@ def are_same(one: str, other: str) -> bool:
 class TaggingManager(models.Manager["Tagging"]):
     """Queries of taggings."""
 
-    def canonical_names(self, names: str, *, by: "User") -> str:
+    def canonical_names(self, names: str, *, by: "Caller") -> str:
         """Return names in the spelling that the user's other visible notes have, one per line."""
-        taggings = self.filter(owner=by).order_by("note")
-        if by.limited_to_category:
+        taggings = self.filter(owner_id=by.pk).order_by("note")
+        if by.category:
             taggings = taggings.filter(note__in=Note.objects.visible_to(by))
         # One query per name: a query for all would read every note that has one of them.
         first = {name: taggings.filter(folded=fold(name)).first() for name in split(names)}

@@ -23,7 +23,7 @@ from django.db.models import BooleanField, Case, Count, F, IntegerField, Q, Quer
 from django.db.models.functions import Left, StrIndex
 from django.db.models.lookups import GreaterThan, LessThan
 
-from accounts.models import User
+from accounts.callers import Caller
 from notes.models import IndexedNote
 from notes.models.searches import IndexedNoteQuerySet
 from notes.search import ranking, terms
@@ -145,25 +145,25 @@ def to_sql(condition: Condition) -> str:
     return condition.tsquery if connection.vendor == "postgresql" else condition.fts5
 
 
-def find(plan: Plan, *, user: User, after: Place | None, limit: int) -> Page:
+def find(plan: Plan, *, caller: Caller, after: Place | None, limit: int) -> Page:
     """Return a page of the notes that match a plan and that a user may see."""
-    indexed = IndexedNote.objects.visible_to(user).filter(plan.cheap)
-    is_first = after is None and not _is_surely_broad(plan, indexed, user)
+    indexed = IndexedNote.objects.visible_to(caller).filter(plan.cheap)
+    is_first = after is None and not _is_surely_broad(plan, indexed, caller)
     if is_first or (after is not None and after.order == SCORE):
         matching = candidates(indexed.filter(terms__matches=to_sql(plan.terms)))
         rows = list(matching.values_list("pk", *TEXT, _flag(plan.exact)))
         if len(rows) <= RANKED or after is not None:
             matches = [ranking.Candidate(*row[:3]) for row in rows if row[3]]
             return ranked(matches, plan.needles, after=after, limit=limit)
-    return _Broad(plan, user).page(after, limit)
+    return _Broad(plan, caller).page(after, limit)
 
 
-def _is_surely_broad(plan: Plan, indexed: IndexedNoteQuerySet, user: User) -> bool:
+def _is_surely_broad(plan: Plan, indexed: IndexedNoteQuerySet, caller: Caller) -> bool:
     """Return whether too many of the last edited notes match for the search to be ranked.
 
     Checking these notes is faster than looking up a term that most notes have.
     """
-    newest = indexed.in_order(user).order_by("-edited_at", "-pk")
+    newest = indexed.in_order(caller).order_by("-edited_at", "-pk")
     is_shown = Case(When(terms__shows=to_sql(plan.terms), then=1), output_field=IntegerField())
     counts = newest.annotate(is_shown=is_shown)[:STEP].aggregate(number=Count("is_shown"))
     return bool(counts["number"] > RANKED)
@@ -201,7 +201,7 @@ class _Broad:
     """A search that matches too many notes to be ranked."""
 
     plan: Plan
-    user: User
+    caller: Caller
 
     def page(self, after: Place | None, limit: int) -> Page:
         """Return a page; it may be short, with more to come after it."""
@@ -240,7 +240,7 @@ class _Broad:
         """Return the next notes for which a condition holds; reads at most so many steps."""
         ids: list[int] = []
         for _ in range(steps):
-            rows = self._beyond(place).in_order(self.user).order_by("-edited_at", "-pk")
+            rows = self._beyond(place).in_order(self.caller).order_by("-edited_at", "-pk")
             step = STEP if self.plan.exact is None else STEP_OF_TEXTS
             end = rows.values_list("edited_at", "pk")[step - 1 : step].first()
             if end is not None:
@@ -257,7 +257,7 @@ class _Broad:
         return Page(ids, place)
 
     def _beyond(self, place: Place) -> IndexedNoteQuerySet:
-        indexed = IndexedNote.objects.visible_to(self.user).filter(self.plan.cheap)
+        indexed = IndexedNote.objects.visible_to(self.caller).filter(self.plan.cheap)
         if place.value is None:
             return indexed
         at = place.value

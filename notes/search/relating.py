@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import CharField, Value
 
-from accounts.models import User
+from accounts.callers import Caller
 from notes.models import IndexedNote
 from notes.models.searches import IndexedNoteQuerySet
 from notes.search import finding, terms, words
@@ -33,13 +33,13 @@ class Related:
     words: list[str] = field(default_factory=list)
 
 
-def relate(*, note_id: int, tags: Sequence[str], user: User, at_most: int) -> list[Related]:
+def relate(*, note_id: int, tags: Sequence[str], caller: Caller, at_most: int) -> list[Related]:
     """Return the notes most related to a note with these tags, among those that a user may see."""
-    indexed = IndexedNote.objects.visible_to(user)
+    indexed = IndexedNote.objects.visible_to(caller)
     text = indexed.filter(pk=note_id).values_list("words", flat=True).first()
     if text is None:
         return []
-    notes = Notes(user.pk, with_trash=False)
+    notes = Notes(caller.pk, with_trash=False)
     conditions = {f"t{tag}": notes.have(terms.tag(tag)) for tag in tags}
     conditions |= {f"w{word}": notes.have(terms.word(word)) for word in _telling(text)}
     ids_by_condition = _having(

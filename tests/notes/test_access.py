@@ -3,6 +3,7 @@
 import pytest
 from django.utils import timezone
 
+from accounts.callers import Caller
 from notes import access
 from notes.actions import notes as actions
 from notes.models import Note
@@ -16,9 +17,9 @@ pytestmark = pytest.mark.django_db
 )
 def test_visible_to_and_can_agree(alice, bob, carol, person, may):
     cast = {"alice": alice, "bob": bob, "carol": carol}
-    note = actions.create_note(title="t", content="", by=alice, now=timezone.now())
-    user = cast[person]
+    note = actions.create_note(title="t", content="", by=Caller(alice), now=timezone.now())
+    caller = Caller(cast[person])
     for verb in ("read", "edit", "delete"):
-        assert access.can(user, verb, note) == (verb in may)
-    assert (note in Note.objects.visible_to(user)) == access.can(user, "read", note)
-    assert (user.pk in access.audience(note)) == access.can(user, "read", note)
+        assert access.can(caller, verb, note) == (verb in may)
+    assert (note in Note.objects.visible_to(caller)) == access.can(caller, "read", note)
+    assert (caller.pk in access.audience(note)) == access.can(caller, "read", note)

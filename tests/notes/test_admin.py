@@ -6,6 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.callers import Caller
 from notes.actions import notes as actions
 from notes.models import Note
 from tests.conftest import make_user
@@ -22,7 +23,9 @@ def staff(client):
 
 @pytest.fixture
 def note(alice):
-    return actions.create_note(title="A title", content="THE BODY", by=alice, now=timezone.now())
+    return actions.create_note(
+        title="A title", content="THE BODY", by=Caller(alice), now=timezone.now()
+    )
 
 
 def test_the_list_shows_no_bodies_and_does_not_even_load_them(staff, note):

@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.callers import Caller
 from notes import access
 from notes.actions import notes as actions
 from notes.models import Change, Feed, Note, Revision
@@ -59,14 +60,14 @@ def sharing(monkeypatch, bob):
     shared = Sharing()
     can, owned_by = access.can, NoteQuerySet.owned_by
 
-    def can_too(user, verb, note):
+    def can_too(caller, verb, note):
         ids = {"read": shared.visible, "edit": shared.editable}.get(verb, [])
-        return can(user, verb, note) or (user.pk == bob.pk and note.pk in ids)
+        return can(caller, verb, note) or (caller.pk == bob.pk and note.pk in ids)
 
     def widened(ids):
-        def among(rows, user):
-            mine = owned_by(rows.model.objects.all(), user).values("pk")
-            return rows.filter(Q(pk__in=mine) | Q(pk__in=ids if user.pk == bob.pk else []))
+        def among(rows, caller):
+            mine = owned_by(rows.model.objects.all(), caller).values("pk")
+            return rows.filter(Q(pk__in=mine) | Q(pk__in=ids if caller.pk == bob.pk else []))
 
         return among
 
@@ -90,7 +91,7 @@ def note(alice, as_alice):
         "category": "secret",
         "tags": "secret\nred",
     }
-    note = actions.create_note(**fields, by=alice, now=timezone.now())
+    note = actions.create_note(**fields, by=Caller(alice), now=timezone.now())
     url = f"{API}/notes/{note.pk}"
     assert add(as_alice, url).status_code == 201
     as_alice.patch(url, {"content": "- [ ] two"}, format="json", HTTP_IF_MATCH="*")
@@ -244,7 +245,7 @@ def test_a_rewind_looks_at_own_notes_alone(note, sharing, as_bob):
 
 def test_a_batch_of_an_editor_moves_up_all_feeds(note, sharing, alice, as_bob, bob):
     """Notes of several owners in one call: each of them hears of theirs, the editor of all."""
-    own = actions.create_note(title="own", by=bob, now=timezone.now())
+    own = actions.create_note(title="own", by=Caller(bob), now=timezone.now())
     sharing.visible.append(note.pk)
     sharing.editable.append(note.pk)
     marks = {user: Feed.objects.get(user=user).seq for user in (alice, bob)}

@@ -14,6 +14,7 @@ from django.utils import timezone
 from PIL import Image
 
 from accounts.actions import contacts, mails, second_factors, tokens, users
+from accounts.callers import Caller
 from accounts.models import Mail, User
 from notes.actions import attachments, imports, uploads
 from notes.actions import notes as note_actions
@@ -37,12 +38,14 @@ def settle(name):
     client.get("/api/v1/auth/me")
     client.post("/api/v1/notes", {"title": f"{name} key"}, HTTP_IDEMPOTENCY_KEY=name, format="json")
     note = note_actions.create_note(
-        title=f"{name} title", content=f"{name} text", tags=name, by=user, now=now
+        title=f"{name} title", content=f"{name} text", tags=name, by=Caller(user), now=now
     )
-    note_actions.update_note(note=note, changes={"title": f"{name} renamed"}, by=user, now=now)
+    note_actions.update_note(
+        note=note, changes={"title": f"{name} renamed"}, by=Caller(user), now=now
+    )
     for text in (f"{name} file", f"{name} other"):
         row = stored(text.encode())
-        about = {"note": note, "name": f"{name}.txt", "by": user, "now": now}
+        about = {"note": note, "name": f"{name}.txt", "by": Caller(user), "now": now}
         attachments.store_main_file(**about, stored=row)
     uploads.begin(**about, size=1, sha256=hashlib.sha256(name.encode()).hexdigest())
     imports.import_item(owner=user, source=f"{name} 1", title=name, content=name, created_at=now)

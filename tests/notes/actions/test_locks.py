@@ -7,6 +7,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts.callers import Caller
 from notes.actions import attachments
 from notes.actions import notes as note_actions
 from notes.models import Note
@@ -30,16 +31,17 @@ def is_somebody_at_a_lock():
 def test_an_edit_and_an_upload_of_the_same_bytes_do_not_wait_for_each_other(alice):
     """The snapshot's foreign key locks the object at the commit, when the feed is held already."""
     now = timezone.now()
-    edited = note_actions.create_note(title="a", content="one", by=alice, now=now)
-    other = note_actions.create_note(title="b", content="", by=alice, now=now)
-    attachments.add_file(note=edited, name="a.txt", stored=stored(b"same"), by=alice, now=now)
+    by = Caller(alice)
+    edited = note_actions.create_note(title="a", content="one", by=by, now=now)
+    other = note_actions.create_note(title="b", content="", by=by, now=now)
+    attachments.add_file(note=edited, name="a.txt", stored=stored(b"same"), by=by, now=now)
     Note.objects.update(state_given=True)
     has_edited, is_somebody_waiting = threading.Event(), threading.Event()
 
     def edit():
         with transaction.atomic():
             note_actions.update_note(
-                note=edited, changes={"content": "two"}, by=alice, now=timezone.now()
+                note=edited, changes={"content": "two"}, by=by, now=timezone.now()
             )
             has_edited.set()
             assert is_somebody_waiting.wait(TIMEOUT_SECONDS)
@@ -48,7 +50,7 @@ def test_an_edit_and_an_upload_of_the_same_bytes_do_not_wait_for_each_other(alic
     def attach():
         assert has_edited.wait(TIMEOUT_SECONDS)
         row = stored(b"same")
-        attachments.add_file(note=other, name="b.txt", stored=row, by=alice, now=timezone.now())
+        attachments.add_file(note=other, name="b.txt", stored=row, by=by, now=timezone.now())
         connection.close()
 
     with ThreadPoolExecutor(2) as pool:

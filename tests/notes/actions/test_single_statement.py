@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts import authentication
 from accounts.actions import users
+from accounts.callers import Caller
 from accounts.models import User
 from cloudnotes.db.compiled_queries import Statement
 from cloudnotes.fastpath import dispatch
@@ -43,8 +44,7 @@ VERSION = Statement("SELECT version, title FROM notes_note WHERE id = %(note)s")
 
 @pytest.fixture
 def writer(alice):
-    alice.credential = "s:1"
-    return alice
+    return Caller(alice, credential="s:1")
 
 
 @pytest.fixture
@@ -285,8 +285,7 @@ def test_at_once_and_step_by_step_make_one_chain(writer, note):
     rounds = 8
 
     def step_by_step(name):
-        by = User.objects.get(pk=writer.pk)
-        by.credential = f"p:{name}"
+        by = Caller(writer.user, credential=f"p:{name}")
         for number in range(rounds):
             title = f"step {name} {number}"
             actions.update_note(note=note, changes={"title": title}, by=by, now=timezone.now())
@@ -295,8 +294,7 @@ def test_at_once_and_step_by_step_make_one_chain(writer, note):
         django_connections.close_all()
 
     async def at_one_go(fetch, name):
-        by = User(pk=writer.pk)
-        by.credential = f"a:{name}"
+        by = Caller(writer.user, credential=f"a:{name}")
         for number in range(rounds):
             written = None
             while written is None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.utils import timezone
 
+from accounts.callers import Caller
 from notes.actions import attachments, thumbnails
 from notes.files import filetypes
 from notes.models import Note, StoredObject, Thumbnail
@@ -167,7 +168,7 @@ def test_the_worker_survives_every_picture(alice, as_alice, stored_keys):
     for file in pictures:
         row = stored(file.content)
         now = timezone.now()
-        attachments.add_file(note=note, name=file.name, stored=row, by=alice, now=now)
+        attachments.add_file(note=note, name=file.name, stored=row, by=Caller(alice), now=now)
     fields = ("key", "state", "size", "sha256", "content_type", "width", "height", "owner")
     before = set(StoredObject.objects.values_list("pk", *fields))
     assert len(before) == len(pictures) > 80

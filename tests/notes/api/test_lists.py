@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.callers import Caller
 from cloudnotes.api import cursors
 from notes.actions import notes as actions
 from notes.models import Note, attachments
@@ -20,7 +21,7 @@ DAY = dt.timedelta(days=1)
 
 
 def make(alice, title, **fields):
-    note = actions.create_note(title=title, content=f"# {title}", by=alice, now=BEGAN)
+    note = actions.create_note(title=title, content=f"# {title}", by=Caller(alice), now=BEGAN)
     Note.objects.filter(pk=note.pk).update(state_given=True, **fields)
     return Note.objects.get(pk=note.pk)
 

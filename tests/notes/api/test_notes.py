@@ -5,6 +5,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accounts.callers import Caller
 from notes.actions import notes as actions
 from notes.models import Change, Feed, Note
 from tests.conftest import PASSWORD, client_of
@@ -77,7 +78,9 @@ def test_patch_does_not_undo_what_somebody_else_wrote_meanwhile(alice, as_alice)
     note = create(as_alice)
     stale = Note.objects.get()
     client_of(alice).patch(f"{NOTES}/{note['id']}", {"content": "newer"}, format="json")
-    actions.update_note(note=stale, changes={"title": "x"}, by=alice, now=dt.datetime.now(dt.UTC))
+    actions.update_note(
+        note=stale, changes={"title": "x"}, by=Caller(alice), now=dt.datetime.now(dt.UTC)
+    )
     after = Note.objects.get()
     assert (after.title, after.content, after.version) == ("x", "newer", 3)
 

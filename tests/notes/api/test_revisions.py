@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.actions import tokens
+from accounts.callers import Caller
 from notes.actions import notes as actions
 from notes.actions import revisions
 from notes.models import Note, Revision
@@ -222,7 +223,7 @@ def test_a_limited_token_sees_the_history_of_its_category_alone(as_alice, alice)
 def age(alice, **ages):
     """Make a note with one revision for each age, given as what timedelta takes."""
     now = timezone.now()
-    note = actions.create_note(title="t", content="", by=alice, now=now)
+    note = actions.create_note(title="t", content="", by=Caller(alice), now=now)
     for version, delta in enumerate(ages.values(), 1):
         at = now - delta
         Revision.objects.create(

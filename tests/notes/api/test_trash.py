@@ -3,6 +3,7 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
+from accounts.callers import Caller
 from notes.actions import notes as actions
 from notes.models import Attachment, Change, Note, Revision
 from tests.conftest import client_of
@@ -77,7 +78,7 @@ def test_the_worker_empties_the_trash_after_thirty_days(alice, as_alice, url, st
     old, recent = url, f"{NOTES}/{as_alice.post(NOTES, {'title': 'r'}, format='json').json()['id']}"
     for one in (old, recent):
         as_alice.delete(one)
-    kept = actions.create_note(title="live", content="", by=alice, now=timezone.now())
+    kept = actions.create_note(title="live", content="", by=Caller(alice), now=timezone.now())
     month = dt.timedelta(days=30)
     pk = int(old.rpartition("/")[2])
     Note.objects.filter(pk=pk).update(trashed_at=timezone.now() - month)
@@ -96,7 +97,7 @@ def test_the_trash_is_emptied_in_batches(alice, monkeypatch):
     monkeypatch.setattr(actions, "PURGE_BATCH_SIZE", 2)
     long_ago = timezone.now() - dt.timedelta(days=40)
     for _ in range(5):
-        actions.create_note(title="t", content="", by=alice, now=long_ago)
+        actions.create_note(title="t", content="", by=Caller(alice), now=long_ago)
     Note.objects.update(trashed_at=long_ago)
     runs = 1
     while actions.purge_due():

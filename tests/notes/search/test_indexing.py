@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.actions import users
+from accounts.callers import Caller
 from accounts.models import User
 from notes.actions import indexing, versions
 from notes.actions import notes as actions
@@ -20,12 +21,12 @@ WRITERS, WRITES = 4, 15
 
 def create(user, title, content="", **fields):
     now = timezone.now()
-    return actions.create_note(title=title, content=content, by=user, now=now, **fields)
+    return actions.create_note(title=title, content=content, by=Caller(user), now=now, **fields)
 
 
 def assert_in_step(user):
     """Assert that every note is indexed as it is now, and nothing else is."""
-    assert indexing.catch_up(user=user, seconds=60) == 0
+    assert indexing.catch_up(caller=Caller(user), seconds=60) == 0
     assert SearchIndex.objects.get(pk=user.pk).seq == Feed.objects.get(pk=user.pk).seq
     columns = ("edited_at", "title_key", "words", "stems", "terms")
     told = {row[0]: row[1:] for row in IndexedNote.objects.values_list("pk", *columns)}
@@ -52,10 +53,10 @@ def test_writers_and_searchers_at_once(alice):
                 changes = {"content": f"writer {number} turn {turn}", "title": f"t {turn}"}
                 try:
                     if turn % 5 == 4:
-                        actions.trash_note(note=note, by=alice, now=now)
-                        actions.restore_note(note=note, by=alice, now=now)
+                        actions.trash_note(note=note, by=Caller(alice), now=now)
+                        actions.restore_note(note=note, by=Caller(alice), now=now)
                     else:
-                        actions.update_note(note=note, changes=changes, by=alice, now=now)
+                        actions.update_note(note=note, changes=changes, by=Caller(alice), now=now)
                 except versions.NoteGone:
                     continue
                 create(alice, f"new {number} {turn}", "[[note 1]]")
@@ -65,7 +66,7 @@ def test_writers_and_searchers_at_once(alice):
     def search():
         try:
             while not done.is_set():
-                indexing.catch_up(user=alice, seconds=5)
+                indexing.catch_up(caller=Caller(alice), seconds=5)
         finally:
             connection.close()
 
@@ -89,11 +90,11 @@ def test_a_note_that_is_deleted_while_it_is_indexed(alice, monkeypatch):
 
     def slow(*arguments):
         if Note.objects.filter(pk=note.pk).exists():
-            actions.purge_note(note=note, by=alice)
+            actions.purge_note(note=note, by=Caller(alice))
         return indexed(*arguments)
 
     monkeypatch.setattr(indexing, "_indexed", slow)
-    assert indexing.catch_up(user=alice, seconds=60) == 0
+    assert indexing.catch_up(caller=Caller(alice), seconds=60) == 0
     assert list(IndexedNote.objects.values_list("pk", flat=True)) == [other.pk]
     assert_in_step(alice)
 
@@ -106,12 +107,14 @@ def test_what_another_process_has_indexed_meanwhile_is_left(alice, monkeypatch):
     def slow(note, *arguments):
         if not begun:
             begun.append(True)
-            actions.update_note(note=note, changes={"title": "two"}, by=alice, now=timezone.now())
-            indexing.catch_up(user=alice, seconds=60)
+            actions.update_note(
+                note=note, changes={"title": "two"}, by=Caller(alice), now=timezone.now()
+            )
+            indexing.catch_up(caller=Caller(alice), seconds=60)
         return indexed(note, *arguments)
 
     monkeypatch.setattr(indexing, "_indexed", slow)
-    assert indexing.catch_up(user=alice, seconds=60) == 0
+    assert indexing.catch_up(caller=Caller(alice), seconds=60) == 0
     assert IndexedNote.objects.get().words.startswith(" two ")
     assert_in_step(alice)
 
@@ -121,7 +124,7 @@ def test_an_account_that_goes_takes_its_index(alice, carol):
     create(alice, "one", "[[one]]")
     create(carol, "one", "[[one]]")
     for user in (alice, carol):
-        indexing.catch_up(user=user, seconds=60)
+        indexing.catch_up(caller=Caller(user), seconds=60)
     users.delete(user=alice, by=alice)
     for table in (IndexedNote, Link):
         assert list(table.objects.values_list("owner_id", flat=True)) == [carol.pk]
@@ -150,13 +153,13 @@ def test_it_is_asked_by_its_index(alice, monkeypatch, is_broad):
     monkeypatch.setattr(finding, "RANKED", 5)
     for number in range(60):
         create(alice, f"note {number}", "common" if is_broad or number == 1 else "")
-    indexing.catch_up(user=alice, seconds=60)
+    indexing.catch_up(caller=Caller(alice), seconds=60)
     plan = finding.plan(grammar.parse("common"), owner=alice.pk, language="simple")
     is_sqlite = connection.vendor == "sqlite"
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
         with CaptureQueriesContext(connection) as asked:
-            finding.find(plan, user=alice, after=None, limit=3)
+            finding.find(plan, caller=Caller(alice), after=None, limit=3)
         plans = []
         for query in asked.captured_queries:
             if not is_sqlite:  # some rows are best read as they lie

@@ -7,6 +7,7 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accounts.callers import Caller
 from accounts.models import User
 from notes.actions import indexing
 from notes.actions import notes as note_actions
@@ -35,11 +36,11 @@ def drawn(alice):
             category=chosen.choice(CATEGORIES),
             tags="\n".join(chosen.sample(TAGS, chosen.randint(0, 2))),
             flags={"is_favorite": chosen.random() < 0.5},
-            by=alice,
+            by=Caller(alice),
             now=now,
         )
         if number % 7 == 0:
-            note_actions.trash_note(note=note, by=alice, now=now)
+            note_actions.trash_note(note=note, by=Caller(alice), now=now)
     return list(Note.objects.order_by("pk"))
 
 
@@ -133,7 +134,7 @@ def test_it(alice, drawn, monkeypatch, language, ranked):
         monkeypatch.setattr(finding, "STEP_OF_TEXTS", 4)
     alice.language = language
     alice.save(update_fields=["language"])
-    assert indexing.catch_up(user=alice, seconds=60) == 0
+    assert indexing.catch_up(caller=Caller(alice), seconds=60) == 0
 
     @given(QUERIES.filter(lambda query: len(query) <= grammar.MAX_QUERY_LENGTH))
     @settings(max_examples=60)
@@ -141,7 +142,7 @@ def test_it(alice, drawn, monkeypatch, language, ranked):
         plan = finding.plan(grammar.parse(query), owner=alice.pk, language=language)
         ids, place = [], None
         while not ids or place:
-            page = finding.find(plan, user=alice, after=place, limit=7)
+            page = finding.find(plan, caller=Caller(alice), after=place, limit=7)
             ids += page.ids
             place = page.end
             if place is None:

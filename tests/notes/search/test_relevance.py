@@ -7,6 +7,7 @@ in the list.
 import pytest
 from django.utils import timezone
 
+from accounts.callers import Caller
 from notes.actions import indexing
 from notes.models import Change, Feed, Note
 from tests.notes.search.corpus import documents
@@ -124,7 +125,7 @@ def corpus(alice):
 def test_known_notes_are_found(alice, as_alice, corpus, language):
     alice.language = language
     alice.save(update_fields=["language"])
-    assert indexing.catch_up(user=alice, seconds=600) == 0
+    assert indexing.catch_up(caller=Caller(alice), seconds=600) == 0
     wanted = [[part.strip() for part in line.split("|")] for line in QUERIES.strip().splitlines()]
     assert len(wanted) >= 50
     slots = {}
