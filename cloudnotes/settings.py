@@ -69,11 +69,11 @@ if not JWT_SECRET:
 RUN_WORKER = env.bool("RUN_WORKER", default=not IN_PRODUCTION)
 WORKER_JOBS = {
     "mail": ("accounts.actions.mails.send_due", 1),
-    "objects": ("notes.actions.objects.sweep_due", 300),
+    "objects": ("notes.files.objects.sweep_due", 300),
     "uploads": ("notes.actions.uploads.verify_due", 2),
-    "storage": ("notes.actions.reconciling.reconcile_due", 86400),
+    "storage": ("notes.files.reconciling.reconcile_due", 86400),
     "old uploads": ("notes.actions.uploads.forget_due", 600),
-    "thumbnails": ("notes.actions.thumbnails.make_due", 2),
+    "thumbnails": ("notes.files.thumbnails.make_due", 2),
     "trash": ("notes.actions.notes.purge_due", 600),
     "search": ("notes.actions.indexing.index_due", 10),
     "revisions": ("notes.actions.revisions.thin_due", 600),
@@ -217,12 +217,8 @@ SIMPLE_JWT = {
 }
 SESSION_ABSOLUTE_LIFETIME = timedelta(days=365)
 STAFF_TWO_FACTOR = env.str("STAFF_TWO_FACTOR", default="optional")
-# Releases what a user owns outside the accounts app; called inside the deleting transaction.
-BEFORE_USER_DELETE = "notes.actions.owners.release_owner"
-# The module that stores pictures; it implements accounts.actions.avatars.ObjectStore.
-OBJECT_STORE = "notes.actions.objects"
-# Returns the storage that an account uses, for `auth/me`.
-STORAGE_USAGE = "notes.quotas.get_usage"
+# The module with the files of accounts; it implements accounts.file_service.FileService.
+FILE_SERVICE = "notes.actions.file_service"
 
 # Mail. Without EMAIL_URL a laptop prints its mails; a deploy keeps them in the queue for a day.
 

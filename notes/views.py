@@ -9,8 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from cloudnotes.api import errors
 from cloudnotes.api.errors import DomainError
 from cloudnotes.api.routes import waits_for_storage
-from notes import downloads
-from notes.files import storage
+from notes.files import downloads, storage
 from notes.models import StoredObject
 
 PIECE_BYTES = 2**18

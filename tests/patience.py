@@ -25,7 +25,7 @@ BEHIND_IT = (
     "cloudnotes.db.compiled_queries.Statement.timeout_seconds",
     "cloudnotes.fastpath.dispatch.ANSWER_SECONDS",
     "cloudnotes.fastpath.dispatch.RETRY_SECONDS",
-    "notes.actions.objects.TIMEOUT_SECONDS",
+    "notes.files.objects.TIMEOUT_SECONDS",
 )
 
 globals().update(runpy.run_path(str(Path(__file__).parent.parent / "gunicorn.conf.py")))

@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from accounts.actions import contacts, sessions, tokens
 from accounts.callers import Caller
-from notes.actions import attachments, objects, saved_searches, uploads
+from notes.actions import attachments, saved_searches, uploads
 from notes.actions import notes as actions
+from notes.files import objects
 from notes.models import SavedSearch, StoredObject, Thumbnail
 from notes.models.attachments import split
 from tests.conftest import PASSWORD

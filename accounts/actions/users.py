@@ -2,16 +2,14 @@
 
 import datetime as dt
 import logging
-from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, transaction
-from django.utils.module_loading import import_string
 
 from accounts.actions import credentials, mails, sessions
+from accounts.file_service import get_file_service
 from accounts.identifiers import fold
 from accounts.models import Mail, Session, User
 from cloudnotes.api.errors import DomainError
@@ -156,15 +154,13 @@ def delete_own_account(*, user: User, password: str) -> None:
 def delete(*, user: User, by: User) -> None:
     """Delete an account with everything that belongs to it.
 
-    The database deletes the rows by cascade. Other apps release what they store outside of the
-    database (``BEFORE_USER_DELETE``) in the same transaction. They are called first: a write for
-    this user takes their locks first, and the lock of the user's row, by a foreign key, at the
-    commit.
+    The database deletes the rows by cascade. The files are released in the same transaction, and
+    first: a write for this user takes the locks of notes first, and the lock of the user's row, by
+    a foreign key, at the commit.
     """
-    release_owner: Callable[..., None] = import_string(settings.BEFORE_USER_DELETE)
     user_id, actor_id = user.pk, by.pk
     with transaction.atomic():
-        release_owner(owner=user)
+        get_file_service().release_owner(owner=user)
         credentials.lock(user)
         _forget_in_admin(user)
         user.delete()

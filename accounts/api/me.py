@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar
 
-from django.conf import settings
-from django.utils.module_loading import import_string
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,6 +12,7 @@ from accounts import limits
 from accounts.actions import users
 from accounts.api.fields import AvatarField, PasswordField, UsernameField
 from accounts.callers import get_user
+from accounts.file_service import get_file_service
 from accounts.models import User
 from cloudnotes.api.routes import waits_for_storage
 
@@ -60,8 +59,7 @@ class MeSerializer(UserSerializer):
 
     @extend_schema_field(UsageSerializer)
     def get_storage(self, user: User) -> dict[str, int]:
-        usage: dict[str, int] = import_string(settings.STORAGE_USAGE)(user)
-        return usage
+        return get_file_service().get_usage(user=user)
 
 
 class ProfileSerializer(serializers.Serializer[Any]):

@@ -1,6 +1,6 @@
 """Rows of ``Attachment``: they follow the column ``files`` of their notes."""
 
-from notes import quotas
+from notes.files import quotas
 from notes.models import Attachment, Note, StoredObject
 from notes.models import attachments as files
 

@@ -9,9 +9,8 @@ from django.db import transaction
 from accounts.callers import Caller
 from cloudnotes.api.errors import DomainError
 from notes import events
-from notes.actions import objects
 from notes.actions.versions import Expected, bump_version, lock, write
-from notes.files import filetypes
+from notes.files import filetypes, objects
 from notes.models import Attachment, KeptFile, Note, Revision, StoredObject
 from notes.models.attachments import MAX_FILES, File, join, main, split
 
@@ -44,10 +43,10 @@ def add_file(
 ) -> tuple[Note, File]:
     """Add a file to a note and return both.
 
-    ``stored`` is the row of :meth:`notes.actions.objects.Receiver.finish`. Bytes that the owner has
+    ``stored`` is the row of :meth:`notes.files.objects.Receiver.finish`. Bytes that the owner has
     already are not stored twice. If this raises, the caller discards the object. Raises
-    :class:`TooManyFiles`, :class:`notes.quotas.QuotaExceeded`,
-    :class:`notes.actions.objects.UploadTooSlow`, :class:`notes.actions.versions.NoteGone` and
+    :class:`TooManyFiles`, :class:`notes.files.quotas.QuotaExceeded`,
+    :class:`notes.files.objects.UploadTooSlow`, :class:`notes.actions.versions.NoteGone` and
     :class:`notes.actions.versions.StaleVersion`.
     """
 

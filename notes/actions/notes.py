@@ -17,9 +17,10 @@ from accounts.callers import Caller
 from accounts.identifiers import fold
 from cloudnotes.api.errors import DomainError
 from notes import events, history, merging
-from notes.actions import objects, taggings
+from notes.actions import taggings
 from notes.actions.versions import Expected, StaleVersion, lock, write
-from notes.models import Note, Revision, Tagging
+from notes.files import objects
+from notes.models import Attachment, KeptFile, Note, Revision, Tagging, Upload
 from notes.models import tags as tag_names
 from notes.models.fields import EDITABLE, state_json
 
@@ -231,6 +232,15 @@ def purge_due() -> bool:
 
 
 def _purge(note: Note, *, by: Caller | None) -> None:
-    objects.delete_after_commit(objects.of_notes(Q(pk=note.pk)))
+    objects.delete_after_commit(_objects_of(note))
     Note.objects.filter(pk=note.pk).delete()
     events.record("note_deleted", note=note, by=by)
+
+
+def _objects_of(note: Note) -> Q:
+    """Return the filter of the objects of a note: attached, in its history, or uploading."""
+    return (
+        Q(pk__in=Attachment.objects.filter(note=note).values("object"))
+        | Q(pk__in=KeptFile.objects.filter(revision__note=note).values("object"))
+        | Q(pk__in=Upload.objects.filter(note=note, object__isnull=False).values("object"))
+    )

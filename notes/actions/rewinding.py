@@ -8,8 +8,9 @@ from django.db import transaction
 
 from accounts.callers import Caller
 from cloudnotes.db.expressions import OctetLength
-from notes import events, history, quotas
+from notes import events, history
 from notes.actions.versions import write
+from notes.files import quotas
 from notes.models import Note, Revision
 from notes.models.fields import VERSIONED
 

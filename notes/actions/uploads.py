@@ -32,14 +32,13 @@ from django.utils import timezone
 
 from accounts.callers import Caller
 from cloudnotes.api.errors import DomainError
-from notes import quotas
-from notes.actions import attachments, objects
+from notes.actions import attachments
 from notes.actions.versions import NoteGone, lock
-from notes.files import filetypes, storage
+from notes.files import filetypes, objects, quotas, storage
+from notes.files.models import UPLOAD_LASTS
 from notes.models import Note, StoredObject, Upload
 from notes.models.attachments import MAX_FILES, File, split
 
-LASTS = dt.timedelta(hours=24)
 # Larger uploads are sent in parts of this size, if the storage takes parts.
 PART_BYTES = 16 * 2**20
 MAX_PARTS = 10_000
@@ -102,7 +101,7 @@ class Part:
 def begin(*, note: Note, name: str, size: int, sha256: str, by: Caller, now: dt.datetime) -> Upload:
     """Announce a file and return its upload, which counts in the quota of the note's owner.
 
-    ``size`` is in bytes, ``sha256`` in hex. Raises :class:`notes.quotas.QuotaExceeded`,
+    ``size`` is in bytes, ``sha256`` in hex. Raises :class:`notes.files.quotas.QuotaExceeded`,
     :class:`notes.actions.attachments.TooManyFiles` and :class:`notes.actions.versions.NoteGone`.
     """
     with transaction.atomic():
@@ -130,7 +129,7 @@ def begin(*, note: Note, name: str, size: int, sha256: str, by: Caller, now: dt.
             size=size,
             sha256=sha256,
             created_at=now,
-            expires_at=now + LASTS,
+            expires_at=now + UPLOAD_LASTS,
         )
 
 
@@ -361,7 +360,7 @@ def _attach(upload: Upload, row: StoredObject, *, by: Caller, now: dt.datetime) 
             state=Upload.State.DONE,
             object=None,
             attachment_id=file.id,
-            expires_at=F("created_at") + LASTS,
+            expires_at=F("created_at") + UPLOAD_LASTS,
         )
     return file
 

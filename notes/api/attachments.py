@@ -18,8 +18,8 @@ from cloudnotes.api.errors import DomainError
 from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
 from cloudnotes.api.validation import validate
-from notes import access, downloads
-from notes.actions import attachments, objects
+from notes import access
+from notes.actions import attachments
 from notes.api import preconditions
 from notes.api.fields import TextField
 from notes.api.representation import (
@@ -30,7 +30,7 @@ from notes.api.representation import (
     root_of,
 )
 from notes.api.uploading import StoringParser, UploadSerializer, take_file
-from notes.files import thumbnailing
+from notes.files import downloads, objects, thumbnailing
 from notes.models import Note, Revision, StoredObject, Thumbnail
 from notes.models.attachments import File, main, split
 from notes.models.fields import place_of, show_attachment, show_attachments, show_file

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.callers import get_caller
-from notes import downloads
 from notes.api import preconditions
 from notes.api.representation import NoteEndpoint
+from notes.files import downloads
 from notes.markdown import file_links
 from notes.models import Note
 from notes.models.attachments import File, split
@@ -50,7 +50,9 @@ class DisplayView(NoteEndpoint):
         @functools.cache  # a text may link to one file many times
         def address(note_id: int, attachment_id: int) -> str | None:
             file = files.get((note_id, attachment_id))
-            return root + downloads.display_path(note_id, file) if file else None
+            if file is None:
+                return None
+            return root + downloads.display_path(note_id, file.id, file.object, file.name)
 
         payload = {
             "version": note.version,

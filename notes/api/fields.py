@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.api.fields import CategoryField
-from notes import downloads
+from notes.files import downloads
 from notes.markdown import file_links
 from notes.models import tags
 from notes.models.notes import MAX_CONTENT_BYTES

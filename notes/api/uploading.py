@@ -15,9 +15,7 @@ from rest_framework.request import Request
 
 from cloudnotes.api.errors import DomainError
 from cloudnotes.api.validation import validate
-from notes import quotas
-from notes.actions import objects
-from notes.files import storage
+from notes.files import objects, quotas, storage
 from notes.models import Note, StoredObject
 
 FORM_BYTES = 64 * 2**10  # by which a form may be larger than the file in it
@@ -66,7 +64,7 @@ class StoringHandler(FileUploadHandler):
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Store a chunk of the file.
 
-        Raises :class:`notes.actions.objects.FileTooLarge` and
+        Raises :class:`notes.files.objects.FileTooLarge` and
         :class:`notes.files.storage.StorageUnavailable`.
         """
         assert self.receiver is not None
@@ -134,8 +132,8 @@ class _TailStream:
 def take_file(request: Request, note: Note) -> tuple[str, StoredObject]:
     """Store the file of a form; return its name and its stored object, not referenced yet.
 
-    Raises :class:`notes.quotas.QuotaExceeded` before the body is read if the file cannot fit,
-    :class:`notes.actions.objects.FileTooLarge` and :class:`notes.files.storage.StorageUnavailable`.
+    Raises :class:`notes.files.quotas.QuotaExceeded` before the body is read if the file cannot fit,
+    :class:`notes.files.objects.FileTooLarge` and :class:`notes.files.storage.StorageUnavailable`.
     """
     length = int(request.META.get("CONTENT_LENGTH") or 0)
     if length > settings.MAX_FILE_BYTES + FORM_BYTES:

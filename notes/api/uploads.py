@@ -16,11 +16,11 @@ from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
 from cloudnotes.api.validation import validate
 from notes import access
-from notes.actions import objects, uploads
+from notes.actions import uploads
 from notes.api.fields import TextField
 from notes.api.permissions import WRITING_SCOPES
 from notes.api.representation import AttachmentSerializer, NoteEndpoint, or_404, root_of
-from notes.files import storage
+from notes.files import objects, storage
 from notes.models import Note, Upload
 from notes.models.attachments import split
 from notes.models.fields import place_of, show_attachment

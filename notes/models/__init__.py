@@ -1,16 +1,15 @@
 """The tables of notes."""
 
+from notes.files.models import StoredObject, Thumbnail
 from notes.models.attachments import Attachment, KeptFile
 from notes.models.changes import Change, Feed, Generation
 from notes.models.imports import ImportedItem
 from notes.models.links import Link
 from notes.models.notes import Note
-from notes.models.objects import StoredObject
 from notes.models.revisions import Revision
 from notes.models.saved_searches import SavedSearch
 from notes.models.searches import IndexedNote, SearchIndex
 from notes.models.tags import Tagging
-from notes.models.thumbnails import Thumbnail
 from notes.models.uploads import Upload
 
 __all__ = [

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from django.db import models
 
 from cloudnotes.db.constraints import ForeignKeyConstraint
+from notes.files.models import StoredObject
 from notes.models.notes import Note
-from notes.models.objects import StoredObject
 
 MAX_FILES = 100  # of a note
 

@@ -6,8 +6,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cloudnotes.db.constraints import ForeignKeyConstraint
+from notes.files.models import StoredObject
 from notes.models.notes import Note
-from notes.models.objects import StoredObject
 
 
 class Upload(models.Model):

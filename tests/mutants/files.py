@@ -13,7 +13,7 @@ MUTANTS = [
     Mutant(
         "object-lock-against-foreign-keys",
         "A snapshot and an upload of the same bytes do not wait for each other.",
-        "notes/actions/objects.py",
+        "notes/files/objects.py",
         "if owned := same.select_for_update(no_key=True).first():",
         "if owned := same.select_for_update().first():",
         ("tests/notes/actions/test_locks.py",),
@@ -23,7 +23,7 @@ MUTANTS = [
     Mutant(
         "history-lets-go-of-files",
         "A file that the history has is not deleted.",
-        "notes/models/objects.py",
+        "notes/files/models.py",
         "            kept_files=None,\n",
         "",
         (f"{ATTACHMENTS}::TestHistory", f"{OBJECTS}::test_after_the_commit_that_let_go"),
@@ -31,8 +31,8 @@ MUTANTS = [
     Mutant(
         "sweep-deletes-pictures",
         "The sweep deletes no picture that somebody has.",
-        "notes/models/objects.py",
-        '            ~Exists(Avatar.objects.filter(key=OuterRef("key"))),\n',
+        "notes/files/models.py",
+        "            *(~is_pointing for is_pointing in by_key),\n",
         "",
         (f"{OBJECTS}::test_a_picture_is_never_swept",),
     ),
@@ -47,7 +47,7 @@ MUTANTS = [
     Mutant(
         "deletion-without-a-second-look",
         "An object that another note has too stays when one note lets go of it.",
-        "notes/actions/objects.py",
+        "notes/files/objects.py",
         "due = list(StoredObject.objects.due_to_go(now).filter(pk__in=locked))",
         "due = list(StoredObject.objects.filter(pk__in=locked))",
         (f"{ATTACHMENTS}::TestCopies", f"{FILE}::test_deleting_note_or_account_deletes_the_object"),
@@ -55,7 +55,7 @@ MUTANTS = [
     Mutant(
         "refused-file-stays-in-the-storage",
         "A file that is refused leaves no object.",
-        "notes/actions/objects.py",
+        "notes/files/objects.py",
         "    except DomainError:\n        discard(row.key)\n        raise",
         "    except DomainError:\n        raise",
         (
@@ -67,7 +67,7 @@ MUTANTS = [
         "account-deleted-with-its-files-left",
         "With an account its files go from the storage.",
         "accounts/actions/users.py",
-        "        release_owner(owner=user)\n",
+        "        get_file_service().release_owner(owner=user)\n",
         "",
         (f"{OBJECTS}::test_deleting_an_account_deletes_its_files_and_its_picture",),
     ),
@@ -75,7 +75,7 @@ MUTANTS = [
     Mutant(
         "file-size-unlimited",
         "A file above MAX_FILE_BYTES is refused and leaves nothing.",
-        "notes/actions/objects.py",
+        "notes/files/objects.py",
         "        if self.size > settings.MAX_FILE_BYTES:\n            raise FileTooLarge\n",
         "",
         (f"{FILE}::test_too_large_is_413_and_leaves_nothing",),
@@ -91,7 +91,7 @@ MUTANTS = [
     Mutant(
         "quota-of-bytes-off-by-one",
         "An account may hold exactly as many bytes as its quota.",
-        "notes/quotas.py",
+        "notes/files/quotas.py",
         "if size + coming.size > settings.MAX_ACCOUNT_BYTES:",
         "if size + coming.size >= settings.MAX_ACCOUNT_BYTES:",
         (f"{ATTACHMENTS}::TestQuota::test_bytes_are_counted",),
@@ -99,7 +99,7 @@ MUTANTS = [
     Mutant(
         "quota-of-files-off-by-one",
         "An account holds at most as many files as its quota.",
-        "notes/quotas.py",
+        "notes/files/quotas.py",
         "if number + 1 > settings.MAX_ACCOUNT_FILES:",
         "if number > settings.MAX_ACCOUNT_FILES:",
         (f"{UPLOADS}::test_announced_files_are_counted_too",),
@@ -107,7 +107,7 @@ MUTANTS = [
     Mutant(
         "announced-files-not-in-the-quota",
         "A file counts in the quota from its announcement on.",
-        "notes/models/objects.py",
+        "notes/files/models.py",
         'Q(state="ready") | Q(state="pending", upload__isnull=False)',
         'Q(state="ready")',
         (f"{UPLOADS}::test_it_counts_from_the_announcement_on",),
@@ -173,7 +173,7 @@ MUTANTS = [
     Mutant(
         "download-without-sandbox",
         "A file of the disk is served in a sandbox.",
-        "notes/downloads.py",
+        "notes/files/downloads.py",
         """"sandbox; default-src 'none'\"""",
         """"default-src 'none'\"""",
         (f"{ATTACHMENTS}::TestDownloads::test_head_and_headers",),
@@ -181,7 +181,7 @@ MUTANTS = [
     Mutant(
         "content-range-off-by-one",
         "Content-Range names the last byte that is sent.",
-        "notes/downloads.py",
+        "notes/files/downloads.py",
         'f"bytes {start}-{end - 1}/{stored.size}"',
         'f"bytes {start}-{end}/{stored.size}"',
         (f"{ATTACHMENTS}::TestDownloads::test_ranges",),
@@ -189,7 +189,7 @@ MUTANTS = [
     Mutant(
         "signed-link-without-end",
         "A signed link to a file is good for 300 seconds.",
-        "notes/downloads.py",
+        "notes/files/downloads.py",
         "max_age = None if is_of_any_age else settings.FILE_LINK_SECONDS",
         "max_age = None",
         ("tests/notes/api/test_display.py",),

@@ -7,7 +7,7 @@ import requests
 from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
-from notes.actions.objects import Receiver
+from notes.files.objects import Receiver
 from tests.conftest import client_of
 
 NOTES = "/api/v1/notes"

@@ -5,8 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from notes.actions import moving
-from notes.files import storage
+from notes.files import moving, storage
 
 
 class Command(BaseCommand):

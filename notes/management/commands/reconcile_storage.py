@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 from django.utils import timezone
 
-from notes.actions import reconciling
+from notes.actions import uploads
+from notes.files import reconciling
 from notes.files.storage import StorageUnavailable
 from notes.models import Note, StoredObject
 
@@ -35,6 +36,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            while not options["dry_run"] and uploads.forget_due():
+                pass
             report = reconciling.reconcile(
                 now=timezone.now(),
                 dry_run=options["dry_run"],

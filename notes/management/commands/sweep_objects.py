@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from notes.actions import objects
+from notes.files import objects
 from notes.files.storage import StorageUnavailable
 
 

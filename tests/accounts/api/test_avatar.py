@@ -16,10 +16,11 @@ from PIL import Image
 from accounts import pictures, views
 from accounts.actions import avatars, credentials
 from accounts.api.me import UserSerializer
+from accounts.file_service import FileService
 from accounts.models import Avatar, User
 from cloudnotes.api.request_id import loggable
 from cloudnotes.pictures import renditions
-from notes.actions import objects
+from notes.actions import file_service
 from notes.files import storage
 from notes.models import StoredObject
 from tests.accounts.avatars import AVATAR, ME, colour_of, keys_of_rows, path_of, picture, put
@@ -346,15 +347,15 @@ def test_the_database_holds_one_picture_a_size(alice):
         Avatar.objects.create(user_id=alice.pk + 1, size=64, key="d", etag="")
 
 
-def test_the_store_is_what_accounts_ask_for():
+def test_the_file_service_is_what_accounts_ask_for():
     """What mypy cannot see through a setting."""
-    asked = {n: m for n, m in vars(avatars.ObjectStore).items() if inspect.isfunction(m)}
-    asked = {name: member for name, member in asked.items() if not name.startswith("_")}
-    assert set(asked) == {"store", "make_ready", "read", "delete_after_commit", "discard"}
-    for name, member in asked.items():
+    members = {n: m for n, m in vars(FileService).items() if inspect.isfunction(m)}
+    members = {name: member for name, member in members.items() if not name.startswith("_")}
+    assert set(members) == set(file_service.__all__)
+    for name, member in members.items():
         parameters = list(inspect.signature(member).parameters.values())[1:]
         named = {each.name: None for each in parameters if each.kind == each.KEYWORD_ONLY}
-        inspect.signature(getattr(objects, name)).bind(**named)
+        inspect.signature(getattr(file_service, name)).bind(**named)
 
 
 def test_parallel_uploads_leave_the_winners_picture_alone(server, s3):

@@ -12,8 +12,8 @@ import pytest
 from django.utils import timezone
 
 from notes import events
-from notes.actions import attachment_rows, attachments, objects, reconciling
-from notes.files import storage
+from notes.actions import attachment_rows, attachments
+from notes.files import objects, reconciling, storage
 from notes.models import Attachment, KeptFile, StoredObject
 from tests.notes.files import add, fetch, new_note, path_of, replace
 from tests.pairwise import pairwise

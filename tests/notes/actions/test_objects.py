@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from accounts.actions import avatars
 from accounts.models import Avatar
-from notes.actions import objects
-from notes.files import storage
+from notes.actions import file_service
+from notes.files import objects, storage
 from notes.models import StoredObject
 from tests.accounts.avatars import (
     AVATAR,
@@ -98,8 +98,8 @@ def test_after_the_commit_that_let_go(
         (storage, "open_writer", 0),
         (storage, "open_writer", 1),
         (storage, "open_writer", 2),
-        (objects, "make_ready", 0),
-        (objects, "make_ready", 2),
+        (file_service, "make_ready", 0),
+        (file_service, "make_ready", 2),
         (objects, "delete_after_commit", 0),
         (avatars.secrets, "token_urlsafe", 0),
     ],

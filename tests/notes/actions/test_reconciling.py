@@ -8,8 +8,8 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from notes.actions import objects, reconciling, thumbnails, uploads
-from notes.files import storage
+from notes.actions import uploads
+from notes.files import objects, reconciling, storage, thumbnails
 from notes.models import Attachment, KeptFile, StoredObject, Thumbnail, Upload
 from tests.notes.files import add, fetch, image, new_note, path_of, replace
 from tests.notes.uploads import announce, at, send, send_parts

@@ -244,7 +244,7 @@ def test_two_states_of_one_number_of_a_feed_are_told_apart(writer, note):
 
 def test_one_users_writes_do_not_hold_up_anothers(writer, bob, note, others):
     """They wait for each other's feed, and for that without a connection."""
-    tokens = [client_of(user)._credentials["HTTP_AUTHORIZATION"] for user in (writer, bob)]
+    tokens = [client_of(user)._credentials["HTTP_AUTHORIZATION"] for user in (writer.user, bob)]
     holder = others()
     holder.execute("SELECT FROM notes_feed WHERE user_id = %s FOR UPDATE", [writer.pk])
 
@@ -326,7 +326,7 @@ def test_the_revision_holds_all_that_the_note_said(writer, fast_path):
     now = timezone.now() - LONG_AGO
     filed = {"category": "Work", "tags": "a\nb"}
     before = actions.create_note(title="t", content="c", **filed, by=writer, now=now)
-    client_of(writer).patch(f"{NOTES}/{before.pk}", {"title": "new"}, format="json")
+    client_of(writer.user).patch(f"{NOTES}/{before.pk}", {"title": "new"}, format="json")
     assert fast_path == [f"PATCH {NOTES}/{before.pk}"]
     revision = Revision.objects.get()
     for name in VERSIONED:
@@ -339,7 +339,7 @@ def test_an_account_that_is_deleted_under_its_writers(writer, note):
     told = []
 
     def delete():
-        users.delete(user=User.objects.get(pk=writer.pk), by=writer)
+        users.delete(user=User.objects.get(pk=writer.pk), by=writer.user)
         django_connections.close_all()
 
     async def write(fetch, name):

@@ -7,7 +7,8 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from notes import history
-from notes.actions import objects, revisions
+from notes.actions import revisions
+from notes.files import objects
 from notes.models import Attachment, Change, KeptFile, Note, Revision, StoredObject
 from notes.models.attachments import MAX_FILES, File, join
 from tests.notes.files import NOTES, add, fetch, image, new_note, path_of, replace, sha256

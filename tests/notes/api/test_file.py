@@ -11,8 +11,7 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from accounts.models import User
-from notes.actions import objects
-from notes.files import filetypes, storage
+from notes.files import filetypes, objects, storage
 from notes.models import Attachment, Note, StoredObject
 from tests.conftest import PASSWORD, client_of
 from tests.ports import free_port

@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 
 from accounts.callers import Caller
-from notes.actions import attachments, thumbnails
-from notes.files import filetypes
+from notes.actions import attachments
+from notes.files import filetypes, thumbnails
 from notes.models import Note, StoredObject, Thumbnail
 from tests.cases import failures
 from tests.notes.api.harmless import (

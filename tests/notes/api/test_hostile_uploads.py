@@ -10,8 +10,7 @@ import pytest
 import requests
 from django.utils import timezone
 
-from notes.actions import objects
-from notes.files import storage
+from notes.files import objects, storage
 from notes.models import StoredObject, Upload
 from tests.cases import failures
 from tests.notes.api.harmless import (

@@ -9,8 +9,7 @@ from django.utils import timezone
 from PIL import Image
 
 from cloudnotes.pictures import protocol
-from notes.actions import objects, thumbnails
-from notes.files import storage, thumbnailing
+from notes.files import objects, storage, thumbnailing, thumbnails
 from notes.models import StoredObject, Thumbnail
 from tests.notes.files import add, fetch, image, new_note, path_of
 

@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
-from notes.actions import objects, uploads
-from notes.files import storage
+from notes.actions import uploads
+from notes.files import objects, storage
 from notes.files.s3 import BucketStorage
 from notes.models import StoredObject, Upload
 from tests.notes.files import add, fetch, image, new_note, path_of, sha256

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from cloudnotes import storage_urls
-from notes.actions import moving
+from notes.files import moving
 from notes.models import StoredObject
 from tests.notes.files import add, fetch, image, new_note, path_of
 

@@ -7,9 +7,8 @@ from django.db import connection
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce
 
-from accounts.callers import Caller
 from cloudnotes.api.errors import DomainError
-from notes.models import StoredObject
+from notes.files.models import StoredObject
 
 LOCK = 0x71756F74  # "quot": the first number of the advisory locks
 
@@ -40,13 +39,13 @@ def lock(owner_id: int) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, owner_id % 2**31])
 
 
-def get_usage(caller: Caller) -> dict[str, int]:
+def get_usage(owner_id: int) -> dict[str, int]:
     """Return the bytes and files of an account and their limits.
 
     Equal files count once. Files that are only in the history or the trash, and announced uploads,
     count too.
     """
-    size, number = _held(caller.pk)
+    size, number = _held(owner_id)
     return {
         "bytes": size,
         "max_bytes": settings.MAX_ACCOUNT_BYTES,

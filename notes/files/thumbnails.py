@@ -12,9 +12,8 @@ from django.utils import timezone
 
 from cloudnotes.api.errors import DomainError
 from cloudnotes.pictures.protocol import CONTENT_TYPE, PASSING, NotMade
-from notes.actions import objects
-from notes.files import storage, thumbnailing
-from notes.models import StoredObject, Thumbnail
+from notes.files import objects, storage, thumbnailing
+from notes.files.models import StoredObject, Thumbnail
 
 # A worker has this long; if it dies, another one retries after that.
 CLAIMED_FOR = dt.timedelta(minutes=2)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 from django.utils import timezone
 
-from notes.actions import objects, thumbnails, uploads
-from notes.files import storage
+from notes.files import objects, storage, thumbnails
+from notes.files.models import UPLOAD_LASTS, StoredObject
 from notes.files.types import Listed
-from notes.models import StoredObject
 
 # Younger objects may still be on their way, or be newer than the list that was read.
 GRACE = dt.timedelta(hours=1)
@@ -66,8 +65,6 @@ def reconcile(
     """
     report = Report()
     if not dry_run:
-        while uploads.forget_due():
-            pass
         report.swept = objects.sweep(now=now)
     for row, listed in _pair_by_key():
         if row is None and listed is not None:
@@ -87,7 +84,7 @@ def reconcile_due() -> None:
     restored from a backup, or to another database. An operator's command deletes them.
     """
     try:
-        report = reconcile(now=timezone.now(), grace=uploads.LASTS + GRACE, keeps_orphans=True)
+        report = reconcile(now=timezone.now(), grace=UPLOAD_LASTS + GRACE, keeps_orphans=True)
     except storage.StorageUnavailable:
         logger.warning("The storage does not answer; it is reconciled another time.")
         return

@@ -10,9 +10,8 @@ from django.utils.http import content_disposition_header
 
 from cloudnotes.api.conditional import etag_matches
 from notes.files import filetypes, storage
+from notes.files.models import StoredObject
 from notes.files.ranges import Unsatisfiable, read_range
-from notes.models import StoredObject
-from notes.models.attachments import File
 
 SALT = "notes.downloads"
 
@@ -68,9 +67,9 @@ def answer(
     return response
 
 
-def display_path(note_id: int, file: File) -> str:
+def display_path(note_id: int, attachment_id: int, object_id: int, name: str) -> str:
     """Return a path at which anybody can display or download a file for 300 s."""
-    payload = [note_id, file.id, file.object, file.name]
+    payload = [note_id, attachment_id, object_id, name]
     return "/files/" + signing.dumps(payload, salt=SALT)
 
 

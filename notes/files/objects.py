@@ -17,10 +17,10 @@ A PENDING object is marked deleted too when its upload is aborted or it is too o
 :func:`discard` deletes one at once. Every step can be repeated: a process may die between two
 steps, and :func:`sweep` (the sweeper, a worker's job) does the rest.
 
-``notes.actions.reconciling`` marks a READY object whose bytes are lost or wrong as damaged
+``notes.files.reconciling`` marks a READY object whose bytes are lost or wrong as damaged
 (``damaged_at``). :func:`_repair` repairs it when the same bytes are uploaded again.
 
-``accounts`` stores pictures through this module (setting ``OBJECT_STORE``) and uses keys only.
+Other apps store pictures through ``notes.actions.file_service`` and use keys only.
 """
 
 import contextlib
@@ -39,10 +39,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cloudnotes.api.errors import DomainError
-from notes import quotas
-from notes.files import filetypes, imaging, storage
-from notes.models import Attachment, KeptFile, Note, StoredObject, Thumbnail, Upload
-from notes.models.objects import StoredObjectQuerySet
+from notes.files import filetypes, imaging, quotas, storage
+from notes.files.models import StoredObject, StoredObjectQuerySet, Thumbnail
 
 BATCH = 200
 TIMEOUT_SECONDS = 3.0
@@ -187,7 +185,7 @@ def make_owned(row: StoredObject, *, owner_id: int, now: dt.datetime) -> StoredO
     In the second case the new object is deleted after the commit; if the old one is damaged, the
     new bytes repair it instead. Call this in the transaction that attaches the object, with the
     note locked and the row described. Raises :class:`UploadTooSlow` and
-    :class:`notes.quotas.QuotaExceeded`.
+    :class:`notes.files.quotas.QuotaExceeded`.
     """
     quotas.lock(owner_id)
     same = StoredObject.objects.filter(
@@ -249,16 +247,6 @@ def read(*, key: str) -> bytes | None:
     Raises :class:`notes.files.storage.StorageUnavailable`.
     """
     return storage.read(key)
-
-
-def of_notes(notes: Q) -> Q:
-    """Return the filter of the objects of some notes: attached, in their history, or uploading."""
-    note_ids = Note.objects.filter(notes).values("pk")
-    return (
-        Q(pk__in=Attachment.objects.filter(note__in=note_ids).values("object"))
-        | Q(pk__in=KeptFile.objects.filter(revision__note__in=note_ids).values("object"))
-        | Q(pk__in=Upload.objects.filter(note__in=note_ids, object__isnull=False).values("object"))
-    )
 
 
 def delete_after_commit(*conditions: Q, **criteria: Any) -> None:

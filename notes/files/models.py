@@ -1,17 +1,22 @@
-"""Stored objects: files in the storage, or on their way in or out."""
+"""Rows of stored objects, files in the storage or on their way in or out, and of thumbnails."""
 
 import datetime as dt
 
+from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import Avatar
 from cloudnotes.db.constraints import ForeignKeyConstraint
+from notes.files import thumbnailing
 
 ABANDONED_AFTER = dt.timedelta(hours=1)  # and the longest that an upload may take
 SLOWEST_BYTES_PER_SECOND = 32 * 2**10  # as cloudnotes.server.request_body has it
+# How long a client may take for the upload that it announced.
+UPLOAD_LASTS = dt.timedelta(hours=24)
+# The models of other apps that point at an object by its key.
+POINTING_BY_KEY = ("accounts.Avatar",)
 
 
 class StoredObjectQuerySet(models.QuerySet["StoredObject"]):
@@ -19,8 +24,12 @@ class StoredObjectQuerySet(models.QuerySet["StoredObject"]):
 
     def unused(self) -> "StoredObjectQuerySet":
         """Return the objects that nothing points at."""
+        by_key = [
+            Exists(apps.get_model(label).objects.filter(key=OuterRef("key")))
+            for label in POINTING_BY_KEY
+        ]
         return self.filter(
-            ~Exists(Avatar.objects.filter(key=OuterRef("key"))),
+            *(~is_pointing for is_pointing in by_key),
             attachments=None,
             kept_files=None,
             upload=None,
@@ -46,7 +55,7 @@ class StoredObject(models.Model):
     The row is made before the object and deleted after it, so every object has a row. On purpose,
     nothing cascades here: a row that nothing points at (no attachment, revision, upload, thumbnail
     or avatar) *is* the order to delete its object. The order stays in the database even if the
-    process that deleted the note, the file or the user dies. ``notes.actions.objects`` has the
+    process that deleted the note, the file or the user dies. ``notes.files.objects`` has the
     diagram of the states.
 
     The object counts in the quota of ``owner``; avatars and thumbnails count in none. An owner has
@@ -114,3 +123,35 @@ class StoredObject(models.Model):
 
     def __str__(self) -> str:
         return f"object {self.key}"
+
+
+class Thumbnail(models.Model):
+    """A picture (``object``) of an image (``source``) within a square of ``size`` pixels.
+
+    Dies with its source; counts in no quota.
+    """
+
+    source = models.ForeignKey(
+        StoredObject,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,  # one_thumbnail_per_size begins with it
+        related_name="thumbnails",
+    )
+    size = models.PositiveSmallIntegerField()
+    object = models.ForeignKey(
+        StoredObject, on_delete=models.DO_NOTHING, db_constraint=False, related_name="shows"
+    )
+
+    class Meta:
+        constraints = [
+            ForeignKeyConstraint(field="source", name="thumbnails_die_with_their_source"),
+            ForeignKeyConstraint(field="object", on_delete="NO ACTION", name="shown_objects_stay"),
+            models.UniqueConstraint(fields=["source", "size"], name="one_thumbnail_per_size"),
+            models.CheckConstraint(
+                condition=Q(size__in=thumbnailing.SIZES), name="thumbnail_size_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"thumbnail of {self.size} pixels of object {self.source_id}"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from notes.files import storage
-from notes.models import StoredObject
+from notes.files.models import StoredObject
 
 
 @dataclass
