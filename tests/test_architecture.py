@@ -67,12 +67,13 @@ def test_everything_that_runs_in_production_is_named_in_requirements():
 
 
 def test_synced_tables_are_written_in_actions_alone():
-    """``save``, ``create``, ``update`` and ``delete`` on rows of notes stand in ``actions``."""
+    """``save``, ``create``, ``update`` and ``delete`` on rows of notes stand in ``actions``.
+
+    ``files`` writes its own rows, and by a contract of imports it knows no others.
+    """
     writes = {"save", "create", "bulk_create", "update", "bulk_update", "delete", "get_or_create"}
     for path in (ROOT / "notes").rglob("*.py"):
-        if {"actions", "migrations"} & set(path.parts):
-            continue
-        if path.name == "storage.py":  # it saves and updates no rows
+        if {"actions", "files", "migrations"} & set(path.parts):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
