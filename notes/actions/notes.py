@@ -32,7 +32,8 @@ NO_FLAGS: Mapping[str, bool] = MappingProxyType({})
 class Overlap(DomainError):
     """Both sides changed the same lines, or both the title, or both the category.
 
-    The entrance adds the current state of the note ``note_id`` to the problem.
+    Or nobody can know, because the history does not have ``base`` any more. The entrance adds the
+    current state of the note ``note_id`` to the problem.
     """
 
     status = 409
@@ -41,12 +42,16 @@ class Overlap(DomainError):
         "Your change and one that was made meanwhile touch the same lines. Bring `yours` and "
         "`current` together and send the result with the current version."
     )
+    without_base = (
+        "The history does not have the version that your change was made to. Bring `yours` and "
+        "`current` together and send the result with the current version."
+    )
 
-    def __init__(self, note: Note, *, base: Revision, yours: dict[str, Any]) -> None:
-        super().__init__()
+    def __init__(self, note: Note, *, base: Revision | None, yours: dict[str, Any]) -> None:
+        super().__init__(None if base else self.without_base)
         self.note_id = note.pk
-        state = {name: getattr(base, name) for name in EDITABLE}
-        self.members = {"base": state_json(state), "yours": state_json(yours)}
+        state = base and state_json({name: getattr(base, name) for name in EDITABLE})
+        self.members = {"base": state, "yours": state_json(yours)}
 
 
 def create_note(
@@ -120,17 +125,17 @@ def merge_note(
     """Merge ``changes`` of an earlier version into the note; return it and whether it was merged.
 
     A three-way merge: a value that neither side changed stays, a value that one side changed is
-    taken, and the content is merged by lines. The base comes from the history. If the history does
-    not have it, or not for this user, this raises :class:`notes.actions.versions.StaleVersion`.
-    ``cause`` is used if no merge is needed. Also raises :class:`Overlap`,
+    taken, and the content is merged by lines. The base comes from the history. ``cause`` is used if
+    no merge is needed. Raises :class:`Overlap`, also if the history does not have the base, or not
+    for this user; :class:`notes.actions.versions.StaleVersion` if there was no such version yet;
     :class:`notes.actions.versions.NoteGone` and :class:`notes.actions.versions.ContentTooLong`.
     """
     with transaction.atomic():
         note = lock(note)
         base = history.get_state(note, base_version, caller=by)
-        if base is None:
+        if base is None and base_version > note.version:
             raise StaleVersion(note)
-        is_stale = base.version != note.version
+        is_stale = base is None or base.version != note.version
         if is_stale:
             changes = _merged(note, base, changes)
         why = Note.Cause.MERGE if is_stale else cause
@@ -162,7 +167,11 @@ def _finish(
         events.record("note_flagged", note=note, by=by)
 
 
-def _merged(note: Note, base: Revision, yours: dict[str, Any]) -> dict[str, Any]:
+def _merged(note: Note, base: Revision | None, yours: dict[str, Any]) -> dict[str, Any]:
+    if base is None:
+        if any(getattr(note, name) != value for name, value in yours.items()):
+            raise Overlap(note, base=None, yours=yours)
+        return {}
     merged = {}
     for name, value in yours.items():
         before, current = getattr(base, name), getattr(note, name)

@@ -20,6 +20,14 @@ FIELDS = "tests/notes/test_fields.py"
 MUTANTS = [
     # Who sees what.
     Mutant(
+        "merge-without-a-base-overwrites",
+        "A change whose base the history lacks overwrites nothing: a person decides.",
+        "notes/actions/notes.py",
+        "            raise Overlap(note, base=None, yours=yours)\n        return {}",
+        "            return yours\n        return {}",
+        ("tests/notes/api/test_merge.py::test_the_tag_of_ones_own_write_is_never_stale",),
+    ),
+    Mutant(
         "strangers-see-notes",
         "A note of somebody else is answered as one that does not exist.",
         "notes/models/notes.py",
@@ -608,8 +616,8 @@ MUTANTS = [
         "conflict-loses-a-field",
         "A merge conflict shows all of the base.",
         "notes/actions/notes.py",
-        "state = {name: getattr(base, name) for name in EDITABLE}",
-        "state = {name: getattr(base, name) for name in EDITABLE[:3]}",
+        "{name: getattr(base, name) for name in EDITABLE}",
+        "{name: getattr(base, name) for name in EDITABLE[:3]}",
         (f"{FIELDS}::test_a_merge_conflict_shows_every_editable_field_of_the_base",),
     ),
     Mutant(

@@ -128,8 +128,15 @@ def inserts(old: str, new: str) -> bool:
     )
 
 
-def merge(base: State, current: State, yours: dict[str, str]) -> dict[str, str]:
-    """Return what a change of an earlier state makes of the current one, by the merge's rules."""
+def merge(base: State | None, current: State, yours: dict[str, str]) -> dict[str, str]:
+    """Return what a change of an earlier state makes of the current one, by the merge's rules.
+
+    Without the earlier state nobody knows, unless there is nothing to be changed.
+    """
+    if base is None:
+        if any(getattr(current, name) != value for name, value in yours.items()):
+            raise merging.Overlap
+        return {}
     return {
         name: (merging.merge if name == "content" else merging.merge_value)(
             base=getattr(base, name), yours=value, current=getattr(current, name)

@@ -358,7 +358,8 @@ class Machine(RuleBasedStateMachine):
         if rewrite and base:
             fields = {**fields, "content": rewritten(base.content, rewrite)}
         response = self.send(by, "patch", url, fields, version, HTTP_PREFER="merge")
-        if base is None or base.version == note.version:
+        is_ahead = base is None and (note is None or version > note.version)
+        if is_ahead or (base is not None and base.version == note.version):
             if not self.is_refused(response, pk, "*" if base else version):
                 self.write(response, pk, by, fields)
             return
@@ -369,7 +370,7 @@ class Machine(RuleBasedStateMachine):
         except merging.Overlap:
             problem = response.json()
             assert (response.status_code, problem["code"]) == (409, "merge_conflict")
-            told = {**base.told(), "tags": []}
+            told = base and {**base.told(), "tags": []}
             assert (problem["base"], problem["yours"]) == (told, fields)
             self.is_current(response, pk)
         else:
@@ -639,7 +640,8 @@ class Machine(RuleBasedStateMachine):
         if note is None:
             return outcome("conflict", "deleted")
         base, cause, merged, problem = note.find(version), "sync", {}, None
-        if base is None if prefers_merge else version != note.version:
+        is_stale = base is None and version > note.version
+        if is_stale if prefers_merge else version != note.version:
             problem = "stale_version"
         elif base != note.state:
             cause, merged = "merge", {"merged": True}

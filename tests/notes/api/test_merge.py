@@ -85,10 +85,30 @@ def test_a_fresh_write_needs_no_merge(other, url):
     assert response.status_code == 200
 
 
-def test_without_the_base_in_the_history_it_is_stale(other, url):
+def test_without_the_base_in_the_history_a_person_decides(other, url):
     Revision.objects.all().delete()
-    assert merge(other, url, 1, {"content": "x"}).json()["code"] == "stale_version"
+    before = other.get(url).json()
+    response = merge(other, url, 1, {"content": "x"})
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (409, "merge_conflict")
+    assert (problem["base"], problem["yours"]) == (None, {"content": "x"})
+    assert (problem["current"], other.get(url).json()) == (before, before)
+    same = merge(other, url, 1, {"content": before["content"]})
+    assert (same.status_code, same.json()["version"]) == (200, before["version"])
     assert merge(other, url, 77, {"content": "x"}).json()["code"] == "stale_version"
+
+
+def test_the_tag_of_ones_own_write_is_never_stale(as_alice):
+    """Saves that only add coalesce: the version of the first is no longer in the history."""
+    made = as_alice.post("/api/v1/notes", {"title": "t", "content": "a\n"}, format="json")
+    url = f"/api/v1/notes/{made.json()['id']}"
+    as_alice.patch(url, {"content": "a\nb\n"}, format="json", HTTP_IF_MATCH=made["ETag"])
+    assert not Revision.objects.exists()
+    header = {"HTTP_IF_MATCH": made["ETag"], "HTTP_PREFER": "merge"}
+    response = as_alice.patch(url, {"content": "a\nc\n"}, format="json", **header)
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (409, "merge_conflict")
+    assert (problem["base"], problem["current"]["content"]) == (None, "a\nb\n")
 
 
 def test_a_file_that_came_meanwhile_is_in_nobodys_way(as_alice, other, url, tmp_path):
@@ -112,8 +132,8 @@ def test_no_base_from_outside_of_a_tokens_category(as_alice, alice, other, url):
     agent.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
     for version in (1, 2, 3):
         response = merge(agent, url, version, {"title": "x", "content": "y\n"})
-        assert (response.status_code, response.json()["code"]) == (412, "stale_version")
-        assert "base" not in response.json()
+        assert (response.status_code, response.json()["code"]) == (409, "merge_conflict")
+        assert response.json()["base"] is None
     pk = int(url.rpartition("/")[2])
     for title in ("guess", "another"):  # what it said in version 3, and what it did not
         update = {"op": "update", "id": pk, "base_version": 2, "title": title}
