@@ -56,6 +56,39 @@ def test_every_post_with_a_token_tells_of_its_key(anonymous):
             assert not is_keyed or {"409", "422"} <= set(operation["responses"])
 
 
+@pytest.mark.django_db
+def test_generated_clients_send_no_default_that_empties_a_note(anonymous):
+    document = anonymous.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+
+    def schemas_in(value):
+        if isinstance(value, dict):
+            yield value
+            if reference := value.get("$ref", ""):
+                yield from schemas_in(schemas[reference.rpartition("/")[2]])
+        for member in value.values() if isinstance(value, dict) else value:
+            if isinstance(member, dict | list):
+                yield from schemas_in(member)
+
+    bodies = [
+        operation["requestBody"]
+        for verbs in document["paths"].values()
+        for operation in verbs.values()
+        if "requestBody" in operation
+    ]
+    sent = [schema for body in bodies for schema in schemas_in(body)]
+    assert len(sent) > 100
+    assert [schema for schema in sent if "default" in schema] == []
+
+
+@pytest.mark.django_db
+def test_whole_numbers_have_64_bits(anonymous):
+    text = anonymous.get("/openapi.json").content.decode()
+    integers = re.findall(r'\{[^{}]*"type":\s*"integer"[^{}]*\}', text)
+    assert len(integers) > 50
+    assert [schema for schema in integers if '"int64"' not in schema] == []
+
+
 UNPREFIXED = {"register", "login"}
 ENDING = "auth/(logout|me|2fa$|sessions/|tokens/)"
 # Operations that end what the others live by get a session and rows of their own.
