@@ -14,15 +14,18 @@ class FileService(Protocol):
 
     An object is stored first, outside of transactions. It becomes permanent when ``make_ready`` is
     committed together with the row that holds its key. The service deletes objects of interrupted
-    calls. All but ``get_usage`` and ``release_owner`` raise the service's own error (503) when the
-    storage does not answer.
+    calls. ``store`` and ``read`` raise the service's own error (503) when the storage does not
+    answer; what cannot be deleted then is deleted later.
     """
 
     def store(self, *, content: IO[bytes], content_type: str) -> str:
         """Store an object and return its key."""
 
     def make_ready(self, *, key: str) -> object:
-        """Make an object permanent, in the transaction that saves its key."""
+        """Make an object permanent, in the transaction that saves its key.
+
+        Raises a DomainError if it was given up meanwhile.
+        """
 
     def read(self, *, key: str) -> bytes | None:
         """Return the bytes of an object, None if there is none."""

@@ -146,7 +146,7 @@ async def measure(request: Callable[[], Awaitable[Any]], number: int, clients: i
 
 async def compare_pools(account: Account) -> bool:
     """Print both pools for a note and a list, and return whether the claim holds."""
-    dispatcher, other = dispatch._road(), PsycopgPool()
+    dispatcher, other = dispatch._dispatcher(), PsycopgPool()
     await other.pool.open(wait=True)
     pools: dict[str, Any] = {"own pool": Connections(SIZE), "psycopg_pool": other}
     transports = {
@@ -168,7 +168,7 @@ async def compare_pools(account: Account) -> bool:
 async def compare_searches(account: Account) -> bool:
     """Print both paths for some searches, and return whether the claim holds."""
     pool = Connections(SIZE)
-    transport = dispatch.AsyncTransport(dispatch._road(), reads=pool, writes=pool)
+    transport = dispatch.AsyncTransport(dispatch._dispatcher(), reads=pool, writes=pool)
     path, is_right = f"{API}/search", True
     for query in SEARCHES:
         assert await account.ask(transport, path, query) == account.ask_django(path, query)

@@ -72,7 +72,8 @@ def visible() -> NoteQuerySet:
 
 NOTE = Query(lambda: visible().filter(pk=Parameter("note")).values_list(*SELECTED))
 VERSION = Query(lambda: visible().filter(pk=Parameter("note")).values_list("version", *FLAGS))
-# Of the owner alone: whether others may still write is asked under the note's lock.
+# Of the owner alone: whether others may still write has to be asked under the note's lock, which
+# the single statement does not do.
 TO_WRITE = InstanceQuery(
     lambda: Note.objects.owned_by(READER).live().filter(SMALL, pk=Parameter("note"))
 )
