@@ -370,8 +370,8 @@ class Machine(RuleBasedStateMachine):
         except merging.Overlap:
             problem = response.json()
             assert (response.status_code, problem["code"]) == (409, "merge_conflict")
-            told = base and {**base.told(), "tags": []}
-            assert (problem["base"], problem["yours"]) == (told, fields)
+            state = base and {**base.told(), "tags": []}
+            assert (problem["base"], problem["yours"]) == (state, fields)
             self.is_current(response, pk)
         else:
             assert response.json()["merged"] is True

@@ -78,7 +78,7 @@ def test_the_worker_empties_the_trash_after_thirty_days(alice, as_alice, url, st
     old, recent = url, f"{NOTES}/{as_alice.post(NOTES, {'title': 'r'}, format='json').json()['id']}"
     for one in (old, recent):
         as_alice.delete(one)
-    kept = actions.create_note(title="live", content="", by=Caller(alice), now=timezone.now())
+    live = actions.create_note(title="live", content="", by=Caller(alice), now=timezone.now())
     month = dt.timedelta(days=30)
     pk = int(old.rpartition("/")[2])
     Note.objects.filter(pk=pk).update(trashed_at=timezone.now() - month)
@@ -86,7 +86,7 @@ def test_the_worker_empties_the_trash_after_thirty_days(alice, as_alice, url, st
     Note.objects.filter(pk=int(recent.rpartition("/")[2])).update(trashed_at=almost)
     assert actions.purge_due() is False
     assert set(Note.objects.values_list("pk", flat=True)) == {
-        kept.pk,
+        live.pk,
         int(recent.rpartition("/")[2]),
     }
     assert Change.objects.filter(user=alice).count() == 3  # the tombstone stays

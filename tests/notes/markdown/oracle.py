@@ -19,6 +19,8 @@ DEVIATIONS = re.compile(
     r"|\\[\r\n]"  # a backslash lets the destination of a link run over the end of its line (6.3)
     # A line four columns in may interrupt a paragraph, if its list item takes more than four (4.4).
     r"|(?m:^(?: {4}| {0,3}\t)[ \t]*[<>#`~*=0-9-])"
+    # It takes blanks of Unicode from the beginning of a paragraph; only spaces and tabs go (4.8).
+    r"|(?:\A|[\r\n])[ \t>*+#0-9.)-]*\u2028"
     # No deviation: our scanner reads links by reference as text.
     r"|\]\[r\]"
 )

@@ -56,7 +56,7 @@ def test_a_task_that_is_not_there(number):
         "-[ ] a\n1.[ ] a\n1: [ ] a\n1234567890. [ ] a\n[ ] a\n",
         # A blank and something else follow.
         "- [!]  a\n- [!]\ta\n- [ ]a\n- [ ]\n- [ ] \n- [  ] a\n- [] a\n- [y] a\n- [ ](a) b\n",
-        "- a [ ] b\n- \\[ ] a\n- **[ ] a**\n",
+        "- a [ ] b\n- \\[ ] a\n- **[ ] a**\n- \u2028[ ] a\n- \u00a0[ ] a\n",
         "a\r- [!] b\r- [!] c",
         # Nested, by spaces or a tab, or begun on one line.
         "- [!] a\n  - [!] b\n    - [!] c\n      - [!] d\n\n        - [!] e\n",
