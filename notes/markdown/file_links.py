@@ -16,19 +16,25 @@ SIGNED = "/files/"  # the beginning of the path of a signed link
 _STABLE = re.compile(
     r"(?P<root>https?://[^\s/()<>\"'\\]{1,300})?"
     r"/api/v1/notes/(?P<note>\d{1,18})/attachments/(?P<file>\d{1,18})"
-    r"(?:\?inline=1)?(?![\w/?&%-])",
+    r"(?P<query>\?inline=1)?(?![\w/?&%-])",
     re.ASCII,
 )
-_SIGNED = re.compile(r"/files/(?P<token>[\w:-]{20,2000})(?![\w/?&%])", re.ASCII)
+_SIGNED = re.compile(
+    r"/files/(?P<token>[\w:-]{20,2000})(?P<query>\?inline=1)?(?![\w/?&%])", re.ASCII
+)
 
 
 class FileLink(NamedTuple):
-    """A stable link from ``start`` to ``end`` of a text, to a file by its attachment id."""
+    """A stable link from ``start`` to ``end`` of a text, to a file by its attachment id.
+
+    ``query`` is ``?inline=1`` or ``''``; it comes back from a signed link.
+    """
 
     start: int
     end: int
     note_id: int
     attachment_id: int
+    query: str
 
 
 def find(content: str, *, root: str) -> list[FileLink]:
@@ -38,7 +44,7 @@ def find(content: str, *, root: str) -> list[FileLink]:
     """
     matches = [match for match in _STABLE.finditer(content) if match["root"] in (None, root)]
     return [
-        FileLink(*match.span(), int(match["note"]), int(match["file"]))
+        FileLink(*match.span(), int(match["note"]), int(match["file"]), match["query"] or "")
         for match in _outside_code(content, matches, "/attachments/")
     ]
 
@@ -54,7 +60,7 @@ def sign(
     parts, position = [], 0
     for link in links:
         if signed := address(link.note_id, link.attachment_id):
-            parts += [content[position : link.start], signed]
+            parts += [content[position : link.start], signed + link.query]
             position = link.end
     return "".join([*parts, content[position:]])
 
@@ -75,7 +81,7 @@ def unsign(
     for match in files if is_fragment else _outside_code(content, list(files), SIGNED):
         note_id, attachment_id = files[match]
         stable = f"/api/v1/notes/{note_id}/attachments/{attachment_id}"
-        parts += [content[position : match.start()], stable]
+        parts += [content[position : match.start()], stable + (match["query"] or "")]
         position = match.end()
     return "".join([*parts, content[position:]])
 

@@ -11,6 +11,14 @@ THUMBNAILING = "tests/notes/test_thumbnailing.py"
 
 MUTANTS = [
     Mutant(
+        "display-drops-the-query",
+        "A text that is displayed and sent back is the text that it was.",
+        "notes/markdown/file_links.py",
+        'stable + (match["query"] or "")]',
+        "stable]",
+        ("tests/notes/markdown/test_file_links.py::test_what_a_browser_is_to_show_stays_so",),
+    ),
+    Mutant(
         "object-lock-against-foreign-keys",
         "A snapshot and an upload of the same bytes do not wait for each other.",
         "notes/files/objects.py",

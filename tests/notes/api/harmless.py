@@ -107,7 +107,7 @@ def displayed(client, note_url):
     """Return the paths of the signed links in a note as it is shown: one in each line."""
     shown = client.get(f"{note_url}/display").json()["content"]
     links = [
-        re.fullmatch(r"!\[x\]\(http://testserver(/files/[\w:-]+)\)", line)
+        re.fullmatch(r"!\[x\]\(http://testserver(/files/[\w:-]+)(?:\?inline=1)?\)", line)
         for line in shown.splitlines()
     ]
     assert all(links), shown

@@ -41,6 +41,7 @@ def test_links_work_without_a_token_and_are_kept_stable(as_alice, url, stored_ke
     kept = as_alice.get(url).json()["content"]
     assert "/files/" not in kept
     assert kept.count(path_of(file["url"])) == 2
+    assert kept.count("?inline=1") == 1
     now = time.time()
     monkeypatch.setattr("django.core.signing.time.time", lambda: now + 301)
     assert shown(f"{ROOT}/files/{first}")[0] == 404

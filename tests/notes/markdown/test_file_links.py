@@ -50,7 +50,15 @@ def test_those_of_the_service_that_have_an_address():
     ]
     assert [(link.note_id, link.attachment_id) for link in links] == [(1, 2), (1, 23), (1, 2)]
     signed = file_links.sign(text, links, address=lambda _, file: "/s" if file == 2 else None)
-    assert signed == f"/s http://b{STABLE} {STABLE}3 {STABLE}/4 /s"
+    assert signed == f"/s http://b{STABLE} {STABLE}3 {STABLE}/4 /s?inline=1"
+
+
+def test_what_a_browser_is_to_show_stays_so():
+    text = f"![a]({STABLE}?inline=1) [b]({STABLE})"
+    assert sign(text) == f"![a]({SIGNED}12?inline=1) [b]({SIGNED}12)"
+    assert unsign(sign(text)) == unsign(sign(text), is_fragment=True) == text
+    other = f"{SIGNED}?inline=2 {SIGNED}?inline=1&x {SIGNED}?inline=1x"
+    assert unsign(other) == other
 
 
 def test_a_token_that_was_not_signed_here_stays():
