@@ -1,11 +1,12 @@
 """Views without a token: pictures of users, for everybody who knows their URL."""
 
 import re
+from typing import ClassVar
 
 from django.http import HttpResponse
+from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from accounts import pictures
 from accounts.actions import avatars
@@ -13,6 +14,8 @@ from accounts.models import Avatar
 from cloudnotes.api.conditional import etag_matches
 from cloudnotes.api.errors import DomainError
 from cloudnotes.api.routes import waits_for_storage
+from cloudnotes.api.validation import InputSerializer
+from cloudnotes.api.views import APIView
 
 AVATAR_ID = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 DEFAULT_SIZE = "256"
@@ -27,17 +30,24 @@ class UnknownSize(DomainError):
     field = "size"
 
 
+class PictureQuerySerializer(InputSerializer):
+    """Which picture."""
+
+    size = serializers.CharField(required=False, allow_blank=True)
+
+
 @waits_for_storage("GET", "HEAD")
 class PictureView(APIView):
     """A picture, to be shown on any site: the address alone opens it, as an <img> has no token."""
 
     authentication_classes = ()
     permission_classes = ()
+    query_serializers: ClassVar = {"GET": PictureQuerySerializer}
     throttle_classes = ()  # a page may show hundreds, and they are cached
 
     def get(self, request: Request, avatar_id: str) -> HttpResponse:
         """Send the picture in the size asked for, or 304 to whoever has it already."""
-        size = chosen_size(request)
+        size = chosen_size(self.query.get("size", DEFAULT_SIZE))
         if not AVATAR_ID.fullmatch(avatar_id):
             raise NotFound
         for _ in range(ATTEMPTS):  # retry if it was replaced between the query and the read
@@ -52,9 +62,8 @@ class PictureView(APIView):
         raise NotFound
 
 
-def chosen_size(request: Request) -> int:
+def chosen_size(size: str) -> int:
     """Return the width in pixels from ``?size=``. Raises :class:`UnknownSize`."""
-    size = request.query_params.get("size", DEFAULT_SIZE)
     if size not in map(str, pictures.SIZES):
         raise UnknownSize
     return int(size)

@@ -215,11 +215,14 @@ FILES = {
     "auth/me/avatar": "avatar",
 }
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+# By route, and by route and verb where the verbs differ; without the second, DELETE has no body.
 BODIES = {
-    "auth/me": {"password": PASSWORD, "full_name": "x"},
+    ("auth/me", "delete"): {"password": PASSWORD},
+    ("auth/me", "patch"): {"full_name": "x"},
     "auth/email/change": {"password": PASSWORD, "email": "new@example.org"},
     "auth/password/change": {"password": PASSWORD, "new_password": "another long one"},
-    "auth/2fa": {"password": PASSWORD, "code": "123456"},
+    ("auth/2fa", "post"): {"password": PASSWORD},
+    ("auth/2fa", "delete"): {"password": PASSWORD, "code": "123456"},
     "auth/2fa/confirm": {"code": "123456"},
     "auth/2fa/recovery-codes": {"password": PASSWORD, "code": "123456"},
     "auth/tokens": {"password": PASSWORD, "name": "t", "scopes": ["notes:read"]},
@@ -241,6 +244,13 @@ BODIES = {
     "notes/<int:pk>/attachments/uploads": {"name": "n", "size": 1, "sha256": "0" * 64},
     "rewind": {"to": "2026-01-01T00:00:00Z", "dry_run": True},
 }
+
+
+def body_of(route, verb):
+    """Return what to send, None for nothing."""
+    if (route, verb) in BODIES:
+        return BODIES[route, verb]
+    return None if verb in ("get", "delete") else BODIES.get(route)
 
 
 def walk_views():

@@ -20,6 +20,7 @@ from tests.routes import (
     PUBLIC,
     QUERIES,
     TABLE,
+    body_of,
     expand,
     make_token,
     path_to,
@@ -172,7 +173,7 @@ def test_the_table(actors, prefix, route, verb):
         elif route == "contacts/import":
             response = clients[actor].post(url, BODIES[route], content_type="text/vcard")
         else:
-            body = None if verb == "get" else BODIES.get(route)
+            body = body_of(route, verb)
             if route == "searches" and body:
                 body = {**body, "name": actor}  # of which there is one a name
             response = getattr(clients[actor], verb)(url, body, format="json")

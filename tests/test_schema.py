@@ -57,7 +57,7 @@ def test_every_post_with_a_token_tells_of_its_key(anonymous):
 
 
 @pytest.mark.django_db
-def test_generated_clients_send_no_default_that_empties_a_note(anonymous):
+def test_generated_clients_send_what_the_user_set_and_nothing_else(anonymous):
     document = anonymous.get("/openapi.json").json()
     schemas = document["components"]["schemas"]
 
@@ -79,6 +79,17 @@ def test_generated_clients_send_no_default_that_empties_a_note(anonymous):
     sent = [schema for body in bodies for schema in schemas_in(body)]
     assert len(sent) > 100
     assert [schema for schema in sent if "default" in schema] == []
+    objects = [schema for schema in sent if "properties" in schema]
+    assert {schema["additionalProperties"] for schema in objects} == {False}
+    # A replacement says what the note is to say; a change says what it changes.
+    note = document["paths"]["/api/v1/notes/{id}"]
+
+    def required(verb):
+        body = note[verb]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        return schemas[body.rpartition("/")[2]].get("required", [])
+
+    assert required("put") == ["content", "title"]
+    assert required("patch") == []
 
 
 @pytest.mark.django_db

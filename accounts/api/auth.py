@@ -1,5 +1,6 @@
 """``auth/register``, ``auth/login``, ``auth/refresh``, ``auth/logout`` and ``auth/logout-all``."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -8,7 +9,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import jwt, limits
 from accounts.actions import sessions, users
@@ -25,9 +25,11 @@ from accounts.api.public import PublicView, SentSerializer, device, sent
 from accounts.api.sessions import TokensSerializer, tokens
 from accounts.callers import get_caller, get_user
 from accounts.models import Session
+from cloudnotes.api.validation import InputSerializer
+from cloudnotes.api.views import APIView
 
 
-class RegisterSerializer(serializers.Serializer[Any]):
+class RegisterSerializer(InputSerializer):
     """What it takes to have an account."""
 
     email = AddressField()
@@ -36,11 +38,19 @@ class RegisterSerializer(serializers.Serializer[Any]):
     full_name = serializers.CharField(max_length=200, allow_blank=True, default="")
 
 
-class LoginSerializer(serializers.Serializer[Any]):
-    """Credentials, as JSON or as the OAuth2 password form (RFC 6749, 4.3.2).
+class OAuthSerializer(InputSerializer):
+    """Base of what OAuth2 clients send (RFC 6749, 4.3.2 and 6), with fields that are ignored."""
 
-    The form's other fields (``grant_type``, ``client_id``, ``scope``) are ignored.
-    """
+    IGNORED = ("grant_type", "scope", "client_id", "client_secret")
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            data = {name: value for name, value in data.items() if name not in self.IGNORED}
+        return super().to_internal_value(data)
+
+
+class LoginSerializer(OAuthSerializer):
+    """Credentials, as JSON or as the OAuth2 password form."""
 
     username = serializers.CharField(max_length=254, required=False, help_text="or e-mail")
     email = serializers.CharField(max_length=254, required=False)
@@ -55,7 +65,7 @@ class LoginSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-class RefreshSerializer(serializers.Serializer[Any]):
+class RefreshSerializer(OAuthSerializer):
     """A refresh token."""
 
     refresh_token = serializers.CharField(max_length=jwt.MAX_TOKEN_LENGTH)
@@ -160,6 +170,8 @@ class RefreshView(PublicView):
 class LogoutView(APIView):
     """End the session that the access token belongs to."""
 
+    bodiless = ("POST",)
+
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
         caller, now = get_caller(request), timezone.now()
@@ -172,6 +184,8 @@ class LogoutView(APIView):
 
 class LogoutAllView(APIView):
     """End every session of the account, this one included."""
+
+    bodiless = ("POST",)
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:

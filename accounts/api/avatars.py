@@ -1,6 +1,6 @@
 """``auth/me/avatar``: the picture of the caller's account."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -8,18 +8,19 @@ from rest_framework.exceptions import NotFound
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import pictures
 from accounts.actions import avatars
 from accounts.api.me import UserSerializer
 from accounts.callers import get_user
 from cloudnotes.api.routes import waits_for_storage
+from cloudnotes.api.validation import InputSerializer
+from cloudnotes.api.views import APIView
 
 FORM_BYTES = 64 * 2**10  # allowed for the form around the file
 
 
-class PictureSerializer(serializers.Serializer[Any]):
+class PictureSerializer(InputSerializer):
     """A PNG, JPEG, GIF or WebP file of at most 5 MiB in a multipart form."""
 
     avatar = serializers.FileField(allow_empty_file=True, max_length=1000)

@@ -9,14 +9,12 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import ParseError
-from rest_framework.generics import GenericAPIView
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import vcards
 from accounts.actions import contacts as contact_actions
@@ -31,6 +29,8 @@ from accounts.models.contacts import (
     phone_number,
 )
 from cloudnotes.api.location import location
+from cloudnotes.api.validation import InputSerializer, validate
+from cloudnotes.api.views import APIView, GenericAPIView
 
 MAX_SEARCH = 200
 MAX_IMPORT_BYTES = 2**20
@@ -60,7 +60,7 @@ class ContactSerializer(serializers.ModelSerializer[Contact]):
         read_only_fields = fields
 
 
-class ContactWriteSerializer(serializers.Serializer[Any]):
+class ContactWriteSerializer(InputSerializer):
     """A contact as it is written: with a first name, a last name or an e-mail address at least."""
 
     first_name = LineField(max_length=100, validators=[one_line])
@@ -90,7 +90,20 @@ class BirthdaySerializer(ContactSerializer):
         return self.get_next_birthday(contact).year - int(contact.birthday.year)
 
 
-class BirthdaysSerializer(serializers.Serializer[Any]):
+class ContactListSerializer(InputSerializer):
+    """Which contacts to list."""
+
+    q = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        trim_whitespace=False,
+        max_length=MAX_SEARCH,
+        help_text="Only contacts with this text in a name, the e-mail address or the phone number, "
+        "in whatever case.",
+    )
+
+
+class BirthdaysSerializer(InputSerializer):
     """Which birthdays to list."""
 
     days = serializers.IntegerField(
@@ -156,12 +169,13 @@ class VCardParser(BaseParser):
         return {"text": text}
 
 
-class ContactViewSet(viewsets.GenericViewSet[Contact]):
+class ContactViewSet(viewsets.ViewSetMixin, GenericAPIView[Contact]):
     """The contacts that the caller may see."""
 
     serializer_class = ContactSerializer
     queryset = Contact.objects.none()
     scopes: ClassVar = {"GET": "account:read"}
+    query_serializers: ClassVar = {"list": ContactListSerializer}
     keyset = "updated_at"
     cursor_scope = ("contacts",)
     max_json_bytes = 2**18  # ten thousand characters may need twelve bytes each when escaped
@@ -169,24 +183,9 @@ class ContactViewSet(viewsets.GenericViewSet[Contact]):
     def get_queryset(self) -> ContactQuerySet:
         return Contact.objects.visible_to(get_user(self.request))
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter(
-                "q",
-                {"type": "string", "maxLength": MAX_SEARCH},
-                description="Only contacts with this text in a name, the e-mail address or the "
-                "phone number, in whatever case.",
-            )
-        ]
-    )
     def list(self, request: Request) -> Response:
         """List contacts, the last edited first."""
-        text = request.query_params.get("q", "")
-        if len(text) > MAX_SEARCH:
-            raise serializers.ValidationError(
-                {"q": f"Search for at most {MAX_SEARCH} characters."}, code="max_length"
-            )
-        page = self.paginate_queryset(self.get_queryset().matching(text))
+        page = self.paginate_queryset(self.get_queryset().matching(self.query.get("q", "")))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @extend_schema(request=ContactWriteSerializer, responses={201: ContactSerializer})
@@ -207,12 +206,12 @@ class ContactViewSet(viewsets.GenericViewSet[Contact]):
     @extend_schema(request=ContactWriteSerializer, responses={200: ContactSerializer})
     def update(self, request: Request, pk: int) -> Response:
         """Replace all fields; what is not sent becomes empty."""
-        return self._write(request, ContactWriteSerializer(data=request.data))
+        return self._write(request)
 
     @extend_schema(request=ContactWriteSerializer(partial=True), responses={200: ContactSerializer})
     def partial_update(self, request: Request, pk: int) -> Response:
         """Change what is sent and leave the rest."""
-        return self._write(request, ContactWriteSerializer(data=request.data, partial=True))
+        return self._write(request, partial=True)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
@@ -220,11 +219,12 @@ class ContactViewSet(viewsets.GenericViewSet[Contact]):
         contact_actions.delete_contact(contact=self.get_object())
         return Response(status=204)
 
-    def _write(self, request: Request, serializer: serializers.Serializer[Any]) -> Response:
+    def _write(self, request: Request, *, partial: bool = False) -> Response:
         contact = self.get_object()
-        serializer.is_valid(raise_exception=True)
+        shown = self.get_serializer(contact).data
+        changes = validate(ContactWriteSerializer, request.data, partial=partial, shown=shown)
         contact = contact_actions.update_contact(
-            contact=contact, changes=serializer.validated_data, now=timezone.now()
+            contact=contact, changes=changes, now=timezone.now()
         )
         return Response(self.get_serializer(contact).data)
 
@@ -235,6 +235,7 @@ class BirthdaysView(GenericAPIView[Contact]):
     serializer_class = BirthdaySerializer
     queryset = Contact.objects.none()
     scopes: ClassVar = {"GET": "account:read"}
+    query_serializers: ClassVar = {"GET": BirthdaysSerializer}
     keyset = "upcoming"
     ascending = True
     cursor_scope: tuple[str, ...] = ()
@@ -244,7 +245,6 @@ class BirthdaysView(GenericAPIView[Contact]):
 
     @extend_schema(
         operation_id="contacts_birthdays_list",
-        parameters=[BirthdaysSerializer],
         responses=BirthdaySerializer(many=True),
     )
     def get(self, request: Request) -> Response:
@@ -254,11 +254,9 @@ class BirthdaysView(GenericAPIView[Contact]):
         A `cursor` is good for the `today` that it was given out for: send the same one with each
         page.
         """
-        serializer = BirthdaysSerializer(data=request.query_params.dict())
-        serializer.is_valid(raise_exception=True)
-        today = serializer.validated_data.get("today") or timezone.now().date()
+        today = self.query.get("today") or timezone.now().date()
         self.cursor_scope = (today.isoformat(),)
-        rows = self.get_queryset().with_birthday_within(today, serializer.validated_data["days"])
+        rows = self.get_queryset().with_birthday_within(today, self.query["days"])
         birthdays = BirthdaySerializer(
             self.paginate_queryset(rows), many=True, context={"today": today}
         )

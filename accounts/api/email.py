@@ -7,16 +7,17 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import limits
 from accounts.actions import addresses
 from accounts.api.fields import AddressField, NewPasswordField, PasswordField
 from accounts.api.public import PublicView, SentSerializer, sent
 from accounts.callers import get_user
+from cloudnotes.api.validation import InputSerializer
+from cloudnotes.api.views import APIView
 
 
-class VerifySerializer(serializers.Serializer[Any]):
+class VerifySerializer(InputSerializer):
     """What a mail said: the token of its link, or its address and code."""
 
     token = serializers.CharField(max_length=200, required=False)
@@ -41,7 +42,7 @@ class VerifiedSerializer(serializers.Serializer[Any]):
     email_verified = serializers.BooleanField()
 
 
-class AddressSerializer(serializers.Serializer[Any]):
+class AddressSerializer(InputSerializer):
     """An e-mail address."""
 
     email = AddressField()

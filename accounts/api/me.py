@@ -6,7 +6,6 @@ from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import limits
 from accounts.actions import users
@@ -15,6 +14,8 @@ from accounts.callers import get_user
 from accounts.file_service import get_file_service
 from accounts.models import User
 from cloudnotes.api.routes import waits_for_storage
+from cloudnotes.api.validation import InputSerializer, validate
+from cloudnotes.api.views import APIView
 
 
 class UserSerializer(serializers.ModelSerializer[User]):
@@ -62,7 +63,7 @@ class MeSerializer(UserSerializer):
         return get_file_service().get_usage(user=user)
 
 
-class ProfileSerializer(serializers.Serializer[Any]):
+class ProfileSerializer(InputSerializer):
     """What an owner may change without a password."""
 
     username = UsernameField()
@@ -77,7 +78,7 @@ class ProfileSerializer(serializers.Serializer[Any]):
     )
 
 
-class PasswordSerializer(serializers.Serializer[Any]):
+class PasswordSerializer(InputSerializer):
     """The current password."""
 
     password = PasswordField()
@@ -97,9 +98,10 @@ class MeView(APIView):
 
     @extend_schema(request=ProfileSerializer, responses={200: MeSerializer})
     def patch(self, request: Request) -> Response:
-        serializer = ProfileSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        user = users.update_profile(user=get_user(request), changes=serializer.validated_data)
+        user = get_user(request)
+        shown = MeSerializer(user, context={"request": request}).data
+        changes = validate(ProfileSerializer, request.data, shown=shown)
+        user = users.update_profile(user=user, changes=changes)
         return Response(MeSerializer(user, context={"request": request}).data)
 
     @extend_schema(request=PasswordSerializer, responses={204: None})

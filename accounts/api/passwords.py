@@ -1,13 +1,12 @@
 """``auth/password/…``: change a password, or choose a new one by mail."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import limits
 from accounts.actions import passwords
@@ -16,16 +15,18 @@ from accounts.api.fields import NewPasswordField, PasswordField
 from accounts.api.public import PublicView, SentSerializer, device, sent
 from accounts.api.sessions import TokensSerializer, tokens
 from accounts.callers import get_user
+from cloudnotes.api.validation import InputSerializer
+from cloudnotes.api.views import APIView
 
 
-class ChangePasswordSerializer(serializers.Serializer[Any]):
+class ChangePasswordSerializer(InputSerializer):
     """The current password and the one to come."""
 
     password = PasswordField()
     new_password = NewPasswordField()
 
 
-class ResetPasswordSerializer(serializers.Serializer[Any]):
+class ResetPasswordSerializer(InputSerializer):
     """The token of a mail and the password to come."""
 
     token = serializers.CharField(max_length=200)

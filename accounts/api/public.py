@@ -6,7 +6,8 @@ from django.http import HttpRequest
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
+
+from cloudnotes.api.views import APIView
 
 
 class PublicView(APIView):

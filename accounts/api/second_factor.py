@@ -8,13 +8,14 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import limits
 from accounts.actions import second_factors
 from accounts.api.fields import CodeField
 from accounts.api.me import PasswordSerializer
 from accounts.callers import get_user
+from cloudnotes.api.validation import InputSerializer
+from cloudnotes.api.views import APIView
 
 
 class TwoFactorSerializer(serializers.Serializer[Any]):
@@ -32,7 +33,7 @@ class SetupSerializer(serializers.Serializer[Any]):
     qr_code = serializers.CharField()
 
 
-class CodeSerializer(serializers.Serializer[Any]):
+class CodeSerializer(InputSerializer):
     """A code of the app."""
 
     code = CodeField()

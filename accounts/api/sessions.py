@@ -7,7 +7,6 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,6 +14,7 @@ from accounts import jwt
 from accounts.actions import sessions
 from accounts.callers import get_caller, get_user
 from accounts.models import Session
+from cloudnotes.api.views import GenericAPIView
 
 
 class TokensSerializer(serializers.Serializer[Any]):

@@ -1,13 +1,12 @@
 """``auth/tokens``: personal access tokens, made, listed and ended."""
 
 import datetime as dt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,6 +15,8 @@ from accounts.actions import tokens
 from accounts.api.fields import CategoryField, PasswordField
 from accounts.callers import get_user
 from accounts.models import PersonalAccessToken
+from cloudnotes.api.validation import InputSerializer
+from cloudnotes.api.views import GenericAPIView
 
 
 class AccessTokenSerializer(serializers.ModelSerializer[PersonalAccessToken]):
@@ -50,7 +51,7 @@ class NewAccessTokenSerializer(AccessTokenSerializer):
         read_only_fields = fields
 
 
-class CreateAccessTokenSerializer(serializers.Serializer[Any]):
+class CreateAccessTokenSerializer(InputSerializer):
     """What a token is for, and the current password."""
 
     name = serializers.CharField(max_length=100)

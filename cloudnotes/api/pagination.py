@@ -15,6 +15,7 @@ from cloudnotes.db.expressions import OctetLength
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 200
 PAGE_BYTES = 8 * 2**20
+PARAMETERS = ("limit", "cursor", "count")
 
 
 class KeysetPagination(BasePagination):

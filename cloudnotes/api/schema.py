@@ -111,7 +111,9 @@ class APISchema(AutoSchema):
         parameters = [*KEY] if self._takes_key() else []
         if self._is_conditional():
             parameters += [IF_NONE_MATCH if self.method == "GET" else IF_MATCH, ETAG]
-        return [*super().get_override_parameters(), *parameters]
+        view: Any = self.view
+        query = view.get_query_serializer()
+        return [*super().get_override_parameters(), *([query] if query else []), *parameters]
 
     def _is_conditional(self) -> bool:
         is_known = "{" in self.path or self.method == "GET"
@@ -146,7 +148,7 @@ def suit_generators(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Write the description as generated clients need it (a drf-spectacular hook).
 
     Whole numbers have 64 bits. Bodies have no ``default``: generated clients send it, and so empty
-    what the user did not mean to change.
+    what the user did not mean to change. They have no members but those that are described.
     """
     for schema in _walk(result):
         if schema.get("type") == "integer":
@@ -162,6 +164,8 @@ def suit_generators(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     while pending:
         for schema in _walk(pending.pop()):
             schema.pop("default", None)
+            if schema.get("type") == "object" and "properties" in schema:
+                schema.setdefault("additionalProperties", False)
             name = str(schema.get("$ref", "")).rpartition("/")[2]
             if name and name not in seen:
                 seen.add(name)

@@ -17,7 +17,7 @@ from accounts.callers import get_caller
 from cloudnotes.api.errors import DomainError
 from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer, validate
 from notes import access
 from notes.actions import attachments
 from notes.api import preconditions
@@ -72,7 +72,7 @@ class NoThumbnail(DomainError):
     detail = "This file is not an image that could be opened, so it has no thumbnail."
 
 
-class ShowSerializer(serializers.Serializer[Any]):
+class ShowSerializer(InputSerializer):
     """How a file is to be given."""
 
     inline = serializers.BooleanField(
@@ -80,7 +80,7 @@ class ShowSerializer(serializers.Serializer[Any]):
     )
 
 
-class RemoveSerializer(serializers.Serializer[Any]):
+class RemoveSerializer(InputSerializer):
     """How to remove."""
 
     permanent = serializers.BooleanField(
@@ -88,7 +88,7 @@ class RemoveSerializer(serializers.Serializer[Any]):
     )
 
 
-class FileNameSerializer(serializers.Serializer[Any]):
+class FileNameSerializer(InputSerializer):
     """Another name for a file."""
 
     name = TextField(max_length=1000, allow_blank=False)
@@ -101,12 +101,15 @@ class FilesSerializer(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True, help_text="null: there is no other page.")
 
 
-class SizeSerializer(serializers.Serializer[Any]):
+class SizeSerializer(InputSerializer):
     """Which thumbnail."""
 
     size = serializers.ChoiceField(
         choices=thumbnailing.SIZES, default=320, help_text="The longer side in pixels, at most."
     )
+
+
+DOWNLOAD_AND_REMOVE = {"GET": ShowSerializer, "DELETE": RemoveSerializer}
 
 
 class FilesEndpoint(NoteEndpoint):
@@ -133,10 +136,9 @@ class FilesEndpoint(NoteEndpoint):
 
     def download_response(self, request: Request, file: File) -> HttpResponseBase:
         """Return a response with the bytes of a file, or a redirect to them. Raises NotFound."""
-        params = validate(ShowSerializer, request.query_params.dict())
         stored = or_404(StoredObject.objects.filter(pk=file.object, state="ready").first())
         headers = {name.lower(): value for name, value in request.headers.items()}
-        return downloads.answer(stored, file.name, headers=headers, is_inline=params["inline"])
+        return downloads.answer(stored, file.name, headers=headers, is_inline=self.query["inline"])
 
     def attachment_response(self, note: Note, file: File, **options: Any) -> Response:
         """Return a response that describes a file, with the note's entity tag.
@@ -152,7 +154,9 @@ class FilesEndpoint(NoteEndpoint):
 class NoteFileView(FilesEndpoint):
     """The main file of a note that the caller may see."""
 
-    @extend_schema(parameters=[ShowSerializer], responses=DOWNLOAD)
+    query_serializers: ClassVar = DOWNLOAD_AND_REMOVE
+
+    @extend_schema(responses=DOWNLOAD)
     def get(self, request: Request, pk: int) -> HttpResponseBase:
         """Get the file, or be sent to it."""
         file = or_404(main(self.get_object().files))
@@ -171,7 +175,7 @@ class NoteFileView(FilesEndpoint):
         body = show_file(file, place_of(note, root_of(request)), address="file")
         return Response(body, headers={"ETag": preconditions.etag_of(note)})
 
-    @extend_schema(request=None, parameters=[RemoveSerializer], responses={204: None})
+    @extend_schema(request=None, responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
         """Take the file away."""
         file = or_404(main(self.get_object().files))
@@ -220,9 +224,9 @@ class AttachmentsView(FilesEndpoint):
 class AttachmentView(FilesEndpoint):
     """A file of a note that the caller may see."""
 
-    @extend_schema(
-        operation_id="notes_attachments_download", parameters=[ShowSerializer], responses=DOWNLOAD
-    )
+    query_serializers: ClassVar = DOWNLOAD_AND_REMOVE
+
+    @extend_schema(operation_id="notes_attachments_download", responses=DOWNLOAD)
     def get(self, request: Request, pk: int, attachment_id: int) -> HttpResponseBase:
         """Get the file, or be sent to it."""
         return self.download_response(request, self.get_file(self.get_object(), attachment_id))
@@ -244,15 +248,16 @@ class AttachmentView(FilesEndpoint):
     def patch(self, request: Request, pk: int, attachment_id: int) -> Response:
         """Rename the file."""
         note, expected = self.get_object(), preconditions.expected_versions(request)
-        self.get_file(note, attachment_id)
-        validated = validate(FileNameSerializer, request.data)
+        file = self.get_file(note, attachment_id)
+        shown = show_attachment(file, place_of(note, root_of(request)))
+        validated = validate(FileNameSerializer, request.data, shown=shown)
         note, file = attachments.rename_file(
             note=note, attachment_id=attachment_id, name=validated["name"],
             by=get_caller(request), now=timezone.now(), expected=expected,
         )  # fmt: skip
         return self.attachment_response(note, file)
 
-    @extend_schema(request=None, parameters=[RemoveSerializer], responses={204: None})
+    @extend_schema(request=None, responses={204: None})
     def delete(self, request: Request, pk: int, attachment_id: int) -> Response:
         """Take the file away; the history keeps it, unless it goes for good."""
         return _remove(self, request, attachment_id)
@@ -263,18 +268,17 @@ class ThumbnailView(FilesEndpoint):
     """A small picture of a file that is an image."""
 
     conditional: ClassVar[tuple[str, ...]] = ()
+    query_serializers: ClassVar = {"GET": SizeSerializer}
     problems: ClassVar = {404: "There is nothing to show, or the thumbnail is still being made."}
 
     @extend_schema(
         operation_id="notes_attachments_thumbnail",
-        parameters=[SizeSerializer],
         responses={code: response for code, response in DOWNLOAD.items() if code != 416},
     )
     def get(self, request: Request, pk: int, attachment_id: int) -> HttpResponseBase:
         """Get a WebP of the image that fits into a square, or be sent to it."""
-        params = validate(SizeSerializer, request.query_params.dict())
         file = self.get_file(self.get_object(), attachment_id)
-        thumbnails = Thumbnail.objects.filter(source=file.object, size=params["size"])
+        thumbnails = Thumbnail.objects.filter(source=file.object, size=self.query["size"])
         thumbnail = thumbnails.select_related("object").first()
         if thumbnail is None:
             pending = StoredObject.objects.filter(pk=file.object, thumbnails_due_at__isnull=False)
@@ -286,8 +290,7 @@ class ThumbnailView(FilesEndpoint):
 
 
 def _remove(view: FilesEndpoint, request: Request, attachment_id: int) -> Response:
-    params = validate(RemoveSerializer, request.query_params.dict())
-    note, is_permanent = view.get_object(), params["permanent"]
+    note, is_permanent = view.get_object(), view.query["permanent"]
     if not is_permanent:
         view.get_file(note, attachment_id)
     note = attachments.remove_file(

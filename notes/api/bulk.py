@@ -8,11 +8,11 @@ from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.api.fields import CategoryField
 from accounts.callers import get_caller
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer, refuse_others, validate
+from cloudnotes.api.views import APIView
 from notes import access
 from notes.actions import bulk
 from notes.api.fields import TagsField
@@ -21,7 +21,7 @@ from notes.api.permissions import WRITING_SCOPES
 NEEDS = {"tag": "tags", "untag": "tags", "move": "category"}
 
 
-class BulkSerializer(serializers.Serializer[Any]):
+class BulkSerializer(InputSerializer):
     """What to do with which notes."""
 
     op = serializers.ChoiceField(choices=[*bulk.OPERATIONS])
@@ -35,6 +35,7 @@ class BulkSerializer(serializers.Serializer[Any]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         needed = NEEDS.get(attrs["op"])
+        refuse_others(attrs, {"op", "ids", *([needed] if needed else [])})
         if needed and needed not in attrs:
             raise serializers.ValidationError({needed: "This operation needs it."})
         return attrs

@@ -7,14 +7,14 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import categories
 from accounts.api.fields import CategoryField
 from accounts.callers import get_caller
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer, validate
+from cloudnotes.api.views import GenericAPIView
 from notes import access
 from notes.actions import bulk
 from notes.api.permissions import WRITING_SCOPES
@@ -40,7 +40,7 @@ class TreeSerializer(serializers.Serializer[Any]):
     uncategorized = serializers.IntegerField(help_text="Live notes in no category.")
 
 
-class MoveSerializer(serializers.Serializer[Any]):
+class MoveSerializer(InputSerializer):
     """Where it is to lie; what lies there already is merged with it."""
 
     category = CategoryField()
@@ -53,7 +53,7 @@ class MovedSerializer(serializers.Serializer[Any]):
     notes = serializers.IntegerField()
 
 
-class DeleteSerializer(serializers.Serializer[Any]):
+class DeleteSerializer(InputSerializer):
     """What becomes of the notes."""
 
     notes = serializers.ChoiceField(
@@ -68,6 +68,7 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
     """The categories of the notes that the caller may see."""
 
     scopes: ClassVar = WRITING_SCOPES
+    query_serializers: ClassVar = {"destroy": DeleteSerializer}
     queryset = Note.objects.none()
     pagination_class = None
 
@@ -88,13 +89,12 @@ class CategoryViewSet(viewsets.ViewSetMixin, GenericAPIView[Note]):
         )
         return Response({"category": to, "notes": count})
 
-    @extend_schema(parameters=[DeleteSerializer], responses={204: None})
+    @extend_schema(responses={204: None})
     def destroy(self, request: Request, category: str) -> Response:
         """Delete a category: its notes go to the one above, or to the trash."""
-        params = validate(DeleteSerializer, request.query_params.dict())
         context: dict[str, Any] = {"by": get_caller(request), "now": timezone.now()}
         parsed = _parse(category)
-        if params["notes"] == "trash":
+        if self.query["notes"] == "trash":
             bulk.trash_category(category=parsed, **context)
         else:
             parent = parsed.rpartition(categories.SEPARATOR)[0]

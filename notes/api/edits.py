@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from accounts.callers import get_caller
 from accounts.permissions import has_scope, require_scope
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer, refuse_others, validate
 from notes.actions import edits
 from notes.api import preconditions
 from notes.api.fields import ContentField
@@ -24,7 +24,7 @@ NEEDED = {
 }
 
 
-class EditSerializer(serializers.Serializer[Any]):
+class EditSerializer(InputSerializer):
     """One edit: what it needs depends on ``op``."""
 
     op = serializers.ChoiceField(choices=list(NEEDED))
@@ -44,6 +44,7 @@ class EditSerializer(serializers.Serializer[Any]):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        refuse_others(attrs, {"op", *NEEDED[attrs["op"]]})
         missing = [name for name in NEEDED[attrs["op"]] if name not in attrs]
         if missing:
             raise serializers.ValidationError(

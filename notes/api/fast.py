@@ -217,10 +217,8 @@ class NoteReplace(views.View):
         payload, if_match = read_note(request), request.headers.get("if-match")
         if caller.category or payload is None:
             return None
-        if "title" not in payload and not self.is_partial:
+        if not self.is_partial and payload.keys() != {"title", "content"}:
             return None
-        if not self.is_partial:
-            payload.setdefault("content", "")
         is_required = caller.user.require_if_match
         if "if-none-match" in request.headers or (is_required and if_match is None):
             return None

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.api.fields import CategoryField
+from cloudnotes.api.validation import InputSerializer
 from notes.files import downloads
 from notes.markdown import file_links
 from notes.models import tags
@@ -87,7 +88,7 @@ class TagsField(serializers.ListField):
         return tags.join(names)
 
 
-class WritableSerializer(serializers.Serializer[Any]):
+class WritableSerializer(InputSerializer):
     """What clients may write of a note (``notes.models.fields``), each member if it is sent."""
 
     title = TitleField(required=False)

@@ -6,16 +6,13 @@ from typing import Any
 
 from django.db.models.functions import Lower
 from rest_framework import serializers
-from rest_framework.request import Request
 
 from accounts.api.fields import CategoryField
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer
 from notes.api.fields import TagsField
 from notes.models import tags
 from notes.models.fields import NAMES
 from notes.models.notes import NoteQuerySet
-
-PAGING = ("limit", "cursor", "count")
 
 
 @dataclass(frozen=True)
@@ -62,29 +59,9 @@ class NamesField(serializers.CharField):
         return names
 
 
-class UnknownParameters:
-    """Mixin of serializers that refuse unknown parameters instead of ignoring them."""
-
-    known: tuple[str, ...] = ()  # in addition to its fields
-    fields: Any
-    initial_data: dict[str, Any]
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        known = {*self.fields, *self.known}
-        unknown = {
-            name: serializers.ErrorDetail("There is no such parameter.", code="unknown_parameter")
-            for name in self.initial_data
-            if name not in known
-        }
-        if unknown:
-            raise serializers.ValidationError({name: [error] for name, error in unknown.items()})
-        return attrs
-
-
-class ListSerializer(UnknownParameters, serializers.Serializer[Any]):
+class ListSerializer(InputSerializer):
     """Which notes to list."""
 
-    known = PAGING
     trashed = serializers.BooleanField(
         default=False, help_text="The notes in the trash instead of the others."
     )
@@ -118,8 +95,7 @@ class ListSerializer(UnknownParameters, serializers.Serializer[Any]):
         return {name.removesuffix("_"): field for name, field in super().get_fields().items()}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs = super().validate(attrs)
-        if "as_of" in attrs and {*self.initial_data} - {"as_of", *PAGING}:
+        if "as_of" in attrs and {*self.initial_data} - {"as_of"}:
             raise serializers.ValidationError({"as_of": "It goes with no other filter or order."})
         if "fields" in attrs and "exclude" in attrs:
             raise serializers.ValidationError({"exclude": "Say `fields` or `exclude`, not both."})
@@ -156,12 +132,8 @@ class Listing:
         return notes if "content" in self.fields else notes.defer("content")
 
 
-def read(request: Request) -> Listing:
-    """Validate the query parameters of a request. Raises ValidationError."""
-    data: dict[str, Any] = request.query_params.dict()
-    if "tag" in data:
-        data["tag"] = request.query_params.getlist("tag")
-    params = validate(ListSerializer, data)
+def read(params: dict[str, Any]) -> Listing:
+    """Return the listing that the validated parameters ask for."""
     all_fields = frozenset(NAMES)
     fields = params.get("fields", all_fields) - params.get("exclude", frozenset())
     return Listing(params, ORDERS[params["order"]], fields)

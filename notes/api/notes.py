@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts.callers import get_caller
 from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import ANYTHING, InputSerializer, validate
 from notes import access, history
 from notes.actions import notes as note_actions
 from notes.actions import versions
@@ -30,7 +30,13 @@ class NoteWriteSerializer(WritableSerializer):
     """A note as it is written."""
 
     title = TitleField()
-    content = ContentField(default="")
+
+
+class NoteReplaceSerializer(WritableSerializer):
+    """A note as it replaces another one."""
+
+    title = TitleField()
+    content = ContentField()
 
 
 class MergedNoteSerializer(NoteSerializer):
@@ -43,13 +49,13 @@ class MergedNoteSerializer(NoteSerializer):
         read_only_fields = fields
 
 
-class TitleSerializer(serializers.Serializer[Any]):
+class TitleSerializer(InputSerializer):
     """A title alone."""
 
     title = TitleField()
 
 
-class DeleteSerializer(serializers.Serializer[Any]):
+class DeleteSerializer(InputSerializer):
     """How to delete."""
 
     permanent = serializers.BooleanField(
@@ -71,17 +77,17 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         409: "What this belongs to was deleted meanwhile; or, with `Prefer: merge`, both changes "
         "touch the same lines: `base`, `yours` and `current` are what is to be brought together."
     }
+    bodiless = ("destroy", "restore")
+    query_serializers: ClassVar = {"list": listing.ListSerializer, "destroy": DeleteSerializer}
     keyset = "updated_at"
     ascending = False
     heavy_column: str | None = "content"
     cursor_scope: tuple[str, ...] = ()
 
-    @extend_schema(
-        parameters=[listing.ListSerializer], responses={200: NoteSerializer(many=True), 304: None}
-    )
+    @extend_schema(responses={200: NoteSerializer(many=True), 304: None})
     def list(self, request: Request) -> Response:
         """List notes, the last edited first; with `If-None-Match`, only if one has changed."""
-        listed, caller = listing.read(request), get_caller(request)
+        listed, caller = listing.read(self.query), get_caller(request)
         notes = Note.objects.visible_to(caller)
         if time := listed.params.get("as_of"):
             return self.get_paginated_response(self._as_of(notes, time))
@@ -120,7 +126,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         """Write a new note."""
         validated = validate(NoteWriteSerializer, request.data)
         caller = get_caller(request)
-        fields = {"category": caller.category, **validated}
+        fields = {"content": "", "category": caller.category, **validated}
         self._check_category(fields)
         flags = take_flags(fields)
         note = note_actions.create_note(**fields, flags=flags, by=caller, now=timezone.now())
@@ -140,7 +146,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
 
     @extend_schema(
         parameters=[preconditions.PREFER_MERGE],
-        request=NoteWriteSerializer,
+        request=NoteReplaceSerializer,
         responses={200: MergedNoteSerializer},
     )
     def update(self, request: Request, pk: int) -> Response:
@@ -148,11 +154,11 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
 
         With `Prefer: merge` a change of an earlier version, the one in `If-Match`, is merged.
         """
-        return self._write(request, NoteWriteSerializer(data=request.data))
+        return self._write(request, NoteReplaceSerializer)
 
     @extend_schema(
         parameters=[preconditions.PREFER_MERGE],
-        request=NoteWriteSerializer(partial=True),
+        request=WritableSerializer,
         responses={200: MergedNoteSerializer},
     )
     def partial_update(self, request: Request, pk: int) -> Response:
@@ -160,14 +166,13 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
 
         With `Prefer: merge` a change of an earlier version, the one in `If-Match`, is merged.
         """
-        return self._write(request, NoteWriteSerializer(data=request.data, partial=True))
+        return self._write(request, WritableSerializer)
 
-    @extend_schema(parameters=[DeleteSerializer], responses={204: None})
+    @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:
         """Move a note to the trash, where it stays for 30 days."""
-        params = validate(DeleteSerializer, request.query_params.dict())
         expected = preconditions.expected_versions(request)
-        if params["permanent"]:
+        if self.query["permanent"]:
             self.even_trashed = True
             note_actions.purge_note(
                 note=self.get_object(), by=get_caller(request), expected=expected
@@ -201,18 +206,21 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     )
     def title(self, request: Request, pk: int) -> Response:
         """Change the title alone."""
-        return self._write(request, TitleSerializer(data=request.data))
+        return self._write(request, TitleSerializer)
 
     def _check_category(self, fields: Mapping[str, Any]) -> None:
         category = fields.get("category")
         if category is not None and not access.may_file_under(get_caller(self.request), category):
             raise PermissionDenied
 
-    def _write(self, request: Request, serializer: serializers.Serializer[Any]) -> Response:
-        note, now = self.get_object(), timezone.now()
+    def _write(self, request: Request, serializer_class: type[InputSerializer]) -> Response:
+        note, now, caller = self.get_object(), timezone.now(), get_caller(request)
         expected = preconditions.expected_versions(request)
-        serializer.is_valid(raise_exception=True)
-        changes, caller = serializer.validated_data, get_caller(request)
+        shown = {**self.note_json(note), "merged": ANYTHING}
+        if expected is not None and note.version not in expected:
+            # The precondition decides what becomes of a change of another version.
+            shown = dict.fromkeys(shown, ANYTHING)
+        changes = validate(serializer_class, request.data, shown=shown)
         if not access.may_write(caller, note, changes):
             raise PermissionDenied
         self._check_category(changes)

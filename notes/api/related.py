@@ -1,6 +1,6 @@
 """``notes/{id}/related``: notes on the same subjects."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -10,9 +10,8 @@ from rest_framework.response import Response
 
 from accounts.callers import get_caller
 from accounts.identifiers import fold
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer
 from notes.actions import indexing, versions
-from notes.api.listing import UnknownParameters
 from notes.api.representation import NoteEndpoint, NoteSerializer
 from notes.api.search import FIELDS
 from notes.models import Note, tags
@@ -21,7 +20,7 @@ from notes.search import relating
 MAX_RELATED = 20
 
 
-class RelatedSerializer(UnknownParameters, serializers.Serializer[Any]):
+class RelatedSerializer(InputSerializer):
     """How many notes to name."""
 
     limit = serializers.IntegerField(default=10, min_value=1, max_value=MAX_RELATED)
@@ -50,18 +49,18 @@ class RelatedView(NoteEndpoint):
 
     pagination_class = None
     conditional = ()
+    query_serializers: ClassVar = {"GET": RelatedSerializer}
 
-    @extend_schema(parameters=[RelatedSerializer], responses={200: RelatedNotesSerializer})
+    @extend_schema(responses={200: RelatedNotesSerializer})
     def get(self, request: Request, pk: int) -> Response:
         """Name the notes that are most about the same as this one, without their contents."""
-        params = validate(RelatedSerializer, request.query_params.dict())
         note, caller = self.get_object(), get_caller(request)
         pending = indexing.catch_up(caller=caller)
         related = relating.relate(
             note_id=note.pk,
             tags=tags.split(note.tags),
             caller=caller,
-            at_most=params["limit"],
+            at_most=self.query["limit"],
         )
         queryset = Note.objects.visible_to(caller).live().defer("content")
         rows = queryset.filter(pk__in=[each.note_id for each in related])

@@ -6,13 +6,13 @@ from django.conf import settings
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
-from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.callers import get_caller
 from accounts.permissions import HasScope
+from cloudnotes.api.views import GenericAPIView
 from notes.actions.versions import mark_seen
 from notes.api import preconditions
 from notes.api.permissions import SCOPES, NotePermission

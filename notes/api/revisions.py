@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from accounts.callers import get_caller
 from cloudnotes.api.routes import waits_for_storage
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer, validate
 from notes import differences, history
 from notes.actions import revisions
 from notes.api import preconditions
@@ -86,13 +86,13 @@ class WholeRevisionSerializer(RevisionSerializer):
         read_only_fields = fields
 
 
-class PinSerializer(serializers.Serializer[Any]):
+class PinSerializer(InputSerializer):
     """Whether a revision stays whatever its age."""
 
     pinned = serializers.BooleanField()
 
 
-class AgainstSerializer(serializers.Serializer[Any]):
+class AgainstSerializer(InputSerializer):
     """What to compare with."""
 
     against = serializers.IntegerField(
@@ -124,6 +124,9 @@ class DifferenceSerializer(serializers.Serializer[Any]):
 class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     """The history of a note that the caller may see; the note may be in the trash."""
 
+    bodiless = ("restore",)
+    query_serializers: ClassVar = {"diff": AgainstSerializer}
+
     serializer_class: Any = RevisionSerializer
     scopes: ClassVar = WRITING_SCOPES
     even_trashed = True
@@ -147,12 +150,11 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         state = self._state(self.get_seen_note(), version)
         return Response(WholeRevisionSerializer(state, context=self._context()).data)
 
-    @extend_schema(parameters=[AgainstSerializer], responses={200: DifferenceSerializer})
+    @extend_schema(responses={200: DifferenceSerializer})
     def diff(self, request: Request, pk: int, version: int) -> Response:
         """Compare what a note said in a version with another one, or with what it says now."""
-        params = validate(AgainstSerializer, request.query_params.dict())
         note = self.get_seen_note()
-        against = params.get("against", note.version)
+        against = self.query.get("against", note.version)
         old, new = self._state(note, version), self._state(note, against)
         before, after = (
             state_json({name: getattr(state, name) for name in EDITABLE if name != "content"})
@@ -189,8 +191,9 @@ class RevisionViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     @extend_schema(request=PinSerializer, responses={200: RevisionSerializer})
     def partial_update(self, request: Request, pk: int, version: int) -> Response:
         """Pin a revision, so that it is never thinned out, or unpin it."""
-        is_pinned = validate(PinSerializer, request.data)["pinned"]
         revision = or_404(self._revisions(self.get_object()).filter(version=version).first())
+        shown = WholeRevisionSerializer(revision, context=self._context()).data
+        is_pinned = validate(PinSerializer, request.data, shown=shown)["pinned"]
         revision = revisions.pin_revision(revision=revision, is_pinned=is_pinned)
         return Response(RevisionSerializer(revision, context=self._context()).data)
 
@@ -210,10 +213,9 @@ class RevisionFileView(FilesEndpoint):
 
     even_trashed = True
     conditional: ClassVar[tuple[str, ...]] = ()
+    query_serializers: ClassVar = {"GET": ShowSerializer}
 
-    @extend_schema(
-        operation_id="notes_revisions_download", parameters=[ShowSerializer], responses=DOWNLOAD
-    )
+    @extend_schema(operation_id="notes_revisions_download", responses=DOWNLOAD)
     def get(self, request: Request, pk: int, version: int, attachment_id: int) -> HttpResponseBase:
         """Get a file as it was, or be sent to it."""
         state = or_404(history.get_state(self.get_object(), version, caller=get_caller(request)))

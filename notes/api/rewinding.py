@@ -8,16 +8,16 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.api.fields import CategoryField
 from accounts.callers import get_caller
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer, validate
+from cloudnotes.api.views import APIView
 from notes.actions import rewinding
 from notes.api.permissions import WRITING_SCOPES
 
 
-class RewindSerializer(serializers.Serializer[Any]):
+class RewindSerializer(InputSerializer):
     """What to bring back to when."""
 
     to = serializers.DateTimeField()

@@ -1,19 +1,19 @@
 """``searches``: searches saved under a name, and the notes that they find."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.callers import get_caller
 from accounts.identifiers import fold
 from cloudnotes.api.location import location
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer, validate
+from cloudnotes.api.views import GenericAPIView
 from notes.actions import saved_searches
 from notes.api.fields import TextField
 from notes.api.permissions import WRITING_SCOPES
@@ -32,7 +32,7 @@ class SavedSearchSerializer(serializers.ModelSerializer[SavedSearch]):
         read_only_fields = fields
 
 
-class SavedSearchWriteSerializer(serializers.Serializer[Any]):
+class SavedSearchWriteSerializer(InputSerializer):
     """A saved search as it is written; a query that is broken is refused with its position."""
 
     name = serializers.CharField(max_length=MAX_NAME_LENGTH)
@@ -52,6 +52,7 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
     """The caller's saved searches."""
 
     scopes: ClassVar = WRITING_SCOPES
+    query_serializers: ClassVar = {"notes": PageSerializer}
     serializer_class = SavedSearchSerializer
     queryset = SavedSearch.objects.none()
     keyset = "created_at"
@@ -90,7 +91,8 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
     def partial_update(self, request: Request, pk: int) -> Response:
         """Change what is sent of a saved search."""
         search = self.get_object()
-        changes = validate(SavedSearchWriteSerializer, request.data, partial=True)
+        shown = SavedSearchSerializer(search).data
+        changes = validate(SavedSearchWriteSerializer, request.data, partial=True, shown=shown)
         search = saved_searches.change_search(search=search, changes=changes, now=timezone.now())
         return Response(SavedSearchSerializer(search).data)
 
@@ -100,8 +102,7 @@ class SavedSearchViewSet(viewsets.ViewSetMixin, GenericAPIView[SavedSearch]):
         saved_searches.delete_search(search=self.get_object())
         return Response(status=204)
 
-    @extend_schema(parameters=[PageSerializer], responses={200: FoundNotesSerializer})
+    @extend_schema(responses={200: FoundNotesSerializer})
     def notes(self, request: Request, pk: int) -> Response:
         """Find notes by a saved search, as ``search`` does."""
-        params = validate(PageSerializer, request.query_params.dict())
-        return find(request, self.get_object().query, **params)
+        return find(request, self.get_object().query, **self.query)

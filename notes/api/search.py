@@ -11,14 +11,13 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.callers import Caller, get_caller
 from cloudnotes.api import cursors
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer
+from cloudnotes.api.views import APIView
 from notes.actions import indexing, versions
 from notes.api.fields import TextField
-from notes.api.listing import UnknownParameters
 from notes.api.permissions import SCOPES
 from notes.api.representation import NoteSerializer, root_of
 from notes.models import Note
@@ -33,7 +32,7 @@ BEGINNING = Left("content", excerpts.LOOKED_THROUGH + excerpts.MAX_EXCERPT)
 FIELDS = tuple(name for name in NAMES if name != "content")
 
 
-class PageSerializer(UnknownParameters, serializers.Serializer[Any]):
+class PageSerializer(InputSerializer):
     """Which part of what is found."""
 
     limit = serializers.IntegerField(default=PAGE, min_value=1, max_value=LONGEST_PAGE)
@@ -77,11 +76,12 @@ class SearchView(APIView):
     """Search in the notes that the caller may see."""
 
     scopes: ClassVar = SCOPES
+    query_serializers: ClassVar = {"GET": SearchSerializer}
 
-    @extend_schema(parameters=[SearchSerializer], responses={200: FoundNotesSerializer})
+    @extend_schema(responses={200: FoundNotesSerializer})
     def get(self, request: Request) -> Response:
         """Find notes, the best answer first; a page may be short and still have a `next`."""
-        return find(request, **validate(SearchSerializer, request.query_params.dict()))
+        return find(request, **self.query)
 
 
 def find(request: Request, q: str, limit: int, cursor: str = "") -> Response:

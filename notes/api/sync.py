@@ -8,11 +8,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.callers import get_caller
 from cloudnotes.api.errors import describe
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer, refuse_others, validate
+from cloudnotes.api.views import APIView
 from notes import sync
 from notes.actions import sync as sync_actions
 from notes.actions.versions import mark_seen
@@ -26,7 +26,7 @@ from notes.models.fields import EDITABLE, FLAGS, note_json
 DEFAULT_LIMIT, MAX_LIMIT = 100, 500
 
 
-class PageQuerySerializer(serializers.Serializer[Any]):
+class PageQuerySerializer(InputSerializer):
     """Where to go on, and how many changes to tell."""
 
     cursor = serializers.CharField(
@@ -67,6 +67,15 @@ class DigestSerializer(serializers.Serializer[Any]):
     cursor = serializers.CharField(help_text="The place in the feed that the digest is of.")
 
 
+# What an operation takes besides the note and the flags, which have errors of their own.
+MEMBERS = {
+    "create": EDITABLE,
+    "update": ("base_version", *EDITABLE),
+    "flag": (),
+    "delete": ("base_version",),
+}
+
+
 class OperationSerializer(WritableSerializer):
     """A change that the client has made; the note is named by ``id`` or ``client_id``."""
 
@@ -87,6 +96,7 @@ class OperationSerializer(WritableSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         needed = {"create": {"title"}, "flag": set()}.get(attrs["op"], {"base_version"})
+        refuse_others(attrs, {"op", "id", "client_id", *FLAGS, *MEMBERS[attrs["op"]]})
         missing = {name: "This operation needs it." for name in needed if name not in attrs}
         if attrs["op"] == "create" and "id" in attrs:
             missing["id"] = "The server chooses it; send a client_id to know the note again."
@@ -117,7 +127,7 @@ class EntriesField(serializers.ListField):
         return data
 
 
-class BatchSerializer(serializers.Serializer[Any]):
+class BatchSerializer(InputSerializer):
     """What a client has changed, in its order."""
 
     changes = EntriesField(help_text=f"At most {sync_actions.MAX_OPERATIONS}.")
@@ -149,23 +159,23 @@ class SyncView(APIView):
     """The feed of the caller."""
 
     scopes: ClassVar = WRITING_SCOPES
+    query_serializers: ClassVar = {"GET": PageQuerySerializer}
     problems: ClassVar = {410: "The cursor is of no use any more: begin without one."}
     max_json_bytes = settings.MAX_JSON_BYTES
 
-    @extend_schema(parameters=[PageQuerySerializer], responses={200: PageSerializer})
+    @extend_schema(responses={200: PageSerializer})
     def get(self, request: Request) -> Response:
         """Learn what has changed since `cursor`, in the order of the commits.
 
         A note in the trash or deleted is a change with `deleted`. Go on with the `cursor` of the
         answer, at once while `has_more`, later otherwise.
         """
-        params = validate(PageQuerySerializer, request.query_params.dict())
-        caller, cursor = get_caller(request), params.get("cursor")
+        caller, cursor = get_caller(request), self.query.get("cursor")
         after = sync.read_cursor(cursor, caller=caller) if cursor else sync.begin(caller=caller)
         if after is None:
             sync_actions.start_generation(instead_of=sync.get_generation())
             raise sync.ResyncRequired
-        page = sync.get_page(caller=caller, after=after, limit=params["limit"])
+        page = sync.get_page(caller=caller, after=after, limit=self.query["limit"])
         payload = {
             "changes": self._changes_json(page.changes),
             "cursor": sync.write_cursor(page.end, caller=caller),

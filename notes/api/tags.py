@@ -6,12 +6,12 @@ from django.db.models import Count, Min
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.callers import get_caller
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer, validate
+from cloudnotes.api.views import GenericAPIView
 from notes.actions import bulk
 from notes.api.fields import TagField
 from notes.api.permissions import WRITING_SCOPES
@@ -31,7 +31,7 @@ class TagsSerializer(serializers.Serializer[Any]):
     results = TagSerializer(many=True)
 
 
-class RenameSerializer(serializers.Serializer[Any]):
+class RenameSerializer(InputSerializer):
     """What to call it from now on; where that is a tag already, the two are one."""
 
     name = TagField()

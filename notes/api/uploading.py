@@ -5,7 +5,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.core.files.uploadhandler import FileUploadHandler, SkipFile
+from django.core.files.uploadhandler import FileUploadHandler
 from django.utils.http import parse_header_parameters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -14,7 +14,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 
 from cloudnotes.api.errors import DomainError
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer, repeated, unknown, validate
 from notes.files import objects, quotas, storage
 from notes.models import Note, StoredObject
 
@@ -27,7 +27,7 @@ class StoredFileField(serializers.FileField):
     """A file that is stored by the time it is validated."""
 
 
-class UploadSerializer(serializers.Serializer[Any]):
+class UploadSerializer(InputSerializer):
     """A file in a multipart form."""
 
     file = StoredFileField(allow_empty_file=True, max_length=1000)
@@ -57,8 +57,12 @@ class StoringHandler(FileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """Begin to store the file. Raises :class:`notes.files.storage.StorageUnavailable`."""
         super().new_file(*args, **kwargs)
-        if self.field_name != "file" or self.receiver is not None:
-            raise SkipFile
+        if self.field_name != "file":
+            raise serializers.ValidationError(
+                {self.field_name: [unknown("field", self.field_name, ["file"])]}
+            )
+        if self.receiver is not None:
+            raise serializers.ValidationError({"file": [repeated()]})
         self.receiver = objects.Receiver()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts.callers import get_caller
 from cloudnotes.api.location import location
 from cloudnotes.api.routes import waits_for_storage
-from cloudnotes.api.validation import validate
+from cloudnotes.api.validation import InputSerializer, validate
 from notes import access
 from notes.actions import uploads
 from notes.api.fields import TextField
@@ -26,7 +26,7 @@ from notes.models.attachments import split
 from notes.models.fields import place_of, show_attachment
 
 
-class AnnouncedSerializer(serializers.Serializer[Any]):
+class AnnouncedSerializer(InputSerializer):
     """What is to be uploaded: its name, its size in bytes and its SHA-256 in hex."""
 
     name = TextField(max_length=1000, allow_blank=False)
@@ -168,6 +168,8 @@ class UploadView(UploadEndpoint):
 
 class CompleteView(UploadEndpoint):
     """The end of an upload."""
+
+    bodiless = ("POST",)
 
     # Completing is idempotent by itself, and calls the storage outside of a transaction.
     keeps_own_answers = True

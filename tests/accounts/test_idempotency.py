@@ -24,7 +24,7 @@ from notes.models import Note
 from tests.clients import new_account
 from tests.conftest import PASSWORD, client_of, make_user
 from tests.lengths import length
-from tests.routes import BODIES, FILES, GIF, MAKE, PUBLIC, TABLE, path_to, walk_views
+from tests.routes import FILES, GIF, MAKE, PUBLIC, TABLE, body_of, path_to, walk_views
 from tests.waiting import until
 
 NOTES, TOKENS = "/api/v1/notes", "/api/v1/auth/tokens"
@@ -384,7 +384,7 @@ def test_every_post_of_the_api_takes_a_key(alice, route, prefix):
     path = prefix + route
     if "<int:pk>" in route:
         path = prefix + path_to(route, MAKE["notes"](alice))
-    body, kind = BODIES.get(route, {}), "application/json"
+    body, kind = body_of(route, "post") or {}, "application/json"
     if route in FILES:
         kind = MULTIPART_CONTENT
         body = encode_multipart(BOUNDARY, {FILES[route]: SimpleUploadedFile("g.gif", GIF)})

@@ -76,12 +76,15 @@ def register(server):
     return attempt
 
 
-def public(path, **fields):
-    """Return what makes attempts at an address that needs no token, for one new account."""
+def public(path, *names, **fields):
+    """Return what makes attempts at an address that needs no token, for one new account.
+
+    ``names`` are the members of the account's registration that are sent.
+    """
 
     def prepare(server):
-        body, _ = account(server)
-        body = {**body, **fields}
+        known, _ = account(server)
+        body = {**{name: known[name] for name in names}, **fields}
         return lambda headers: requests.post(
             f"{server.api}/auth/{path}", json=body, headers=headers, timeout=60
         )
@@ -90,14 +93,13 @@ def public(path, **fields):
 
 
 def with_token(path, **fields):
-    """Return what makes attempts at an address that asks a logged-in user for the password."""
+    """Return what makes attempts at an address that asks a logged-in user for a secret."""
 
     def prepare(server):
         _, tokens = account(server)
         token = {"Authorization": f"Bearer {tokens['access_token']}"}
-        body = {"password": "wrong", **fields}
         return lambda headers: requests.post(
-            f"{server.api}/auth/{path}", json=body, headers={**headers, **token}, timeout=60
+            f"{server.api}/auth/{path}", json=fields, headers={**headers, **token}, timeout=60
         )
 
     return prepare
@@ -119,14 +121,14 @@ def admin_login(server):
 SCOPES = {
     "login": login,
     "register": register,
-    "verify": public("email/verify", code="12345678"),
-    "resend": public("email/resend"),
-    "forgot": public("password/forgot"),
-    "reset": public("password/reset", token="1.nonsense"),
-    "password": with_token("password/change", new_password="another long one"),
-    "email_change": with_token("email/change", email="new@example.org"),
+    "verify": public("email/verify", "email", code="12345678"),
+    "resend": public("email/resend", "email"),
+    "forgot": public("password/forgot", "email"),
+    "reset": public("password/reset", "password", token="1.nonsense"),
+    "password": with_token("password/change", password="wrong", new_password="another long one"),
+    "email_change": with_token("email/change", password="wrong", email="new@example.org"),
     "second_factor": with_token("2fa/confirm", code="0000000"),
-    "token_creation": with_token("tokens", name="t", scopes=["notes:read"]),
+    "token_creation": with_token("tokens", password="wrong", name="t", scopes=["notes:read"]),
     "admin_login": admin_login,
 }
 

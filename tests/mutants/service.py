@@ -13,14 +13,6 @@ WORKER = "tests/cloudnotes/test_worker.py"
 MUTANTS = [
     # Headers of every response.
     Mutant(
-        "defaults-in-bodies",
-        "A generated client sends no default, which would empty a note.",
-        "cloudnotes/api/schema.py",
-        '            schema.pop("default", None)\n',
-        "",
-        ("tests/test_schema.py::test_generated_clients_send_no_default_that_empties_a_note",),
-    ),
-    Mutant(
         "responses-without-nosniff",
         "Every response says nosniff.",
         "cloudnotes/api/headers.py",

@@ -71,7 +71,7 @@ def last_revision(note):
 
 
 def change(client, method, url, body):
-    answer = client.generic(method, url, body and json.dumps(body), "application/json")
+    answer = client.generic(method, url, json.dumps(body) if body else "", "application/json")
     assert answer.status_code < 300, (method, url, answer.content)
     return answer
 

@@ -19,7 +19,7 @@ from notes.models.notes import NoteQuerySet
 from tests.cases import failures
 from tests.conftest import client_of
 from tests.notes.files import add
-from tests.routes import BODIES, FILES, TABLE, path_to
+from tests.routes import FILES, TABLE, body_of, path_to
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1"
@@ -115,20 +115,21 @@ def requests_of(note):
     return requests
 
 
-def bodies_of(route, verb, note):
+def bodies_of(route, verb, note, operations=SYNC):
     if route == "notes/bulk":
         return [{**body, "ids": [note.pk]} for body in BULK]
     if route == "sync":
-        operations = [{"id": note.pk, "base_version": note.version, **each} for each in SYNC]
-        return [{"changes": [each]} for each in operations]
+        base = {"base_version": note.version}
+        operations = [each if each["op"] == "flag" else {**base, **each} for each in operations]
+        return [{"changes": [{"id": note.pk, **each}]} for each in operations]
     if route == "rewind":
         return [{"to": note.created_at.isoformat()}]
     if route == "notes/<int:pk>" and verb != "delete":
-        whole = {"title": "t"} if verb == "put" else {}
+        whole = {"title": "t", "content": "c"} if verb == "put" else {}
         return [{**whole, **body} for body in FIELDS]
     if route in FILES and verb in ("post", "put"):
         return [None]
-    return [BODIES.get(route)]
+    return [body_of(route, verb)]
 
 
 def send(client, note, request):
@@ -269,6 +270,6 @@ def test_a_reader_is_told_what_they_may_not(note, sharing, as_bob):
     assert as_bob.patch(url, {"title": "x"}, format="json").status_code == 403
     assert as_bob.delete(url).status_code == 403
     for operation in SYNC:
-        body = {"changes": [{"id": note.pk, "base_version": note.version, **operation}]}
+        (body,) = bodies_of("sync", "post", note, [operation])
         (result,) = as_bob.post(f"{API}/sync", body, format="json").json()["results"]
         assert (result["status"], result["problem"]["status"]) == ("refused", 403)

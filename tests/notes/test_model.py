@@ -128,6 +128,19 @@ OPERATIONS = st.fixed_dictionaries(
     }
 )
 
+# The members that each edit has.
+TAKEN = {
+    "append": ("text",),
+    "prepend": ("text",),
+    "replace": ("old", "text"),
+    "toggle_task": ("task",),
+}
+STRANGERS_BODIES = {
+    "": {"title": "c", "content": "c"},
+    "/title": {"title": "c"},
+    "/edits": {"op": "append", "text": "c"},
+    "/revisions/1": {"pinned": True},
+}
 REQUESTS = [
     *itertools.product(["get", "put", "patch", "delete"], [""]),
     ("put", "/title"),
@@ -383,7 +396,8 @@ class Machine(RuleBasedStateMachine):
     ) -> None:
         pk, url, note = self.pick(number)
         match = self.named(note, match)
-        body = {"op": op, "text": text, "old": old, "task": task}
+        members = {"text": text, "old": old, "task": task}
+        body = {"op": op, **{name: members[name] for name in TAKEN[op]}}
         response = self.send(by, "post", f"{url}/edits", body, match)
         if self.is_refused(response, pk, match):
             return
@@ -514,7 +528,7 @@ class Machine(RuleBasedStateMachine):
         if note and not note.state.trashed_at and state is None:
             assert response.status_code == 404
         elif not self.is_refused(response, pk, match):
-            names = ("title", "content", "files")
+            names = ("title", "content", "category", "files")
             changes = {name: getattr(state, name) for name in names}
             self.write(response, pk, by, changes, "restore")
 
@@ -823,9 +837,9 @@ class Machine(RuleBasedStateMachine):
     def be_a_stranger(self, number: int, request: tuple[str, str]) -> None:
         method, path = request
         _, url, _ = self.pick(number)
-        body = {"title": "c", "content": "c", "op": "append", "text": "c", "pinned": True}
-        more = {"format": "json"} if method != "get" else {}
-        assert getattr(self.carol, method)(f"{url}{path}", body, **more).status_code == 404
+        body = STRANGERS_BODIES.get(path) if method not in ("get", "delete") else None
+        answer = getattr(self.carol, method)(f"{url}{path}", body, format="json")
+        assert answer.status_code == 404
 
     @rule(
         path=st.sampled_from(["/notes", "/notes?trashed=true", "/sync", "/sync/digest", "/rewind"])

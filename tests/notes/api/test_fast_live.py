@@ -60,7 +60,7 @@ class TestLive:
             ("POST", notes, {"title": ODD, "content": ODD}, {}, 201),
             ("POST", notes, {"title": "x", "content": "y" * 2**20}, {}, 201),
             ("POST", notes, {"title": 1}, {}, 400),
-            ("PUT", f"{notes}/{pk}", {"title": ODD}, {}, 200),
+            ("PUT", f"{notes}/{pk}", {"title": ODD, "content": ODD}, {}, 200),
             ("PATCH", f"{notes}/{pk}", {"content": ODD}, {"If-Match": "*"}, 200),
             ("PATCH", f"{notes}/{pk}", {"content": ODD}, {"If-Match": '"999"'}, 412),
             ("PATCH", f"{notes}/{2**62}", {"content": ODD}, {}, 404),

@@ -51,7 +51,7 @@ def test_with_words_in_one_request(as_alice, url):
     assert (answer.json()["title"], answer.json()["is_favorite"]) == ("n", True)
     assert (answer.json()["version"], answer.headers["ETag"]) == (2, '"2-f"')
     assert Change.objects.get().seq == 2
-    replaced = as_alice.put(url, {"title": "m"}, format="json").json()
+    replaced = as_alice.put(url, {"title": "m", "content": ""}, format="json").json()
     assert (replaced["is_favorite"], replaced["version"]) == (True, 3)
 
 
@@ -101,7 +101,7 @@ def test_they_outlive_the_trash_and_earlier_states(as_alice, url):
     assert patch(as_alice, url, is_favorite=False).status_code == 404
 
 
-@pytest.mark.parametrize("value", [None, "perhaps", 2, [], {}])
+@pytest.mark.parametrize("value", ["perhaps", 2, [], {}])
 def test_what_is_no_flag(as_alice, url, value):
     answer = patch(as_alice, url, is_favorite=value)
     assert answer.status_code == 400

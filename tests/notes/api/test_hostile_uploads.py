@@ -264,7 +264,7 @@ class TestUploads:
     def test_pages_that_are_announced_as_pictures(self, as_alice, announce):
         for content, kind in ((PAGE, TEXT), (SVG, TEXT), (b"\0" + PAGE, OCTETS),
                               (WHOLE_PNG + PAGE, "image/png")):  # fmt: skip
-            upload = announce(announced(content, name="a.png", content_type="text/html"))
+            upload = announce(announced(content, name="a.png"))
             headers = {"Content-Type": "text/html"} if upload.is_ours else {}
             assert upload.send(content, **headers) == 200
             file = upload.complete().json()["attachment"]

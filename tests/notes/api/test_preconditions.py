@@ -16,6 +16,7 @@ from tests.notes.files import new_note
 
 pytestmark = pytest.mark.django_db
 NOTES = "/api/v1/notes"
+WHOLE = {"title": "x", "content": "x"}
 
 
 @pytest.fixture
@@ -146,9 +147,7 @@ def test_modified(as_alice, url, note, form):
 def test_not_modified_is_not_for_strangers(as_carol, as_alice, url):
     for tag in ('"1"', "*"):
         assert as_carol.get(url, HTTP_IF_NONE_MATCH=tag).status_code == 404
-        assert (
-            as_carol.put(url, {"title": "x"}, format="json", HTTP_IF_MATCH=tag).status_code == 404
-        )
+        assert as_carol.put(url, WHOLE, format="json", HTTP_IF_MATCH=tag).status_code == 404
     as_alice.delete(url)
     assert as_alice.get(url, HTTP_IF_NONE_MATCH="*").status_code == 404
 

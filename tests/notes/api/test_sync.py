@@ -93,7 +93,7 @@ def test_every_event_moves_the_note_up(as_alice, follower):
     pk = create(as_alice)
     url = f"{NOTES}/{pk}"
     writes = [
-        lambda: as_alice.put(url, {"title": "x"}, format="json"),
+        lambda: as_alice.put(url, {"title": "x", "content": ""}, format="json"),
         lambda: as_alice.put(f"{url}/title", {"title": "y"}, format="json"),
         lambda: as_alice.put(
             f"{url}/file", {"file": SimpleUploadedFile("f", b"x")}, format="multipart"
@@ -458,19 +458,12 @@ class TestBatches:
         assert len(push(as_alice, *[operation] * 500)) == 500
         assert Note.objects.count() == 500
 
-    def test_server_fields_change_nothing(self, as_alice, bob):
-        (result,) = push(
-            as_alice,
-            {
-                "op": "create",
-                "title": "x",
-                "owner": bob.pk,
-                "version": 7,
-                "trashed_at": "2026-01-01",
-            },
-        )
-        note = Note.objects.get(pk=result["id"])
-        assert (note.version, note.trashed_at, note.owner.username) == (1, None, "alice")
+    def test_server_fields_are_refused_by_name(self, as_alice, bob):
+        sent = {"owner": bob.pk, "version": 7, "trashed_at": "2026-01-01"}
+        (result,) = push(as_alice, {"op": "create", "title": "x", **sent})
+        assert result["status"] == "refused"
+        assert {each["field"] for each in result["problem"]["errors"]} == {*sent}
+        assert not Note.objects.exists()
 
 
 def test_queries_of_sync(as_alice, follower):

@@ -88,7 +88,7 @@ class Account:
             created,
             self.ask("GET", path),
             self.ask("GET", "notes"),
-            self.ask("PUT", path, json={"title": "newer"}),
+            self.ask("PUT", path, json={"title": "newer", "content": "words"}),
             self.ask("GET", "search", params={"q": "newer"}),
             self.ask("GET", "sync"),
             self.ask("GET", f"notes/{self.note}/attachments"),
