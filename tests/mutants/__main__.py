@@ -31,12 +31,16 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from tests.mutants import accounts, bodies, files, notes, service
+from tests.mutants import accounts, bodies, files, links, notes, service
 from tests.mutants.mutant import Mutant
 from tests.redis_number import redis_of_worker
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MUTANTS = [*accounts.MUTANTS, *notes.MUTANTS, *files.MUTANTS, *bodies.MUTANTS, *service.MUTANTS]
+MUTANTS = [
+    mutant
+    for module in (accounts, notes, links, files, bodies, service)
+    for mutant in module.MUTANTS
+]
 
 SECONDS_FOR_ONE = 300
 SECONDS_WITHOUT_FAULT = 3600

@@ -9,8 +9,6 @@ TRASH = "tests/notes/api/test_trash.py"
 TAGS = "tests/notes/api/test_tags.py"
 LISTS = "tests/notes/api/test_lists.py"
 REWIND = "tests/notes/api/test_rewind.py"
-LINKS = "tests/notes/api/test_links.py"
-MARKDOWN = "tests/notes/markdown"
 NOTES = "tests/notes/api/test_notes.py"
 PRECONDITIONS = "tests/notes/api/test_preconditions.py"
 GUESTS = "tests/notes/test_guests.py"
@@ -470,62 +468,6 @@ MUTANTS = [
         "if len(texts) == 2 and texts[0] != texts[1]:",
         "if len(texts) > 2:",
         ("tests/notes/test_merging.py::test_merge",),
-    ),
-    Mutant(
-        "rename-leaves-links",
-        "A note that is renamed is called by its new title where others link to it.",
-        "notes/actions/links.py",
-        "content = wikilinks.retitle(note.content, _replacer(reached))",
-        "content = note.content",
-        (f"{LINKS}::test_a_rename_keeps_them_right",),
-    ),
-    Mutant(
-        "link-in-a-block-of-code",
-        "A link within a block of code is no link.",
-        "notes/markdown/wikilinks.py",
-        "        if not block.is_code:\n",
-        "        if True:\n",
-        (f"{MARKDOWN}/test_wikilinks.py::test_which_there_are",),
-    ),
-    Mutant(
-        "link-in-a-code-span",
-        "A link within a code span is no link.",
-        "notes/markdown/inline.py",
-        "return Span(Kind.CODE, start, span_end) if span_end > 0 else None",
-        "return None",
-        (f"{MARKDOWN}/test_wikilinks.py::test_which_there_are",),
-    ),
-    Mutant(
-        "quote-marks-are-read-as-text",
-        "The marks of a quote are no part of the text in it.",
-        "notes/markdown/blocks.py",
-        "                self.prefixes.append((start, first))\n",
-        "                pass\n",
-        (f"{MARKDOWN}/test_wikilinks.py::test_which_there_are",),
-    ),
-    Mutant(
-        "task-in-fenced-code-of-a-list",
-        "What is in fenced code within a list is no task.",
-        "notes/markdown/blocks.py",
-        "if is_raw and depth == len(self.containers):",
-        "if is_raw and depth == len(self.containers) == 0:",
-        (f"{MARKDOWN}/test_tasks.py::test_what_a_task_is",),
-    ),
-    Mutant(
-        "file-link-in-code-is-signed",
-        "An address of a file within code is left as it is.",
-        "notes/markdown/file_links.py",
-        "        if match.end() <= start:\n",
-        "        if match:\n",
-        (f"{MARKDOWN}/test_file_links.py::test_all_but_those_in_code",),
-    ),
-    Mutant(
-        "second-rename-leaves-links",
-        "Links follow also a note that was renamed twice meanwhile.",
-        "notes/actions/indexing.py",
-        "linked_key = renamed_from or title_key",
-        "linked_key = title_key",
-        (f"{LINKS}::test_a_second_rename_before_the_links_have_followed",),
     ),
     Mutant(
         "search-index-not-updated",
