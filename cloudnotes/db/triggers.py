@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
-from django.db import models
+from django.db import migrations, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.ddl_references import Statement, Table
@@ -118,6 +118,27 @@ class Trigger(models.BaseConstraint):
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+
+class AddTrigger(migrations.AddConstraint):
+    """``AddConstraint`` for a :class:`Trigger`, without a copy of the table on SQLite."""
+
+    model_name: str
+    constraint: Trigger
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        schema_editor.execute(self.constraint.remove_sql(model, schema_editor), None)
+        if statement := self.constraint.create_sql(model, schema_editor):
+            schema_editor.execute(statement, None)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        model = from_state.apps.get_model(app_label, self.model_name)
+        schema_editor.execute(self.constraint.remove_sql(model, schema_editor), None)
 
 
 def declared(vendor: str) -> Iterator[tuple[type[models.Model], Trigger]]:

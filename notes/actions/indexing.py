@@ -14,7 +14,7 @@ forms and the format of the terms, is not the current one, indexing starts again
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import Error, transaction
@@ -23,17 +23,29 @@ from django.db.models.functions import Concat
 
 from accounts.callers import Caller
 from accounts.models import User
+from cloudnotes.api.location import is_own
 from cloudnotes.db.expressions import OctetLength
 from notes.actions import links
 from notes.markdown import wikilinks
-from notes.models import Change, Feed, IndexedNote, Link, Note, SearchIndex, attachments, tags
+from notes.models import (
+    Change,
+    Feed,
+    IndexedNote,
+    Link,
+    Note,
+    Renaming,
+    SearchIndex,
+    attachments,
+    tags,
+)
+from notes.models.links import MAX_LONGER_TITLES
 from notes.search import terms
 
 INDEX_BATCH_SIZE = 100  # notes
 MAX_BYTES = 2 * 2**20
 USER_BATCH_SIZE = 20
 REQUEST_SECONDS, WORKER_SECONDS = 1.0, 5.0
-REPLACED = ("edited_at", "title_key", "renamed_from", "terms", "words", "stems")
+REPLACED = ("edited_at", "title_key", "terms", "words", "stems")
 
 
 def catch_up(*, caller: Caller, seconds: float = REQUEST_SECONDS) -> int:
@@ -89,8 +101,10 @@ def behind() -> QuerySet[Feed]:
     feeds = Feed.objects.filter(seq__gt=0).annotate(
         made=Subquery(index.values("made")), indexed=Subquery(index.values("seq"))
     )
+    renamings = Renaming.objects.filter(owner_id=OuterRef("pk"))
     renamed = IndexedNote.objects.filter(owner_id=OuterRef("pk"), renamed_from__isnull=False)
-    return feeds.filter(Q(made=None) | ~Q(made=current) | Q(indexed__lt=F("seq")) | Exists(renamed))
+    is_renamed = Exists(renamings) | Exists(renamed)
+    return feeds.filter(Q(made=None) | ~Q(made=current) | Q(indexed__lt=F("seq")) | is_renamed)
 
 
 def _made(language: str) -> str:
@@ -130,10 +144,6 @@ def _index_some(user: User) -> bool:
         # delete locks the note first and then waits for the note's row in the index.
         query = Note.objects.select_for_update(no_key=True).filter(pk__in=prepared).order_by("pk")
         rows = [prepared[pk] for pk in query.values_list("pk", flat=True)]
-        for row, title_key, renamed_from in _with_link_keys(rows):
-            # Renamed again, or back, before the links were rewritten: they have the first title.
-            linked_key = renamed_from or title_key
-            row.renamed_from = linked_key if linked_key not in ("", row.title_key) else None
         IndexedNote.objects.bulk_create(
             rows, update_conflicts=True, unique_fields=["note"], update_fields=REPLACED
         )
@@ -146,20 +156,24 @@ def _index_some(user: User) -> bool:
     return True
 
 
-def _with_link_keys(rows: Sequence[IndexedNote]) -> Iterator[tuple[IndexedNote, str, str | None]]:
-    """Yield the rows of notes that are indexed already, with ``title_key`` and ``renamed_from``."""
-    by_id = {row.pk: row for row in rows}
-    indexed = IndexedNote.objects.filter(pk__in=by_id)
-    for pk, title_key, renamed_from in indexed.values_list("pk", "title_key", "renamed_from"):
-        yield by_id[pk], title_key, renamed_from
-
-
 def _links(note: Note) -> list[Link]:
-    targets = dict.fromkeys(
-        (terms.title_key(link.title), link.note_id) for link in wikilinks.find(note.content)
+    rows = dict.fromkeys(
+        row for link in wikilinks.find(note.content, is_own=is_own) for row in _targets(link)
     )
     about = {"source": note, "owner_id": note.owner_id}
-    return [Link(**about, title_key=key, target_id=target) for key, target in targets]
+    return [Link(**about, title_key=key, target_id=pk, unless=longer) for key, pk, longer in rows]
+
+
+def _targets(link: wikilinks.Link) -> Iterator[tuple[str, int | None, str]]:
+    """Yield ``title_key``, ``target_id`` and ``unless`` of the rows of a link."""
+    if link.note_id is not None:
+        yield "", link.note_id, ""
+    longer: list[str] = []
+    for reading in link.readings:
+        key = terms.title_key(reading.title)
+        if key not in longer:
+            yield key, None, "".join(longer[:MAX_LONGER_TITLES])
+            longer.append(key)
 
 
 def _indexed(note: Note, language: str) -> IndexedNote:

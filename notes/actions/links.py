@@ -3,19 +3,20 @@
 This runs after the rename, when the index follows the feed, whichever action renamed the note.
 Three tables take part:
 
-1. ``IndexedNote``: indexing a note whose title changed sets ``renamed_from`` to the key of the old
-   title (``notes.actions.indexing``).
-2. ``Link``: for each such note, the links with that key give the notes that contain them.
-3. ``Note``: each of those is locked and written with the new title in its links. Then
-   ``renamed_from`` is set back to NULL, or to the key that was just written if the note was renamed
-   again meanwhile.
+1. ``Renaming``: a trigger adds a row with the old title in the transaction of the rename.
+2. ``Link``: when the index has all that was written up to the rename, the links with the old title
+   give the notes that contain them.
+3. ``Note``: each of those is locked and written with the new title in its links. Then the rows of
+   ``Renaming`` are deleted.
 """
 
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts.callers import Caller
@@ -23,15 +24,15 @@ from accounts.models import PersonalAccessToken, User
 from notes import events
 from notes.actions.versions import ContentTooLong, NoteGone, lock, write
 from notes.markdown import wikilinks
-from notes.models import IndexedNote, Link, Note, SearchIndex
+from notes.models import Change, IndexedNote, Link, Note, Renaming, SearchIndex
 from notes.models.notes import filed_within
 from notes.search import terms
 
-RENAME_BATCH_SIZE = 100  # renamed notes
+RENAME_BATCH_SIZE = 1000  # rows of Renaming
 
 
 class Renamed(NamedTuple):
-    """A renamed note; links still have its old title. ``old`` and ``new`` are keys of titles.
+    """A renamed note; links still have its old title, whose key is ``old``.
 
     ``title`` is the text for the links, '' if the title is not unique and they have to use the
     note's number. Links are rewritten only in notes of the category ``within``: '' for all notes,
@@ -40,9 +41,19 @@ class Renamed(NamedTuple):
 
     note_id: int
     old: str
-    new: str
     title: str
     within: str | None
+
+
+class _Row(NamedTuple):
+    """What a row of ``Renaming`` says, and its note; ``pk`` is None for an earlier release's."""
+
+    pk: int | None
+    note_id: int
+    old: str
+    title: str
+    credential: str
+    is_live: bool
 
 
 def follow_renames(*, owner: User, until: float) -> None:
@@ -52,9 +63,10 @@ def follow_renames(*, owner: User, until: float) -> None:
     writers wait for one note only. Stops at ``until``, a time of the monotonic clock; the next call
     does the rest. A note that would become too long keeps its old links.
     """
-    renamed = _renamed(owner)
-    targets = {each.old: each for each in renamed if _is_meant(owner, each)}
-    keys = [each.old for each in targets.values() if each.within is not None]
+    rows = _read(owner)
+    renamed = _renamed(owner, rows)
+    targets = {each.old: each for each in renamed}
+    keys = [each.old for each in renamed if each.within is not None]
     sources = Link.objects.filter(owner_id=owner.pk, title_key__in=keys).values("source")
     for note in Note.objects.filter(owner=owner, pk__in=sources).defer("content").order_by("pk"):
         if time.monotonic() > until:
@@ -62,26 +74,67 @@ def follow_renames(*, owner: User, until: float) -> None:
         _retitle(note, targets, by=Caller(owner))
     with transaction.atomic():
         SearchIndex.objects.select_for_update().filter(pk=owner.pk).first()
-        for each in renamed:
-            row = IndexedNote.objects.filter(pk=each.note_id)
-            row.filter(title_key=each.new).update(renamed_from=None)
-            # Renamed again meanwhile: the links now have the title that was just written.
-            row.exclude(title_key=each.new).update(renamed_from=each.new or None)
-
-
-def _renamed(owner: User) -> list[Renamed]:
-    query = IndexedNote.objects.filter(owner_id=owner.pk, renamed_from__isnull=False)
-    columns = ("pk", "renamed_from", "title_key", "note__title", "note__state_credential")
-    rows = list(query.order_by("pk").values_list(*columns)[:RENAME_BATCH_SIZE])
-    old_keys = {old for _, old, *_ in rows}
-    renamed = []
-    for pk, old, new, title, credential in rows:
-        live = IndexedNote.objects.filter(owner_id=owner.pk, title_key=new, note__trashed_at=None)
-        # Not if the title means an older note, or is the old title of another renamed note.
-        is_sure = new not in old_keys and not live.filter(pk__lt=pk).exists()
-        renamed.append(
-            Renamed(pk, old or "", new, title if is_sure else "", _writable_category(credential))
+        # A note that was renamed once more meanwhile keeps its rows: the index may not have the
+        # links yet that were just written.
+        titles = dict(
+            Note.objects.filter(pk__in={row.note_id for row in rows}).values_list("pk", "title")
         )
+        done = [row for row in rows if titles.get(row.note_id) == row.title]
+        Renaming.objects.filter(pk__in=[row.pk for row in done]).delete()
+        legacy = IndexedNote.objects.filter(owner_id=owner.pk, renamed_from__isnull=False)
+        legacy.filter(pk__in=[row.note_id for row in done]).update(renamed_from=None)
+
+
+def _read(owner: User) -> list[_Row]:
+    """Return the rows of ``Renaming`` that can be followed.
+
+    Those can be followed of which the index has the rename, and so all links that were written
+    before it.
+    """
+    indexed = SearchIndex.objects.filter(pk=owner.pk).values("seq")
+    later = Change.objects.filter(user=owner, note=OuterRef("note"), seq__gt=indexed)
+    renamings = Renaming.objects.filter(~Exists(later), owner_id=owner.pk).order_by("pk")
+    columns = ("pk", "note_id", "title", "note__title", "credential", "note__trashed_at")
+    rows = [
+        _Row(pk, note_id, terms.title_key(old), title, credential, trashed_at is None)
+        for pk, note_id, old, title, credential, trashed_at in renamings.values_list(*columns)[
+            :RENAME_BATCH_SIZE
+        ]
+    ]
+    legacy = IndexedNote.objects.filter(owner_id=owner.pk, renamed_from__isnull=False)
+    legacy_columns = ("renamed_from", "note__title", "note__state_credential", "note__trashed_at")
+    return rows + [
+        _Row(None, note_id, old or "", title, credential, trashed_at is None)
+        for note_id, old, title, credential, trashed_at in legacy.values_list("pk", *legacy_columns)
+    ]
+
+
+def _renamed(owner: User, rows: Iterable[_Row]) -> list[Renamed]:
+    """Return the old titles by which links meant the renamed notes.
+
+    A title means its oldest note that is not in the trash.
+    """
+    last = {(row.note_id, row.old): row for row in rows}.values()
+    had = defaultdict(set)  # the renamed notes of an old title
+    for row in last:
+        had[row.old].add(row.note_id)
+    titles = {*had, *(terms.title_key(row.title) for row in last)}
+    have = defaultdict(set)  # the notes of a title today
+    live = IndexedNote.objects.filter(owner_id=owner.pk, note__trashed_at=None)
+    for key, pk in live.filter(title_key__in=titles).values_list("title_key", "pk"):
+        have[key].add(pk)
+    live_ids = {row.note_id for row in last if row.is_live}
+    renamed_ids = {row.note_id for row in last}
+    renamed = []
+    for _, note_id, old, title, credential, _ in last:
+        new = terms.title_key(title)
+        older = {*(have[old] - renamed_ids), *(had[old] & live_ids)}
+        if old in ("", new) or any(pk < note_id for pk in older):
+            continue
+        # Not if the title means an older note, or is the old title of another renamed note.
+        is_sure = not had[new] - {note_id} and not any(pk < note_id for pk in have[new])
+        within = _writable_category(credential)
+        renamed.append(Renamed(note_id, old, title if is_sure else "", within))
     return renamed
 
 
@@ -94,15 +147,6 @@ def _writable_category(credential: str) -> str | None:
     return tokens.values_list("category", flat=True).first()
 
 
-def _is_meant(owner: User, renamed: Renamed) -> bool:
-    """Return whether links with the old title meant this note; a title means its oldest note."""
-    older = IndexedNote.objects.filter(
-        owner_id=owner.pk, pk__lt=renamed.note_id, note__trashed_at=None
-    )
-    still_so = older.filter(title_key=renamed.old, renamed_from=None)
-    return not (still_so.exists() or older.filter(renamed_from=renamed.old).exists())
-
-
 def _retitle(source: Note, targets: dict[str, Renamed], *, by: Caller) -> None:
     try:
         with transaction.atomic():
@@ -113,7 +157,9 @@ def _retitle(source: Note, targets: dict[str, Renamed], *, by: Caller) -> None:
                 for key, each in targets.items()
                 if each.within is not None and inside.filter(filed_within(each.within)).exists()
             }
-            content = wikilinks.retitle(note.content, _replacer(reached))
+            content = wikilinks.retitle(
+                note.content, _replacer(reached), means=_meanings(note.content, by)
+            )
             changes, now = {"content": content}, timezone.now()
             if write(note, changes, by=by, cause=Note.Cause.EDIT, now=now):
                 events.record("note_updated", note=note, by=by)
@@ -127,3 +173,13 @@ def _replacer(reached: dict[str, Renamed]) -> Callable[[str], tuple[str, str] | 
         return (each.title, f"/api/v1/notes/{each.note_id}") if each else None
 
     return replacement
+
+
+def _meanings(content: str, by: Caller) -> Callable[[str], bool]:
+    """Return whether a title of a link means a note, for the links that have several readings."""
+    links = wikilinks.find(content)
+    readings = [each for link in links if len(link.readings) > 1 for each in link.readings]
+    keys = {each.title: terms.title_key(each.title) for each in readings}
+    rows = IndexedNote.objects.filter(owner_id=by.pk, note__trashed_at=None)
+    known = {*rows.filter(title_key__in={*keys.values()}).values_list("title_key", flat=True)}
+    return lambda title: keys.get(title) in known

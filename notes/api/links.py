@@ -2,17 +2,20 @@
 
 from typing import Any
 
-from django.db.models import Min, Q
+from django.db.models import Exists, Min, OuterRef, Q
+from django.db.models.functions import Substr
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.callers import Caller, get_caller
+from cloudnotes.api.location import is_own
 from notes.actions import indexing
 from notes.api.representation import NoteEndpoint
 from notes.markdown import wikilinks
 from notes.models import IndexedNote, Link, Note
+from notes.models.links import KEY_LENGTH, MAX_LONGER_TITLES
 from notes.search import terms
 
 MAX_INCOMING = 1000
@@ -70,22 +73,25 @@ class LinksView(NoteEndpoint):
 
 def outgoing(note: Note, caller: Caller) -> list[dict[str, Any]]:
     """Return the links of a note, each with its target if the user may see that note."""
-    links = wikilinks.find(note.content)
-    keys = {link.title: terms.title_key(link.title) for link in links if link.title}
+    links = wikilinks.find(note.content, is_own=is_own)
+    titles = {reading.title for link in links for reading in link.readings}
+    keys = {title: terms.title_key(title) for title in titles}
     by_key = resolve_titles({*keys.values()}, caller)
     ids = {link.note_id for link in links if link.note_id} | {*by_key.values()}
     live = Note.objects.visible_to(caller).live().filter(pk__in=ids)
-    titles = dict(live.values_list("pk", "title"))
+    live_titles = dict(live.values_list("pk", "title"))
     results = []
     for link in links:
-        target = link.note_id or by_key.get(keys.get(link.title, ""))
-        is_found = target in titles
+        meant = (by_key.get(keys[reading.title]) for reading in link.readings)
+        target = link.note_id or next((pk for pk in meant if pk), None)
         results.append(
             {
                 "text": note.content[link.start : link.end],
                 "start": link.start,
                 "end": link.end,
-                "note": {"id": target, "title": titles[target]} if is_found and target else None,
+                "note": {"id": target, "title": live_titles[target]}
+                if target in live_titles
+                else None,
             }
         )
     return results
@@ -103,9 +109,19 @@ def incoming(note: Note, caller: Caller) -> list[dict[str, Any]]:
     key = terms.title_key(note.title)
     condition = Q(target_id=note.pk)
     if key and resolve_titles({key}, caller).get(key) == note.pk:
-        condition |= Q(title_key=key)
+        condition |= Q(title_key=key) & ~_means_a_longer_title(caller)
     sources = Link.objects.filter(condition, owner_id=note.owner_id).values("source")
     live = Note.objects.visible_to(caller).live().filter(pk__in=sources).order_by("pk")
     return [
         {"id": pk, "title": title} for pk, title in live.values_list("pk", "title")[:MAX_INCOMING]
     ]
+
+
+def _means_a_longer_title(caller: Caller) -> Q:
+    """Return the condition of rows of :class:`notes.models.Link` that do not count: see there."""
+    indexed = IndexedNote.objects.visible_to(caller).in_order(caller).filter(note__trashed_at=None)
+    condition = Q()
+    for position in range(1, KEY_LENGTH * MAX_LONGER_TITLES, KEY_LENGTH):
+        key = Substr(OuterRef("unless"), position, KEY_LENGTH)
+        condition |= Q(Exists(indexed.filter(title_key=key).exclude(title_key="")))
+    return condition & ~Q(unless="")

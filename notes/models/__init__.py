@@ -4,7 +4,7 @@ from notes.files.models import StoredObject, Thumbnail
 from notes.models.attachments import Attachment, KeptFile
 from notes.models.changes import Change, Feed, Generation
 from notes.models.imports import ImportedItem
-from notes.models.links import Link
+from notes.models.links import Link, Renaming
 from notes.models.notes import Note
 from notes.models.revisions import Revision
 from notes.models.saved_searches import SavedSearch
@@ -22,6 +22,7 @@ __all__ = [
     "KeptFile",
     "Link",
     "Note",
+    "Renaming",
     "Revision",
     "SavedSearch",
     "SearchIndex",

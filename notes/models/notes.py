@@ -14,12 +14,17 @@ from accounts import categories
 from accounts.identifiers import fold
 from cloudnotes.db.constraints import ForeignKeyConstraint
 from cloudnotes.db.expressions import Bytewise
+from cloudnotes.db.triggers import Trigger
 
 if TYPE_CHECKING:
     from accounts.callers import Caller
 
 MAX_TITLE_LENGTH = 200
 MAX_CONTENT_BYTES = 2**20
+KEEP_OLD_TITLE = """
+INSERT INTO notes_renaming (note_id, owner_id, title, credential)
+VALUES (NEW.id, NEW.owner_id, OLD.title, NEW.state_credential);
+"""
 
 
 def filed_within(category: str) -> Q:
@@ -153,6 +158,14 @@ class Note(models.Model):
             ForeignKeyConstraint(field="owner", name="notes_die_with_their_owner"),
             ForeignKeyConstraint(
                 field="state_by", on_delete="SET NULL", name="notes_outlive_their_last_author"
+            ),
+            # The links to the note have the old title until notes.actions.links rewrites them.
+            Trigger(
+                name="notes_note_renamed",
+                event="AFTER UPDATE OF title",
+                condition="OLD.title <> NEW.title",
+                postgresql=KEEP_OLD_TITLE,
+                sqlite=KEEP_OLD_TITLE,
             ),
         ]
         indexes = [

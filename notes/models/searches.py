@@ -114,7 +114,7 @@ class IndexedNote(models.Model):
 
     Searches find it by ``terms``; ``words`` and ``stems`` are its text as ``notes.search.terms``
     prepares it. ``title_key`` is the digest of its title, by which links name it. ``renamed_from``
-    is the digest of the old title until the links are rewritten, else NULL.
+    is what an earlier release had in place of :class:`notes.models.Renaming`.
     """
 
     note = models.OneToOneField(

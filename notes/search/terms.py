@@ -20,7 +20,7 @@ from notes.search.grammar import TRASHED, Edited, InCategory, Leaf, Marked, Sear
 from notes.search.words import Word
 
 # Increase this when the same note gets other terms or links: every index is then made again.
-FORMAT = 2
+FORMAT = 3
 # PostgreSQL accepts less than 1 MiB per note: some 80,000 different words.
 MAX_TERM_BYTES = 900_000
 FEWEST_OF_A_PREFIX = 2

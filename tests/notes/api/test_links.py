@@ -5,7 +5,7 @@ import pytest
 from accounts.models import User
 from notes.actions import indexing
 from notes.actions import links as link_actions
-from notes.models import IndexedNote, Link, Note
+from notes.models import IndexedNote, Link, Note, Renaming
 from tests.conftest import PASSWORD, client_of
 
 pytestmark = pytest.mark.django_db
@@ -93,10 +93,10 @@ def test_a_rename_keeps_them_right(as_alice):
     assert revision["content"] == text
     feed = as_alice.get("/api/v1/sync").json()["changes"]
     assert {source, plan} <= {change["id"] for change in feed}
-    assert not IndexedNote.objects.exclude(renamed_from=None).exists()
+    assert not Renaming.objects.exists()
 
 
-ODD = ["a|b", "a#b", "[a]", "a`b", "a\u2028b", "\u200b\x85", "x" * 200, ""]
+ODD = ["a|b", "[a]", "a`b", "a\u2028b", "\u200b\x85", "x" * 200, ""]
 
 
 @pytest.mark.parametrize("title", ODD)
@@ -112,6 +112,108 @@ def test_a_title_that_cannot_be_written_is_linked_by_number(as_alice, title):
         assert content(as_alice, source) == f"[{label}]({address}) [Plan]({address})"
     else:
         assert content(as_alice, source) == f"[{label}]({address}) [[{title}]]"
+
+
+@pytest.mark.parametrize("title", ["a#b", "C#", "a^b"])
+def test_a_title_with_a_mark_is_linked_where_no_heading_follows(as_alice, title):
+    plan = create(as_alice, "Plan")
+    source = create(as_alice, "Source", "[[Plan]] [[Plan|x]] [[Plan#y]]")
+    links(as_alice, plan)
+    patch(as_alice, plan, title=title)
+    assert [note for _, note in links(as_alice, source)[0]] == [plan] * 3
+    assert links(as_alice, plan)[1] == [source]
+    assert content(as_alice, source).endswith(f"[Plan](/api/v1/notes/{plan})")
+    patch(as_alice, plan, title="Plan")
+    assert [note for _, note in links(as_alice, source)[0]] == [plan] * 3
+    assert content(as_alice, source).startswith("[[Plan]] [[Plan|x]] [")
+
+
+def test_the_longest_title_that_a_note_has_is_meant(as_alice):
+    plain = create(as_alice, "C")
+    sharp = create(as_alice, "C#")
+    source = create(as_alice, "Source", "[[C#]]")
+    other = create(as_alice, "Other", "[[C#Loops]] [[C#|the language]]")
+    assert links(as_alice, source)[0] == [("[[C#]]", sharp)]
+    assert [note for _, note in links(as_alice, other)[0]] == [plain, sharp]
+    assert (links(as_alice, plain)[1], links(as_alice, sharp)[1]) == ([other], [source, other])
+    patch(as_alice, plain, title="C language")
+    links(as_alice, plain)
+    assert content(as_alice, source) == "[[C#]]"
+    assert content(as_alice, other) == "[[C language#Loops]] [[C#|the language]]"
+    patch(as_alice, plain, title="C")
+    links(as_alice, plain)
+    as_alice.delete(f"{NOTES}/{sharp}")
+    assert links(as_alice, source)[0] == [("[[C#]]", plain)]
+    assert links(as_alice, plain)[1] == [source, other]
+
+
+def test_links_in_a_table(as_alice):
+    plan = create(as_alice, "Plan")
+    source = create(as_alice, "Source", "| [[Plan\\|the plan]] |\n|-|\n| b |")
+    assert links(as_alice, plan)[1] == [source]
+    patch(as_alice, plan, title="Idea")
+    links(as_alice, plan)
+    assert content(as_alice, source).startswith("| [[Idea\\|the plan]] |")
+
+
+def test_a_note_of_another_host_is_no_link(as_alice, settings):
+    settings.ALLOWED_HOSTS = ["*", ".example.org", "testserver"]
+    settings.PUBLIC_BASE_URL = "https://notes.example.net"
+    plan = create(as_alice, "Plan")
+    roots = ("https://notes.example.org", "http://notes.example.net", "https://notes.example.net")
+    roots = (*roots, "https://example.com", "https://[", "http://testserver:8000")
+    text = " ".join(f"[x]({root}/api/v1/notes/{plan})" for root in roots)
+    source = create(as_alice, "Source", text)
+    meant = [text for text, _ in links(as_alice, source)[0]]
+    assert meant == [f"({roots[n]}/api/v1/notes/{plan})" for n in (0, 2, 5)]
+    elsewhere = create(as_alice, "Elsewhere", f"[x](https://example.com/notes/{plan})")
+    assert links(as_alice, plan)[1] == [source]
+    assert links(as_alice, elsewhere) == ([], [])
+
+
+def test_a_rename_that_no_index_saw(as_alice):
+    changes = [
+        {"op": "create", "client_id": "plan", "title": "Plan"},
+        {"op": "create", "client_id": "source", "title": "Source", "content": "[[Plan]]"},
+        {"op": "update", "client_id": "plan", "base_version": 1, "title": "Plan 2026"},
+    ]
+    answer = as_alice.post("/api/v1/sync", {"changes": changes}, format="json").json()
+    assert [each["status"] for each in answer["results"]] == ["applied"] * 3
+    plan, source, _ = (each["id"] for each in answer["results"])
+    assert links(as_alice, source)[0] == [("[[Plan 2026]]", plan)]
+    assert not Renaming.objects.exists()
+
+
+def test_a_link_between_two_renames(as_alice):
+    plan = create(as_alice, "A")
+    links(as_alice, plan)
+    patch(as_alice, plan, title="B")
+    source = create(as_alice, "Source", "[[B]] [[A]]")
+    patch(as_alice, plan, title="C")
+    assert links(as_alice, source)[0] == [("[[C]]", plan), ("[[C]]", plan)]
+
+
+def test_a_rename_waits_for_the_links_that_were_written_before_it(as_alice, alice):
+    plan = create(as_alice, "A")
+    links(as_alice, plan)
+    source = create(as_alice, "Source", "[[A]]")
+    patch(as_alice, plan, title="B")
+    link_actions.follow_renames(owner=alice, until=float("inf"))  # before the index has the source
+    assert Renaming.objects.count() == 1
+    assert links(as_alice, source)[0] == [("[[B]]", plan)]
+
+
+def test_what_an_earlier_release_left_is_followed(as_alice, alice):
+    plan, source = create(as_alice, "A"), create(as_alice, "Source", "[[A]]")
+    links(as_alice, plan)
+    key = IndexedNote.objects.get(pk=plan).title_key
+    patch(as_alice, plan, title="B")
+    Renaming.objects.all().delete()
+    while indexing._index_some(alice):
+        pass
+    IndexedNote.objects.filter(pk=plan).update(renamed_from=key)
+    assert links(as_alice, source)[0] == [("[[B]]", plan)]
+    assert not IndexedNote.objects.exclude(renamed_from=None).exists()
 
 
 def test_a_title_that_means_an_older_note_is_linked_by_number(as_alice):
@@ -154,15 +256,22 @@ def test_a_rename_during_the_rename(as_alice, alice, monkeypatch):
     retitle, begun = link_actions._retitle, []
 
     def slow(*arguments, **named):
+        if not begun:
+            patch(as_alice, plan, title="C")
         retitle(*arguments, **named)
         if not begun:
-            begun.append(True)
-            patch(as_alice, plan, title="C")
-            while indexing._index_some(alice):
-                pass
+            begun.append(content(as_alice, source))
+            monkeypatch.setattr(indexing, "INDEX_BATCH_SIZE", 1)
+            indexing._index_some(alice)  # the rename alone
 
     monkeypatch.setattr(link_actions, "_retitle", slow)
+    while indexing._index_some(alice):
+        pass
+    for _ in range(2):
+        link_actions.follow_renames(owner=alice, until=float("inf"))
+    assert begun == ["[[B]]"]
     assert links(as_alice, source)[0] == [("[[C]]", plan)]
+    assert not Renaming.objects.exists()
 
 
 def test_many_links_take_their_time(as_alice, monkeypatch):

@@ -140,5 +140,5 @@ def test_hostile_texts_end(part):
 )
 def test_other_hostile_texts_end(text):
     assert wikilinks.find(text + "\n\n[[x]]")[-1:] == [
-        wikilinks.Link(len(text) + 2, len(text) + 7, title="x")
+        wikilinks.Link(len(text) + 2, len(text) + 7, readings=(wikilinks.Reading("x", ""),))
     ]

@@ -12,6 +12,8 @@ from notes.markdown import wikilinks
         ("a [[ The  Plan ]] b [[x|y]] [[x#y]] [[x#y|z]]", ["The  Plan", "x", "x", "x"]),
         ("[[]] [[ ]] [[|x]] [[#x]] [[a\nb]] [[a]b]] [x] [[x]", []),
         ("[t](/api/v1/notes/12) [t](https://notes.example.org/api/v1/notes/13)", [12, 13]),
+        ("[t](https://example.com/notes/12) [t](https://other.example.org/api/v1/notes/13)", []),
+        ("| [[x\\|y]] | [[x#y\\|z]] |\n|-|-|\n| [[C#\\|z]] | [[x^y]] |", ["x", "x", "C", "x"]),
         ("[t](</notes/14>) [t](/notes/15/file) [t](/notes/) /notes/16", [14]),
         ("`[[no]]` [[yes]] ``[[no]] ` [[no]]`` [[too]] ` [[open]]", ["yes", "too", "open"]),
         ("```\n[[no]]\n```\n[[yes]]\n~~~~ py\n[[no]]\n~~~\n[[no]]\n~~~~\n[[too]]", ["yes", "too"]),
@@ -52,7 +54,7 @@ from notes.markdown import wikilinks
     ],
 )
 def test_which_there_are(text, targets):
-    links = wikilinks.find(text)
+    links = wikilinks.find(text, is_own=lambda root: root == "https://notes.example.org")
     assert [link.note_id or link.title for link in links] == targets
     for link in links:
         assert text[link.start : link.end][0] in "[("
@@ -82,9 +84,41 @@ def test_only_links_outside_of_code_are_written_anew(newline):
     template = newline.join(lines)
     text = template.replace("§", "Plan").replace("%", "Plan")
     expected = template.replace("§", "The Idea").replace("%", "Plan")
-    assert wikilinks.retitle(text, lambda _: ("The Idea", "/notes/1")) == expected
+    idea = {"Plan": ("The Idea", "/notes/1")}
+    assert wikilinks.retitle(text, idea.get) == expected
 
 
-@pytest.mark.parametrize("title", ["a|b", "a#b", "a`b", "a<b", "a\\", "a\u2028b", "", " "])
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        ("[[a]]", ["a"]),
+        ("[[C#]]", ["C#", "C"]),
+        ("[[#a b]] [[^c]] [[|d]]", []),
+        ("[[a#b|c]]", ["a#b|c", "a#b", "a"]),
+        ("[[a|b#c]]", ["a|b#c", "a"]),
+        ("[[a\\|b]]", ["a\\|b", "a"]),
+        ("[[a^b]]", ["a^b", "a"]),
+    ],
+)
+def test_what_a_link_may_mean(text, titles):
+    assert [each.title for link in wikilinks.find(text) for each in link.readings] == titles
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[[C]] [[C|x]] [[C\\|x]] [[C#x]]", "[[D]] [[D|x]] [[D\\|x]] [[D#x]]"),
+        ("[[C#]] [[C#|x]]", "[[D#]] [[D#|x]]"),
+        ("[[F#]] [[F#|x]] [[F##y]]", "[[F#]] [[F#|x]] [[F##y]]"),
+        ("[[J|x]] [[J#x]] [[J]] [[J#y|z]]", "[[K#|x]] [J](/notes/3) [[K#]] [z](/notes/3)"),
+    ],
+)
+def test_the_longest_title_that_a_note_has_is_meant(text, expected):
+    renamed = {"C": ("D", "/notes/1"), "F": ("G", "/notes/2"), "J": ("K#", "/notes/3")}
+    known = {"F#", "F##y"}
+    assert wikilinks.retitle(text, renamed.get, means=known.__contains__) == expected
+
+
+@pytest.mark.parametrize("title", ["a|b]", "[a", "a`b", "a<b", "a\\", "a\u2028b", "", " "])
 def test_a_title_that_cannot_be_written_gives_way_to_the_address(title):
     assert wikilinks.retitle("[[a]]", lambda _: (title, "/notes/1")) == "[a](/notes/1)"
