@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from accounts import categories
 from accounts.identifiers import fold
 from accounts.models.users import FOLDED_LENGTH
+from cloudnotes.characters import find_unusable, to_one_line
 
 
 class PasswordField(serializers.CharField):
@@ -89,16 +90,19 @@ class UsernameField(serializers.CharField):
         )
 
     def to_internal_value(self, data: Any) -> Any:
-        username: str = super().to_internal_value(data)
+        username = to_one_line(super().to_internal_value(data))
         if "@" in fold(username):
             raise serializers.ValidationError(
                 "A username cannot hold an @: it could be mistaken for somebody's e-mail address.",
                 code="invalid_username",
             )
-        if username and not (username.isprintable() and 0 < len(fold(username)) <= FOLDED_LENGTH):
+        if character := find_unusable(username):
             raise serializers.ValidationError(
-                "A username holds printable characters only.", code="invalid_username"
+                f"A username cannot hold {character}, which nobody can see.",
+                code="invalid_username",
             )
+        if username and not 0 < len(fold(username)) <= FOLDED_LENGTH:
+            raise serializers.ValidationError("This username is too long.", code="invalid_username")
         return username or None
 
 

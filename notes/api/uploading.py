@@ -6,11 +6,13 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
+from django.http.multipartparser import MultiPartParser as DjangoMultiPartParser
+from django.http.multipartparser import MultiPartParserError
 from django.utils.http import parse_header_parameters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import MultiPartParser
+from rest_framework.parsers import DataAndFiles, MultiPartParser
 from rest_framework.request import Request
 
 from cloudnotes.api.errors import DomainError
@@ -34,11 +36,16 @@ class UploadSerializer(InputSerializer):
 
 
 class StoredFile(UploadedFile):
-    """A file of a form whose bytes are in the storage already; ``row`` is its stored object."""
+    """A file of a form whose bytes are in the storage already; ``row`` is its stored object.
 
-    def __init__(self, name: str | None, row: StoredObject) -> None:
-        super().__init__(file=None, name=name, size=row.size)
-        self.row = row
+    ``name`` is as the client sent it, which Django's would change.
+    """
+
+    name = ""
+
+    def __init__(self, name: str, row: StoredObject) -> None:
+        super().__init__(file=None, size=row.size)
+        self.name, self.row = name, row
 
     def close(self) -> None:
         """Do nothing: there is no local file to close."""
@@ -78,12 +85,23 @@ class StoringHandler(FileUploadHandler):
         """Return the file, which is stored now."""
         assert self.receiver is not None
         self.row = self.receiver.finish()
-        return StoredFile(self.file_name, self.row)
+        return StoredFile(self.file_name or "", self.row)
 
     def give_up(self) -> None:
         """Delete what was stored so far."""
         if self.receiver is not None:
             self.receiver.give_up()
+
+
+class UnchangedNames(DjangoMultiPartParser):
+    """Django's parser of forms, which keeps the names of files.
+
+    Its own function decodes HTML entities and drops what this Python takes for unprintable. Names
+    are made safe in one place: :func:`notes.files.filetypes.clean_name`.
+    """
+
+    def sanitize_file_name(self, file_name: str) -> str:
+        return file_name
 
 
 class StoringParser(MultiPartParser):
@@ -96,18 +114,19 @@ class StoringParser(MultiPartParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         assert parser_context is not None
-        handler = StoringHandler()
-        # DRF passes the upload handlers of Django's request to Django's parser.
-        parser_context["request"].upload_handlers = [handler]
-        tracked = _TailStream(stream)
+        handler, tracked = StoringHandler(), _TailStream(stream)
+        meta = {**parser_context["request"].META, "CONTENT_TYPE": media_type or ""}
         try:
-            data = super().parse(tracked, media_type, parser_context)  # type: ignore[arg-type]  # the parser only reads it
+            data = DataAndFiles(*UnchangedNames(meta, tracked, [handler]).parse())  # type: ignore[arg-type]  # the parser only reads the stream
             if not tracked.ends_with_boundary(media_type or ""):
                 raise ParseError("The form ends before its last boundary.")
             if not isinstance(data.files.get("file"), StoredFile):
                 handler.give_up()
         except storage.StorageUnavailable:
             raise  # deleting would wait for the storage again; the sweeper deletes later
+        except MultiPartParserError as error:
+            handler.give_up()
+            raise ParseError(f"The form cannot be read: {error}") from error
         except Exception:
             handler.give_up()
             raise

@@ -3,9 +3,14 @@
 import re
 import unicodedata
 
+import regex
+
 UNKNOWN_TYPE = "application/octet-stream"
 TEXT_TYPE = "text/plain; charset=utf-8"
 NAME_BYTES = 255
+# Controls, the line ends of Unicode, and what has the text beside it read in another direction.
+_REMOVED = regex.compile(r"[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]")
+_SEEN = regex.compile(r"[^\p{White_Space}\p{Default_Ignorable_Code_Point}.]")
 # First bytes of the types that files may be served as; everything else is octets.
 SIGNATURES = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
@@ -23,14 +28,14 @@ SAMPLE_BYTES = 4096
 def clean_name(name: str) -> str:
     """Return a safe file name: the last part of a path, NFC, at most 255 bytes of UTF-8.
 
-    Removes control, format (such as bidi overrides) and unpaired surrogate characters. An empty
-    name becomes ``file``. Shortening keeps the extension.
+    Removes controls, bidi embeddings, overrides and isolates, unpaired surrogates, and blanks
+    (U+0020) at the ends; all other characters stay. A name of which nothing is seen becomes
+    ``file``. Shortening keeps the extension.
     """
     last = name.replace("\\", "/").rpartition("/")[2]
-    text = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
-    # After removing characters: those on both sides may compose to one now.
-    text = unicodedata.normalize("NFC", text).strip()
-    if text.strip(".") == "":
+    # Removed first: the characters on both sides may compose to one then.
+    text = unicodedata.normalize("NFC", _REMOVED.sub("", last)).strip(" ")
+    if not _SEEN.search(text):
         return "file"
     if len(text.encode()) <= NAME_BYTES:
         return text

@@ -1,6 +1,5 @@
 """Tags: names by which notes can be found."""
 
-import unicodedata
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ from django.conf import settings
 from django.db import models
 
 from accounts.identifiers import fold
+from cloudnotes.characters import find_unusable, to_one_line
 from cloudnotes.db.constraints import ForeignKeyConstraint
 from notes.models.notes import Note
 
@@ -25,14 +25,14 @@ class InvalidTag(ValueError):
 def parse(text: str) -> str:
     """Return a tag's name normalized: NFC, no blanks at the ends, one blank between words.
 
-    Raises :class:`InvalidTag` for an empty name, above 50 characters and for characters that are
-    not printable.
+    Raises :class:`InvalidTag` for an empty name, above 50 characters and for characters that names
+    cannot have (``cloudnotes.characters``).
     """
-    name = " ".join(unicodedata.normalize("NFC", text).split())
+    name = to_one_line(text)
     if name in ("", ".", ".."):  # clients remove dots from the tag's address
         raise InvalidTag("A tag has a name.")
-    if not name.isprintable():
-        raise InvalidTag("A tag holds printable characters only.")
+    if character := find_unusable(name):
+        raise InvalidTag(f"A tag cannot hold {character}, which nobody can see.")
     if len(name) > MAX_NAME_LENGTH or len(fold(name)) > MAX_FOLDED_LENGTH:
         raise InvalidTag(f"A tag has at most {MAX_NAME_LENGTH} characters.")
     return name

@@ -440,9 +440,9 @@ MUTANTS = [
     Mutant(
         "tags-not-normalised",
         "A tag has one spelling: NFC.",
-        "notes/models/tags.py",
-        '" ".join(unicodedata.normalize("NFC", text).split())',
-        '" ".join(text.split())',
+        "cloudnotes/characters.py",
+        'unicodedata.normalize("NFC", text)',
+        "text",
         (f"{TAGS}::test_one_tag_whatever_its_case",),
     ),
     Mutant(

@@ -25,6 +25,9 @@ DISPOSITION = re.compile(
 )
 BOUNDARY = "3f8a61c0d94b4e7fa2"
 
+# Embeddings, overrides and isolates.
+BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
 
 def form(*parts: bytes, boundary: str = BOUNDARY) -> bytes:
     """Return the body of a form whose parts are as they are."""
@@ -57,7 +60,8 @@ def assert_name_is_harmless(name):
     assert name.strip(".")
     assert not set(name) & set("/\\")
     assert len(name.encode()) <= 255
-    assert not {unicodedata.category(c) for c in name} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert not {unicodedata.category(c) for c in name} & {"Cc", "Cs", "Zl", "Zp"}
+    assert not {unicodedata.bidirectional(c) for c in name} & BIDI_CONTROLS
     assert unicodedata.is_normalized("NFC", name)
 
 

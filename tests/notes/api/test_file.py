@@ -317,6 +317,36 @@ def test_content_type_of_keeps_to_the_list():
         assert filetypes.content_type_of(content) == expected
 
 
+NAMES_AS_SENT = [
+    "Screenshot 3.14.15\u202fPM.png",
+    "会議\u3000録.txt",
+    "a\u00a0b.txt",
+    "save&copy.txt",
+    "a &lt;b&gt; &#65;.txt",
+    "\U0001fae8.png",
+    "\U0001faea.png",
+    "👨\u200d👩\u200d👧.png",
+    "می\u200cخواهم.txt",
+    "\u200eWhatsApp Image.jpeg",
+    "soft\u00adhyphen.txt",
+    "100%22.txt",
+]
+
+
+@pytest.mark.parametrize("name", NAMES_AS_SENT, ids=ascii)
+def test_a_name_is_kept_as_sent_on_every_way_in(as_alice, note_url, name):
+    assert put(as_alice, note_url, b"x", name).json()["name"] == name
+    files = f"{note_url}/attachments"
+    form = {"file": SimpleUploadedFile(name, b"y")}
+    added = as_alice.post(files, form, format="multipart").json()
+    assert added["name"] == name
+    announced = {"name": name, "size": 1, "sha256": hashlib.sha256(b"x").hexdigest()}
+    upload = as_alice.post(f"{files}/uploads", announced, format="json").json()
+    assert upload["name"] == name
+    renamed = as_alice.patch(f"{files}/{added['id']}", {"name": f"2 {name}"}, format="json")
+    assert renamed.json()["name"] == f"2 {name}"
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
@@ -329,6 +359,8 @@ def test_content_type_of_keeps_to_the_list():
         ("", "file"),
         ("..", "file"),
         ("/", "file"),
+        ("\u200b\u202e.\u3000", "file"),
+        *((name, name) for name in NAMES_AS_SENT),
         ("x" * 300 + ".md", "x" * 252 + ".md"),
         ("é" * 200, "é" * 127),
     ],
