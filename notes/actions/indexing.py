@@ -186,6 +186,7 @@ def _indexed(note: Note, language: str) -> IndexedNote:
     names = tags.split(note.tags)
     prepared = terms.prepare(
         owner=note.owner_id,
+        title=note.title,
         parts=(note.title, ", ".join(names), ", ".join(file.name for file in files), note.content),
         tags=names,
         category=note.category,

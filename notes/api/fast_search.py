@@ -83,10 +83,10 @@ class Search(views.View):
         if parsed.with_trash:
             return None
         rows = await fetch(CANDIDATES, user=caller.pk, terms=finding.to_sql(plan.terms))
-        if not 0 < len(rows) <= finding.RANKED or rows[0][3]:
+        if not 0 < len(rows) <= finding.RANKED or rows[0][4]:
             return None
-        candidates = [Candidate(*row[:3]) for row in rows]
-        page = finding.ranked(candidates, plan.needles, after=after, limit=limit)
+        candidates = [Candidate(*row[:4]) for row in rows]
+        page = finding.ranked(candidates, plan, after=after, limit=limit)
         notes = await self._notes(page.ids, caller, fetch)
         if any(note.content is None for note in notes.values()):
             return None

@@ -135,7 +135,7 @@ def result_json(
 
 def read_cursor(cursor: str, q: str, caller: Caller) -> Place:
     """Decode a cursor of the same search and user. Raises ValidationError."""
-    for order in (finding.SCORE, finding.TITLED, finding.RECENT):
+    for order in finding.ORDERS:
         try:
             return Place(order, *cursors.read(cursor, order, _scope(q, caller)))
         except cursors.NotACursor:

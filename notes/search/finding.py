@@ -6,10 +6,11 @@ cannot decide (a phrase, for example); ``titled`` is ``terms`` with all words in
 
 :func:`find` then uses one of two ways. A search that matches at most ``RANKED`` notes is ranked
 (``notes.search.ranking``): order ``SCORE``. A broader one is not, as its ranks would not mean much:
-first the notes with the words in their titles (order ``TITLED``), then the others (``RECENT``),
-both with the last edited first. For these, :class:`_Broad` reads the notes from the last edited on,
-some thousand per page. So a search costs at most the lookup of its terms and the text of some
-thousand notes, whatever the number of notes, and the last page costs as much as the first one.
+first the notes whose title is the query (order ``CALLED``), then those with the words in their
+titles (``TITLED``), then the others (``RECENT``), all with the last edited first. For these,
+:class:`_Broad` reads the notes from the last edited on, some thousand per page. So a search costs
+at most the lookup of its terms and the text of some thousand notes, whatever the number of notes,
+and the last page costs as much as the first one.
 
 A :class:`Place` is where a page ended: its order, the score or time of the last note, and its id.
 """
@@ -36,9 +37,11 @@ LOOKED_AT = 4000
 # A page of a broad search reads at most STEPS steps of STEP notes, or of STEP_OF_TEXTS notes if it
 # needs their text.
 STEP, STEP_OF_TEXTS, STEPS = 2000, 500, 8
-# The orders, as in cursors: by score; matches in titles; other matches. The last two by last edit.
-SCORE, TITLED, RECENT = "score", "titled", "recent"
-TEXT = (Left("words", LOOKED_AT), Left("stems", LOOKED_AT))
+# The orders, as in cursors: by score; notes of the title; matches in titles; other matches. All but
+# the first by last edit.
+SCORE, CALLED, TITLED, RECENT = "score", "called", "titled", "recent"
+ORDERS = (SCORE, CALLED, TITLED, RECENT)
+TEXT = (Left("words", LOOKED_AT), Left("stems", LOOKED_AT), F("title_key"))
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Plan:
 
     A note matches if ``terms``, ``cheap`` and ``exact`` hold. ``exact`` reads the note's text; it
     is None if the other two are enough. ``titled`` is the condition on terms with the words in the
-    title, None for a search without words. ``needles`` are the words for ranking.
+    title, None for a search without words. ``needles`` are the words for ranking. Notes whose title
+    is the whole query, of which ``title_key`` is the key, come first.
     """
 
     terms: Condition
@@ -55,6 +59,7 @@ class Plan:
     cheap: Q
     exact: Q | None
     needles: tuple[Needle, ...]
+    title_key: str
 
     @property
     def is_of_terms_alone(self) -> bool:
@@ -100,7 +105,12 @@ def plan(search: Search, *, owner: int, language: str) -> Plan:
         in_titles = tuple(tuple(map(_in_title, clause)) for clause in search.clauses)
         titled = _on_terms(Search(in_titles), notes, language)
     needles = tuple(dict.fromkeys(terms.needle(leaf, language) for leaf in word_leaves))
-    return Plan(_on_terms(search, notes, language), titled, cheap, exact or None, needles)
+    on_terms, title_key = _on_terms(search, notes, language), terms.title_key(search.text)
+    if not search.is_of_words and title_key:
+        on_title, is_called = notes.are_called(search.text), Q(title_key=title_key)
+        on_terms = terms.some([on_terms, on_title]) if search.clauses else on_title
+        cheap, exact = (each and each | is_called for each in (cheap, exact))
+    return Plan(on_terms, titled, cheap, exact or None, needles, title_key)
 
 
 def _on_terms(search: Search, notes: Notes, language: str) -> Condition:
@@ -153,8 +163,8 @@ def find(plan: Plan, *, caller: Caller, after: Place | None, limit: int) -> Page
         matching = candidates(indexed.filter(terms__matches=to_sql(plan.terms)))
         rows = list(matching.values_list("pk", *TEXT, _flag(plan.exact)))
         if len(rows) <= RANKED or after is not None:
-            matches = [ranking.Candidate(*row[:3]) for row in rows if row[3]]
-            return ranked(matches, plan.needles, after=after, limit=limit)
+            matches = [ranking.Candidate(*row[:4]) for row in rows if row[4]]
+            return ranked(matches, plan, after=after, limit=limit)
     return _Broad(plan, caller).page(after, limit)
 
 
@@ -176,13 +186,13 @@ def candidates(matching: QuerySet[IndexedNote]) -> QuerySet[IndexedNote]:
 
 def ranked(
     matches: Sequence[ranking.Candidate],
-    needles: Sequence[Needle],
+    plan: Plan,
     *,
     after: Place | None,
     limit: int,
 ) -> Page:
     """Return a page of candidates by their rank."""
-    scored = ranking.scores(matches, needles)
+    scored = ranking.scores(matches, plan.needles, plan.title_key)
     order = sorted(((score, note_id) for note_id, score in scored.items()), reverse=True)
     if after is not None:
         # Writes in between may have changed all scores, but hardly their order.
@@ -205,17 +215,33 @@ class _Broad:
 
     def page(self, after: Place | None, limit: int) -> Page:
         """Return a page; it may be short, with more to come after it."""
-        titled = self.plan.titled
-        place = after or Place(TITLED if titled else RECENT, None, 0)
-        ids: list[int] = []
+        titled, ids = self.plan.titled, list[int]()
+        place = after or Place(CALLED, None, 0)
+        if place.order == CALLED:
+            page = self._called(place, limit)
+            ids, place = [*page.ids], Place(TITLED if titled else RECENT, None, 0)
+            if page.end is not None or len(ids) == limit:
+                return Page(ids, page.end or place)
         if place.order == TITLED and titled:
-            page = self._matching(titled, place, limit)
-            ids, place = [*page.ids], Place(RECENT, None, 0)
+            page = self._matching(titled, place, limit - len(ids))
+            ids, place = [*ids, *page.ids], Place(RECENT, None, 0)
             if page.end is not None or len(ids) == limit:
                 return Page(ids, page.end or place)
         others = terms.but(self.plan.terms, titled) if titled else self.plan.terms
         page = self._matching(others, place, limit - len(ids))
         return Page([*ids, *page.ids], page.end)
+
+    def _called(self, place: Place, limit: int) -> Page:
+        """Return the next notes whose title is the query."""
+        rows = (
+            self._after(place)
+            .in_order(self.caller)
+            .filter(title_key=self.plan.title_key, terms__shows=to_sql(self.plan.terms))
+        )
+        rows = rows.filter(self.plan.exact or Q()).order_by("-edited_at", "-pk")
+        matches = list(rows.values_list("edited_at", "pk")[: limit + 1])
+        end = Place(place.order, *matches[limit - 1]) if len(matches) > limit else None
+        return Page([pk for _, pk in matches[:limit]], end)
 
     def _matching(self, condition: Condition, place: Place, limit: int) -> Page:
         """Return the next notes for which a condition holds, the last edited first.
@@ -257,6 +283,9 @@ class _Broad:
         return Page(ids, place)
 
     def _beyond(self, place: Place) -> IndexedNoteQuerySet:
+        return self._after(place).exclude(title_key=self.plan.title_key)
+
+    def _after(self, place: Place) -> IndexedNoteQuerySet:
         indexed = IndexedNote.objects.visible_to(self.caller).filter(self.plan.cheap)
         if place.value is None:
             return indexed

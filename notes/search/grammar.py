@@ -12,13 +12,20 @@
 finds reports of either year. The last word of a query also matches longer words, because the user
 may still be typing it.
 
-A query that breaks these rules raises :class:`BrokenQuery` with the position. Ignoring the broken
-part would find notes that nobody asked for.
+Ordinary text is a query too, also while it is typed. What has no letter, digit or pictograph, such
+as ``&`` or ``-``, is passed over. A quotation mark opens a phrase at the beginning of a term only,
+and a phrase that is not closed ends with the query. ``OR`` without a term on either side is a word,
+and so is a name with a colon that is no operator, or has no value. A note whose title is the whole
+query is found whatever the query means.
+
+Only an operator with a bad value raises :class:`BrokenQuery`, with the position. Ignoring it would
+find notes that nobody asked for.
 """
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from accounts import categories
 from cloudnotes.api.errors import DomainError
@@ -31,10 +38,11 @@ PARTS = ("file",)
 OPERATORS = ("tag", "in", "is", "has", "before", "after", "title")
 
 SPACE = re.compile(r"\s*")
-NAME = re.compile(r"([^\W\d_]+):")
-QUOTED = re.compile(r'"([^"]*)"')
-PLAIN = re.compile(r'[^\s"]+')
-OR = re.compile(r"OR(?=\s|$)")
+OPERATOR = re.compile(rf"({'|'.join(OPERATORS)}):(?=\S)", re.IGNORECASE | re.ASCII)
+# What opens a phrase, and what closes it then.
+QUOTES = {'"': '"', "“": '”“"', "”": '”“"', "„": '”“"', "«": "»", "»": "«"}
+PLAIN = re.compile(r"\S+")
+OR = "OR"
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -110,13 +118,22 @@ class Term:
 
 @dataclass(frozen=True)
 class Search:
-    """A query: in each clause, at least one term has to hold."""
+    """A query, whose whole text is ``text``: in each clause, at least one term has to hold."""
 
     clauses: tuple[tuple[Term, ...], ...]
+    text: str = field(default="", compare=False)
 
     def leaves(self) -> list[Leaf]:
         """Return all conditions in the order of the text."""
         return [term.leaf for clause in self.clauses for term in clause]
+
+    @property
+    def is_of_words(self) -> bool:
+        """Whether every note holds that has the words of the text in its title."""
+        terms = [clause[0] for clause in self.clauses if len(clause) == 1]
+        return len(terms) == len(self.clauses) > 0 and all(
+            term.is_wanted and isinstance(term.leaf, Words) for term in terms
+        )
 
     @property
     def with_trash(self) -> bool:
@@ -125,29 +142,37 @@ class Search:
 
 
 def parse(text: str) -> Search:
-    """Parse a query of 1 to 200 characters into its tree. Raises :class:`BrokenQuery`."""
+    """Parse a query of 1 to 200 characters into its tree. Raises :class:`BrokenQuery`.
+
+    Without a word in it there are no clauses.
+    """
     if len(text) > MAX_QUERY_LENGTH:
         raise BrokenQuery(f"A query has at most {MAX_QUERY_LENGTH} characters.", MAX_QUERY_LENGTH)
+    if not text.strip():
+        raise BrokenQuery("Say what to look for.", len(text))
+    terms = list(_terms(text))
     clauses: list[tuple[Term, ...]] = []
-    or_at = None
-    at = _after_space(text, 0)
-    if at == len(text):
-        raise BrokenQuery("Say what to look for.", at)
-    while at < len(text):
-        if OR.match(text, at):
-            if or_at is not None or not clauses:
-                raise BrokenQuery("OR stands between two terms: `this OR that`.", at)
-            or_at, at = at, _after_space(text, at + len("OR"))
+    is_alternative = False
+    for at, term in enumerate(terms):
+        if term == Term(Words(OR)) and clauses and not is_alternative and at + 1 < len(terms):
+            is_alternative = True
             continue
-        term, at = _term(text, at)
-        if or_at is None:
-            clauses.append((term,))
-        else:
+        if is_alternative:
             clauses[-1] = (*clauses[-1], term)
-        or_at, at = None, _after_space(text, at)
-    if or_at is not None:
-        raise BrokenQuery("After OR another term is missing.", or_at)
-    return Search(tuple(clauses))
+        else:
+            clauses.append((term,))
+        is_alternative = False
+    return Search(tuple(clauses), text)
+
+
+def _terms(text: str) -> Iterator[Term]:
+    """Yield the terms of a query, ``OR`` as a word."""
+    at = _after_space(text, 0)
+    while at < len(text):
+        term, at = _term(text, at)
+        if term is not None:
+            yield term
+        at = _after_space(text, at)
 
 
 def _after_space(text: str, at: int) -> int:
@@ -155,39 +180,39 @@ def _after_space(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _term(text: str, at: int) -> tuple[Term, int]:
-    """Return the term that begins at ``at`` and the position after it."""
+def _term(text: str, at: int) -> tuple[Term | None, int]:
+    """Return the term that begins at ``at``, None without a word, and the position after it."""
     is_wanted = True
     if text[at] == "-" and text[at + 1 : at + 2].strip():
         is_wanted, at = False, at + 1
-    name = NAME.match(text, at)
-    leaf: Leaf
-    if name is None:
-        leaf, at = _words(text, at, in_title=False)
-    elif (operator := name[1].lower()) in OPERATORS:
-        leaf, at = _operator(operator, text, name.end())
+    leaf: Leaf | None
+    if operator := OPERATOR.match(text, at):
+        leaf, at = _operator(operator[1].lower(), text, operator.end())
     else:
-        names = ", ".join(f"{each}:" for each in OPERATORS)
-        raise BrokenQuery(
-            f"There is no operator {name[0]} (there are {names}). To find it as text, quote it.", at
-        )
-    return Term(leaf, is_wanted), at
+        leaf, at = _words(text, at, in_title=False)
+    return (Term(leaf, is_wanted) if leaf else None), at
 
 
 def _operator(operator: str, text: str, at: int) -> tuple[Leaf, int]:
     began = at
     value, at, _ = _value(text, at)
-    if not value.strip():
-        raise BrokenQuery(f"After {operator}: something is missing.", began)
     if operator == "title":
-        return _words(text, began, in_title=True)
+        leaf, at = _words(text, began, in_title=True)
+        if leaf is None:
+            raise BrokenQuery("There is no word after title:, only other characters.", began)
+        return leaf, at
     if operator == "tag":
+        if not value.strip():
+            raise BrokenQuery("After tag: something is missing.", began)
         return Tagged(value), at
     if operator == "in":
         try:
-            return InCategory(categories.parse(value)), at
+            category = categories.parse(value)
         except categories.InvalidCategory as error:
             raise BrokenQuery(str(error), began) from None
+        if not category:
+            raise BrokenQuery("After in: something is missing.", began)
+        return InCategory(category), at
     if operator in ("is", "has"):
         values = FLAGS if operator == "is" else PARTS
         if value.lower() not in values:
@@ -203,19 +228,18 @@ def _operator(operator: str, text: str, at: int) -> tuple[Leaf, int]:
 
 def _value(text: str, at: int) -> tuple[str, int, bool]:
     """Return the text that begins at ``at``, the position after it and whether it is quoted."""
-    if quoted := QUOTED.match(text, at):
-        return quoted[1], quoted.end(), True
-    if text[at : at + 1] == '"':
-        raise BrokenQuery("The quotation mark is never closed.", at)
+    if closing := QUOTES.get(text[at]):
+        ends = [end for mark in closing if (end := text.find(mark, at + 1)) >= 0]
+        end = min(ends, default=len(text))
+        return text[at + 1 : end], end + 1, True
     plain = PLAIN.match(text, at)
     return (plain[0], plain.end(), False) if plain else ("", at, False)
 
 
-def _words(text: str, began: int, *, in_title: bool) -> tuple[Words, int]:
+def _words(text: str, began: int, *, in_title: bool) -> tuple[Words | None, int]:
     value, end, is_quoted = _value(text, began)
     if not words.read(value):
-        raise BrokenQuery(
-            "There is no word in this. A word has letters, digits or pictographs.", began
-        )
-    is_last = end == len(text)
-    return Words(value, is_last and not is_quoted, is_exact=is_quoted, in_title=in_title), end
+        return None, end
+    # The last word may still be typed; a phrase too, until it is closed.
+    is_typed = end > len(text) if is_quoted else end == len(text)
+    return Words(value, is_typed, is_exact=is_quoted, in_title=in_title), end

@@ -17,6 +17,7 @@ SATURATION, LENGTH = 1.2, 0.6  # k1 and b
 IN_TITLE = 1.0  # for each word that the title has too
 WHOLE_TITLE = 2.0  # for a title that has no other words
 TOGETHER = (2.0, 1.0, 1.0, 0.7)  # for words that follow each other in a part, as in the query
+CALLED = 1_000_000.0  # for the title that is the query; more than all else together
 PRECISION = 1_000_000
 
 
@@ -26,10 +27,16 @@ class Candidate(NamedTuple):
     note_id: int
     words: str
     stems: str
+    title_key: str
 
 
-def scores(candidates: Sequence[Candidate], needles: Sequence[Needle]) -> dict[int, int]:
-    """Return the score of each candidate, in millionths, by the id of its note."""
+def scores(
+    candidates: Sequence[Candidate], needles: Sequence[Needle], title_key: str
+) -> dict[int, int]:
+    """Return the score of each candidate, in millionths, by the id of its note.
+
+    ``title_key`` is that of the whole query.
+    """
     if not candidates:
         return {}
     counts = {each.note_id: _counts(each, needles) for each in candidates}
@@ -48,6 +55,7 @@ def scores(candidates: Sequence[Candidate], needles: Sequence[Needle]) -> dict[i
                 _words(counts[each.note_id], rarity, lengths[each.note_id] / average)
                 + _title(each, counts[each.note_id], rarity)
                 + (_together(each, run, rarity) if len(needles) > 1 else 0)
+                + (CALLED if each.title_key == title_key else 0)
             )
         )
         for each in candidates

@@ -20,15 +20,17 @@ from notes.search.grammar import TRASHED, Edited, InCategory, Leaf, Marked, Sear
 from notes.search.words import Word
 
 # Increase this when the same note gets other terms or links: every index is then made again.
-FORMAT = 3
+FORMAT = 4
 # PostgreSQL accepts less than 1 MiB per note: some 80,000 different words.
 MAX_TERM_BYTES = 900_000
 FEWEST_OF_A_PREFIX = 2
 DIGITS = string.digits + string.ascii_lowercase
-# The kinds of terms: words and stems, anywhere and in the title; tags, categories, marks.
+# The kinds of terms: words and stems, anywhere and in the title; tags, categories, marks, titles.
 WORD, STEM = "w", "s"
 TITLE_WORD, TITLE_STEM = "t", "u"
 TAG, CATEGORY, MARK = "g", "c", "m"
+# The whole title.
+TITLE = "h"
 # Every note has this one.
 NOTE = "mnote"
 
@@ -48,6 +50,7 @@ class Prepared(NamedTuple):
 def prepare(
     *,
     owner: int,
+    title: str,
     parts: Sequence[str],
     tags: Iterable[str] = (),
     category: str = "",
@@ -57,10 +60,12 @@ def prepare(
 ) -> Prepared:
     """Return the content of the index for a note.
 
-    ``parts`` are title, tags, file names and content as text.
+    ``parts`` are the title, tags, file names and content as text.
     """
     lines = [words.read(part, language) for part in parts]
     names = [NOTE, *(f"{MARK}{mark}" for mark in marks)]
+    if key := title_key(title):
+        names.append(f"{TITLE}{key}")
     names += map(tag, tags)
     names += [f"{CATEGORY}{_digest(above)}" for above in _upwards(category)]
     names += _named(lines[0], TITLE_WORD, TITLE_STEM)
@@ -154,6 +159,10 @@ class Notes:
             trash = prefix(self.owner, is_trashed=True)
             conditions.append(self._has(trash, term, is_prefix=is_prefix))
         return some(conditions)
+
+    def are_called(self, title: str) -> Condition:
+        """Return the condition that a note has this title; it is not empty."""
+        return self.have(f"{TITLE}{title_key(title)}")
 
     def are_trashed(self) -> Condition:
         """Return the condition that a note is in the trash."""

@@ -24,12 +24,32 @@ MAX_LENGTH = 60
 UNSPACED = (
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u30fc\u3005]"
 )
-TOKEN = regex.compile(r"[\p{L}\p{N}\p{M}]+|\p{Extended_Pictographic}")
+# Soft hyphens, zero-width spaces and joiners are within a word, not between two.
+INVISIBLE = r"[\u00ad\u200b-\u200d\u2060\ufeff]"
+TOKEN = regex.compile(
+    rf"[\p{{L}}\p{{N}}\p{{M}}]++(?:{INVISIBLE}++[\p{{L}}\p{{N}}\p{{M}}]++)*+"
+    r"|\p{Extended_Pictographic}"
+)
 PIECE = regex.compile(rf"(?V1){UNSPACED}+|[[\p{{L}}\p{{N}}\p{{M}}]--{UNSPACED}]+|\p{{So}}")
 IS_UNSPACED = regex.compile(UNSPACED)
 # Scripts whose marks people often leave out when they search. In other scripts a mark is a letter.
 ACCENTS = regex.compile(
     r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hebrew}\p{Arabic}])\p{M}+|\p{Variation_Selector}"
+    rf"|{INVISIBLE}"
+)
+# Letters that are no base letter and mark for Unicode, but are for those who search.
+LETTERS = str.maketrans(
+    {
+        "ł": "l",
+        "ø": "o",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "æ": "ae",
+        "œ": "oe",
+        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+        "ħ": "h",
+    }
 )
 # No script has more marks on a letter (Unicode Standard Annex 15, 13: Stream-Safe Text Format), and
 # the time to sort them grows with the square of their number.
@@ -58,7 +78,8 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", TOO_MANY_MARKS.sub(r"\1", text).casefold())
-    return unicodedata.normalize("NFC", ACCENTS.sub("", decomposed)).casefold()
+    plain = ACCENTS.sub("", decomposed).translate(LETTERS)
+    return unicodedata.normalize("NFC", plain).casefold()
 
 
 def is_unspaced(word: str) -> bool:

@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 SYNC = "tests/notes/api/test_sync.py"
+ORDINARY_TEXT = "tests/notes/search/test_ordinary_text.py"
 BULK = "tests/notes/api/test_bulk.py"
 REVISIONS = "tests/notes/api/test_revisions.py"
 TRASH = "tests/notes/api/test_trash.py"
@@ -468,6 +469,38 @@ MUTANTS = [
         "if len(texts) == 2 and texts[0] != texts[1]:",
         "if len(texts) > 2:",
         ("tests/notes/test_merging.py::test_merge",),
+    ),
+    Mutant(
+        "title-that-is-no-plain-text-not-found",
+        "A note is found by its title, whatever that means as a query.",
+        "notes/search/finding.py",
+        "terms.some([on_terms, on_title]) if search.clauses else on_title",
+        "on_terms",
+        (f"{ORDINARY_TEXT}::test_ordinary_text_finds_the_note_of_that_title_first",),
+    ),
+    Mutant(
+        "title-not-first",
+        "The note whose title is the query comes first.",
+        "notes/search/ranking.py",
+        "+ (CALLED if each.title_key == title_key else 0)",
+        "",
+        (f"{ORDINARY_TEXT}::test_titles_that_differ_by_signs_alone",),
+    ),
+    Mutant(
+        "soft-hyphens-part-words",
+        "A soft hyphen is within a word.",
+        "notes/search/words.py",
+        r"[\u00ad\u200b-",
+        r"[\u200b-",
+        (f"{ORDINARY_TEXT}::test_letters_and_what_does_not_part_words",),
+    ),
+    Mutant(
+        "letters-with-strokes-not-folded",
+        "Letters with a stroke are found as those without it.",
+        "notes/search/words.py",
+        ".translate(LETTERS)",
+        "",
+        (f"{ORDINARY_TEXT}::test_letters_and_what_does_not_part_words",),
     ),
     Mutant(
         "search-index-not-updated",

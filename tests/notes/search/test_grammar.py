@@ -45,11 +45,38 @@ def leaf(text):
         ("12:30", Words("12:30", is_prefix=True)),
         ('"http://x"', Words("http://x", is_exact=True)),
         ("or", Words("or", is_prefix=True)),
+        ("OR", Words("OR", is_prefix=True)),
+        ("& word -", Words("word")),
+        ('"two words', Words("two words", is_prefix=True, is_exact=True)),
+        ("“two words”", Words("two words", is_exact=True)),
+        ("„zwei Worte“", Words("zwei Worte", is_exact=True)),
+        ("«deux mots»", Words("deux mots", is_exact=True)),
+        ("title:„zwei Worte“", Words("zwei Worte", is_exact=True, in_title=True)),
+        ('27"', Words('27"', is_prefix=True)),
+        ("https://x.org", Words("https://x.org", is_prefix=True)),
+        ("TODO:", Words("TODO:", is_prefix=True)),
+        ("tag: ", Words("tag:")),
         ("ORder", Words("ORder", is_prefix=True)),
     ],
 )
 def test_terms(text, expected):
     assert leaf(text) == expected
+
+
+def test_what_has_no_word_is_no_term():
+    for text in ("&", "- →", '""', "🇺🇳 !"):
+        assert parse(text) == Search(())
+    assert [each.text for each in parse('a & - b "" -- c').leaves()] == ["a", "b", "c"]
+
+
+def test_or_without_a_term_on_a_side_is_a_word():
+    for text, leaves in (
+        ("OR a", ["OR", "a"]),
+        ("a OR", ["a", "OR"]),
+        ("a OR &", ["a", "OR"]),
+        ("a OR OR b", ["a", "OR", "b"]),
+    ):
+        assert [each.text for each in parse(text).leaves()] == leaves
 
 
 def test_or_binds_more_tightly_than_what_stands_side_by_side():
@@ -77,7 +104,6 @@ def test_any_text_is_a_query_or_says_where_it_is_not(text):
         assert 0 <= refusal.members["position"] <= len(text)
         assert str(refusal).endswith(".")
         return
-    assert search.clauses
     for found in search.leaves():
         terms.condition(terms.about(search, owner=1), found, "english")
         if isinstance(found, Words):

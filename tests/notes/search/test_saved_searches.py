@@ -42,7 +42,7 @@ def test_keep_ask_change_and_forget(as_alice):
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"name": "n", "query": "a OR"}, "broken_query"),
+        ({"name": "n", "query": "is:a"}, "broken_query"),
         ({"name": "n", "query": ""}, "broken_query"),
         ({"name": "n", "query": "x" * 201}, "invalid"),
         ({"name": "", "query": "a"}, "invalid"),
