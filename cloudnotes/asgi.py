@@ -30,7 +30,7 @@ async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def live(send: Send) -> None:
     """Answer ``/health/live`` without a thread, so that a busy process does not seem dead."""
-    body = b'{"status": "ok"}'
+    body = b'{"ok": true, "status": "ok"}'
     fields = {**headers.DATA, "Content-Type": "application/json", "Content-Length": str(len(body))}
     encoded = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
     await send({"type": "http.response.start", "status": 200, "headers": encoded})

@@ -42,6 +42,8 @@ class HealthMiddleware:
 def report() -> JsonResponse:
     """Return 200 if the database answers and its schema is complete, else 503.
 
+    ``ok`` says the same as the status: clients of the first generation read it.
+
     The states of Redis, of the storage and of ``HEALTH_CHECKS`` are only reported: notes can be
     read and written without Redis and without the bucket, so their failure does not take the
     process out of service.
@@ -52,7 +54,7 @@ def report() -> JsonResponse:
         for name, path in settings.HEALTH_CHECKS.items():
             checks[name] = import_string(path)()
     return JsonResponse(
-        {"status": "ok" if ready else "unavailable", "checks": checks},
+        {"ok": ready, "status": "ok" if ready else "unavailable", "checks": checks},
         status=200 if ready else 503,
     )
 

@@ -31,6 +31,7 @@ def test_any_host_and_no_redirect(client, settings):
         response = client.get(path, HTTP_HOST="healthcheck.railway.app")
         assert response.status_code == 200
         assert response.json()["status"] == "ok"
+        assert response.json()["ok"] is True
 
 
 def test_a_database_behind_the_code_is_not_ready(client, monkeypatch):
@@ -41,6 +42,7 @@ def test_a_database_behind_the_code_is_not_ready(client, monkeypatch):
     response = client.get("/health/ready")
     assert response.status_code == 503
     assert response.json()["checks"]["database"] == "not migrated"
+    assert response.json()["ok"] is False
 
 
 def test_redis_and_storage_are_reported_and_do_not_decide(client, settings, bucket, monkeypatch):

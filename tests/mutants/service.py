@@ -7,10 +7,19 @@ WSGI_ADAPTER = "tests/cloudnotes/test_wsgi_adapter.py"
 CHECKS = "tests/cloudnotes/test_checks.py"
 FAST = "tests/notes/api/test_fast.py"
 INPUT = "tests/test_input.py"
+HEALTH = "tests/cloudnotes/test_health.py"
 TRIGGERS = "tests/cloudnotes/test_triggers.py"
 WORKER = "tests/cloudnotes/test_worker.py"
 
 MUTANTS = [
+    Mutant(
+        "health-always-ok",
+        "`ok` of /health is false where the status is 503.",
+        "cloudnotes/health.py",
+        '{"ok": ready, ',
+        '{"ok": True, ',
+        (f"{HEALTH}::test_a_database_behind_the_code_is_not_ready",),
+    ),
     # Headers of every response.
     Mutant(
         "responses-without-nosniff",
