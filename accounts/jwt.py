@@ -38,6 +38,19 @@ class Claims:
     expires_at: float  # seconds since 1970
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """The pair of tokens that a session hands out."""
+
+    access: str
+    refresh: str
+
+
+def issue(session: Session, now: dt.datetime) -> Tokens:
+    """Return a new access token of a session, and its current refresh token."""
+    return Tokens(access=access_token(session, now), refresh=refresh_token(session))
+
+
 def access_lifetime() -> int:
     """Return the lifetime of a new access token in seconds."""
     return int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())

@@ -11,6 +11,7 @@ from cloudnotes.db.tables import is_migrated
 from cloudnotes.db.triggers import get_missing
 
 MINIMUM_KEY_LENGTH = 32
+ALGORITHMS = ("HS256", "HS384", "HS512")  # what one secret can sign (RFC 7518, 3.2)
 WELL_KNOWN_KEYS = {
     "secret",
     "changeme",
@@ -43,6 +44,12 @@ def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
         )
     if not settings.BUCKET_NAME and settings.AWS_ENDPOINT_URL:
         refuse(3, "AWS_ENDPOINT_URL is set without BUCKET_NAME.", "Set BUCKET_NAME too.")
+    if settings.SIMPLE_JWT["ALGORITHM"] not in ALGORITHMS:
+        refuse(
+            15,
+            f"ALGORITHM is not {', '.join(ALGORITHMS[:-1])} or {ALGORITHMS[-1]}.",
+            "Unset it for HS256: tokens are signed and checked here alone, with JWT_SECRET.",
+        )
     if settings.EMAIL_VERIFICATION not in ("optional", "required"):
         refuse(10, "EMAIL_VERIFICATION is unknown.", "Set it to optional or required.")
     if settings.STAFF_TWO_FACTOR not in ("optional", "required"):

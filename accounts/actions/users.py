@@ -8,6 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, transaction
 
+from accounts import jwt
 from accounts.actions import credentials, mails, sessions
 from accounts.file_service import get_file_service
 from accounts.identifiers import fold
@@ -70,8 +71,11 @@ def register(
     user_agent: str,
     address: str,
     now: dt.datetime,
-) -> Session:
-    """Create an account, enqueue its verification mail and return its first session.
+) -> tuple[User, jwt.Tokens]:
+    """Create an account and its first session; return the user and the session's tokens.
+
+    The account, the session and the verification mail are one transaction, in which the tokens are
+    signed too: if that fails, there is no account, and the client can register again.
 
     Raises IntegrityError by ``one_account_per_email`` or ``one_account_per_username``, which the
     API answers with ``email_taken`` and ``username_taken``. The database decides, so that one of
@@ -84,8 +88,9 @@ def register(
         user.save()
         mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=user, now=now)
         session = sessions.open_session(user=user, user_agent=user_agent, address=address, now=now)
+        tokens = jwt.issue(session, now)
     security_log.info("registered", extra={"event": "registered", "user": user.pk})
-    return session
+    return user, tokens
 
 
 def import_user(

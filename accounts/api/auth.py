@@ -22,7 +22,7 @@ from accounts.api.fields import (
 from accounts.api.forms import OAuth2FormParser
 from accounts.api.me import UserSerializer
 from accounts.api.public import PublicView, SentSerializer, device, sent
-from accounts.api.sessions import TokensSerializer, tokens
+from accounts.api.sessions import TokensSerializer, answer, tokens
 from accounts.callers import get_caller, get_user
 from accounts.models import Session
 from cloudnotes.api.validation import InputSerializer
@@ -98,7 +98,7 @@ class RegisterView(PublicView):
                 now=now,
             )
             return sent()
-        session = users.register(
+        registered, issued = users.register(
             email=serializer.validated_data["email"],
             password=serializer.validated_data["password"],
             username=serializer.validated_data.get("username"),
@@ -106,8 +106,8 @@ class RegisterView(PublicView):
             now=now,
             **device(request),
         )
-        user = UserSerializer(session.user, context={"request": request}).data
-        return Response({"user": user, **tokens(session, now)}, status=201)
+        user = UserSerializer(registered, context={"request": request}).data
+        return Response({"user": user, **answer(issued)}, status=201)
 
 
 class LoginView(PublicView):

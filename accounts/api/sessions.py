@@ -27,10 +27,15 @@ class TokensSerializer(serializers.Serializer[Any]):
 
 
 def tokens(session: Session, now: dt.datetime) -> dict[str, Any]:
-    """Return the answer that carries a session's tokens (RFC 6749, 5.1)."""
+    """Return the answer that carries new tokens of a session."""
+    return answer(jwt.issue(session, now))
+
+
+def answer(issued: jwt.Tokens) -> dict[str, Any]:
+    """Return the answer that carries these tokens (RFC 6749, 5.1)."""
     return {
-        "access_token": jwt.access_token(session, now),
-        "refresh_token": jwt.refresh_token(session),
+        "access_token": issued.access,
+        "refresh_token": issued.refresh,
         "token_type": "bearer",
         "expires_in": jwt.access_lifetime(),
     }

@@ -37,6 +37,13 @@ def test_good_settings_pass_check_deploy():
     assert told.returncode == 0, told.stderr
 
 
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_other_algorithms_that_the_secret_can_sign_by_pass(algorithm):
+    told = run("manage.py", "check", "--deploy", "--fail-level", "WARNING",
+               **GOOD, ALGORITHM=algorithm)  # fmt: skip
+    assert told.returncode == 0, told.stderr
+
+
 MIGRATE, WEB = ("manage.py", "migrate", "--no-input"), ("-c", "import cloudnotes.asgi")
 
 
@@ -59,6 +66,9 @@ MIGRATE, WEB = ("manage.py", "migrate", "--no-input"), ("-c", "import cloudnotes
         ({"BUCKET_NAME": "b", "AWS_SECRET_ACCESS_KEY": "k"}, "S3 is half configured"),
         ({"AWS_ENDPOINT_URL": "https://s3.example"}, "BUCKET_NAME"),
         ({"AWS_ACCESS_KEY_ID": "k"}, "BUCKET_NAME"),
+        ({"ALGORITHM": "RS256"}, "ALGORITHM is not HS256, HS384 or HS512"),
+        ({"ALGORITHM": "none"}, "ALGORITHM"),
+        ({"ALGORITHM": "hs256"}, "ALGORITHM"),
         ({"ENVIRONMENT": "prod"}, "ENVIRONMENT"),
         ({"EMAIL_URL": "consolemail://"}, "EMAIL_URL"),
         ({"EMAIL_URL": "smpt://typo"}, "EMAIL_URL"),

@@ -13,6 +13,16 @@ PICTURES = "tests/accounts/test_pictures.py"
 AVATAR = "tests/accounts/api/test_avatar.py"
 
 MUTANTS = [
+    Mutant(
+        "registered-before-tokens-are-signed",
+        "Tokens that cannot be signed leave no account behind.",
+        "accounts/actions/users.py",
+        "        tokens = jwt.issue(session, now)\n",
+        "    tokens = jwt.issue(session, now)\n",
+        (
+            "tests/accounts/api/test_register.py::test_tokens_that_cannot_be_signed_leave_no_account",
+        ),
+    ),
     # Log-in and sessions.
     Mutant(
         "login-hashes-for-known-users-only",

@@ -13,6 +13,14 @@ WORKER = "tests/cloudnotes/test_worker.py"
 
 MUTANTS = [
     Mutant(
+        "any-algorithm-starts",
+        "An algorithm that the secret cannot sign by does not start.",
+        "cloudnotes/checks.py",
+        'if settings.SIMPLE_JWT["ALGORITHM"] not in ALGORITHMS:',
+        'if settings.SIMPLE_JWT["ALGORITHM"] == "":',
+        (f"{CHECKS}::test_it_refuses_to_start_in_one_line",),
+    ),
+    Mutant(
         "health-always-ok",
         "`ok` of /health is false where the status is 503.",
         "cloudnotes/health.py",

@@ -51,6 +51,22 @@ def test_taken_email_however_it_is_written(anonymous, address):
     assert User.objects.count() == 1
 
 
+@pytest.mark.parametrize("broken", ["access_token", "refresh_token"])
+def test_tokens_that_cannot_be_signed_leave_no_account(anonymous, monkeypatch, caplog, broken):
+    def fails(*args):
+        raise NotImplementedError("Algorithm 'RS256' could not be found.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"accounts.jwt.{broken}", fails)
+        response = register(anonymous)
+    assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+    assert not User.objects.exists()
+    assert not Session.objects.exists()
+    assert not Mail.objects.exists()
+    assert "registered" not in [record.message for record in caplog.records]
+    assert register(anonymous).status_code == 201
+
+
 def test_taken_username_is_compared_folded(anonymous):
     assert register(anonymous, username="Straße").status_code == 201
     response = register(anonymous, email="b@example.org", username="STRASSE")
