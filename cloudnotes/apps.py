@@ -4,7 +4,7 @@ from django.apps import AppConfig
 from django.contrib.admin import apps as admin
 from django.core import checks
 
-from cloudnotes.checks import check_deployment, check_triggers
+from cloudnotes.checks import check_deployment, check_names, check_triggers
 
 
 class CloudNotesConfig(AppConfig):
@@ -13,6 +13,7 @@ class CloudNotesConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register(check_deployment)
+        checks.register(check_names)
         checks.register(check_triggers, checks.Tags.database)
 
 

@@ -1,12 +1,15 @@
 """System checks: settings with which CloudNotes refuses to start, each with an id and a hint."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
 from django.db import connections
 
+from cloudnotes import environment
 from cloudnotes.db.tables import is_migrated
 from cloudnotes.db.triggers import get_missing
 
@@ -103,6 +106,30 @@ def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[C
             "Set it to the address that people use, such as https://notes.example.org.",
         )
     return errors
+
+
+def check_names(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Return a warning for each name in the environment that is not read and may be misspelt.
+
+    A warning, as the name may be that of another program. It never has a value of a variable.
+    """
+    warnings: list[CheckMessage] = [
+        CheckWarning(
+            f"{name} is not a setting of CloudNotes, and is ignored.",
+            hint=f"Perhaps {meant} is meant.",
+            id="cloudnotes.W016",
+        )
+        for name, meant in environment.near_names(os.environ, settings.SETTING_NAMES).items()
+    ]
+    for alias, name in environment.contradictions(os.environ).items():
+        warnings.append(
+            CheckWarning(
+                f"{alias} and {name} are set to different values, and {name} is used.",
+                hint=f"Unset {alias}, which is another name of {name}.",
+                id="cloudnotes.W017",
+            )
+        )
+    return warnings
 
 
 def check_triggers(

@@ -12,15 +12,15 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import environ
 from corsheaders.defaults import default_headers
 
-from cloudnotes import development, storage_urls
+from cloudnotes import development, environment, storage_urls
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+env = environment.Environment()
 env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+SETTING_NAMES = env.names  # that are read here, for cloudnotes.checks
 
 # Where this runs. Railway and the container image set "production"; a laptop sets nothing.
 
@@ -105,7 +105,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 10
 # Database.
 
 DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR}/cloudnotes.sqlite3"
-DATABASE = env.db_url_config(DATABASE_URL)
+DATABASE = env.db_url_config(environment.plain_database_url(DATABASE_URL))
 # Off behind PgBouncer, which sends each statement over any free connection.
 PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", default=True)
 DATABASES = {"default": DATABASE}
@@ -207,9 +207,13 @@ PASSWORD_HASHERS = [
     "accounts.hashers.PasslibPBKDF2Hasher",
 ]
 SIMPLE_JWT = {
-    "ALGORITHM": env.str("ALGORITHM", default="HS256"),
+    "ALGORITHM": env.str("ALGORITHM", default=env.str("JWT_ALGORITHM", default="HS256")),
     "SIGNING_KEY": JWT_SECRET,
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("ACCESS_TOKEN_EXPIRE_MINUTES", default=30)),
+    "ACCESS_TOKEN_LIFETIME": timedelta(
+        minutes=env.int(
+            "ACCESS_TOKEN_EXPIRE_MINUTES", default=env.int("JWT_EXPIRES_MINUTES", default=30)
+        )
+    ),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
     "LEEWAY": timedelta(seconds=30),
     "USER_ID_CLAIM": "sub",

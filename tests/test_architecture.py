@@ -10,6 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from cloudnotes.environment import ALIASES
 from tests.servers import ROOT
 
 APPS = ("cloudnotes", "accounts", "notes")
@@ -25,7 +26,7 @@ def test_every_setting_that_is_read_is_in_the_example_and_the_reverse():
     settings = (ROOT / "cloudnotes" / "settings.py").read_text()
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', settings))
     read -= {name for name in read if name.startswith("RAILWAY_")}  # Railway sets these itself
-    read -= {"FAST_ROAD"}  # the old name of FAST_PATH
+    read -= set(ALIASES)
     shown = set(re.findall(r"^#([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert read == shown
 

@@ -37,6 +37,56 @@ def test_good_settings_pass_check_deploy():
     assert told.returncode == 0, told.stderr
 
 
+SHOW = (
+    "-c",
+    "from cloudnotes import settings as s; print(s.DATABASE['ENGINE'], s.DATABASE['NAME'], "
+    "s.SIMPLE_JWT['ALGORITHM'], s.SIMPLE_JWT['ACCESS_TOKEN_LIFETIME'])",
+)
+FIRST_GENERATION = {
+    "DATABASE_URL": "postgresql+asyncpg://postgres:postgres@localhost:5432/notesdb",
+    "JWT_SECRET": GOOD["SECRET_KEY"],
+    "JWT_ALGORITHM": "HS512",
+    "JWT_EXPIRES_MINUTES": "60",
+}
+
+
+def test_the_environment_of_the_first_generation_is_understood():
+    told = run(*SHOW, **FIRST_GENERATION)
+    assert told.stdout == "django.db.backends.postgresql notesdb HS512 1:00:00\n", told.stderr
+    told = run("manage.py", "check", "--deploy", "--fail-level", "WARNING",
+               **GOOD, **FIRST_GENERATION)  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    ours = {"ALGORITHM": "HS384", "ACCESS_TOKEN_EXPIRE_MINUTES": "15"}
+    told = run(*SHOW, **FIRST_GENERATION, **ours)
+    assert told.stdout == "django.db.backends.postgresql notesdb HS384 0:15:00\n", told.stderr
+
+
+def test_a_start_names_what_was_probably_meant_and_no_values(tmp_path):
+    file = tmp_path / "env"
+    file.write_text("ALLOWED_HOST=of-the-file.example\n")
+    settings = {
+        "ENV_FILE": str(file),
+        "DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/notes.sqlite3",
+        "ACCESS_TOKEN_EXPIRES_MINUTES": "4711",
+        "JWT_ALGORITHM": "HS512",
+        "ALGORITHM": "HS384",
+    }
+    told = run(*MIGRATE, **{**GOOD, **settings})
+    assert told.returncode == 0, told.stderr
+    assert (tmp_path / "notes.sqlite3").exists()
+    for line in (
+        "ACCESS_TOKEN_EXPIRES_MINUTES is not a setting of CloudNotes, and is ignored.",
+        "Perhaps ACCESS_TOKEN_EXPIRE_MINUTES is meant.",
+        "ALLOWED_HOST is not a setting of CloudNotes, and is ignored.",
+        "Perhaps ALLOWED_HOSTS is meant.",
+        "JWT_ALGORITHM and ALGORITHM are set to different values, and ALGORITHM is used.",
+    ):
+        assert line in told.stderr
+    assert told.stderr.count("cloudnotes.W01") == 3
+    for value in ("of-the-file", "4711", "HS512", "HS384"):
+        assert value not in told.stderr
+
+
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
 def test_other_algorithms_that_the_secret_can_sign_by_pass(algorithm):
     told = run("manage.py", "check", "--deploy", "--fail-level", "WARNING",

@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 HEADERS = "tests/cloudnotes/test_headers.py"
 WSGI_ADAPTER = "tests/cloudnotes/test_wsgi_adapter.py"
 CHECKS = "tests/cloudnotes/test_checks.py"
+ENVIRONMENT = "tests/cloudnotes/test_environment.py"
 FAST = "tests/notes/api/test_fast.py"
 INPUT = "tests/test_input.py"
 HEALTH = "tests/cloudnotes/test_health.py"
@@ -12,6 +13,38 @@ TRIGGERS = "tests/cloudnotes/test_triggers.py"
 WORKER = "tests/cloudnotes/test_worker.py"
 
 MUTANTS = [
+    Mutant(
+        "driver-stays-in-database-url",
+        "The URLs of the first generation, which name a driver, are understood.",
+        "cloudnotes/settings.py",
+        "env.db_url_config(environment.plain_database_url(DATABASE_URL))",
+        "env.db_url_config(DATABASE_URL)",
+        (f"{CHECKS}::test_the_environment_of_the_first_generation_is_understood",),
+    ),
+    Mutant(
+        "alias-wins",
+        "Our own name wins over an alias.",
+        "cloudnotes/settings.py",
+        'env.str("ALGORITHM", default=env.str("JWT_ALGORITHM", default="HS256"))',
+        'env.str("JWT_ALGORITHM", default=env.str("ALGORITHM", default="HS256"))',
+        (f"{CHECKS}::test_the_environment_of_the_first_generation_is_understood",),
+    ),
+    Mutant(
+        "misspelt-names-ignored-in-silence",
+        "A name that is nearly one of ours is reported at the start.",
+        "cloudnotes/apps.py",
+        "        checks.register(check_names)\n",
+        "",
+        (f"{CHECKS}::test_a_start_names_what_was_probably_meant_and_no_values",),
+    ),
+    Mutant(
+        "names-of-platforms-reported",
+        "Names that a platform sets are not reported.",
+        "cloudnotes/environment.py",
+        "if len(name) >= SHORTEST and not name.startswith(PLATFORMS)",
+        "if len(name) >= SHORTEST",
+        (f"{ENVIRONMENT}::test_names_of_others_are_not_reported",),
+    ),
     Mutant(
         "any-algorithm-starts",
         "An algorithm that the secret cannot sign by does not start.",
