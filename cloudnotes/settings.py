@@ -286,6 +286,7 @@ MIDDLEWARE = [
     "cloudnotes.api.request_id.RequestIdMiddleware",
     "cloudnotes.api.parsers.UTF8Middleware",
     "cloudnotes.api.headers.HeadersMiddleware",
+    "cloudnotes.api.redirects.RedirectsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "cloudnotes.health.HealthMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

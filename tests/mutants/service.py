@@ -14,6 +14,14 @@ WORKER = "tests/cloudnotes/test_worker.py"
 
 MUTANTS = [
     Mutant(
+        "redirect-drops-the-body",
+        "A redirect to TLS keeps the method and the body.",
+        "cloudnotes/settings.py",
+        '    "cloudnotes.api.redirects.RedirectsMiddleware",\n',
+        "",
+        ("tests/cloudnotes/test_redirects.py::test_to_tls",),
+    ),
+    Mutant(
         "driver-stays-in-database-url",
         "The URLs of the first generation, which name a driver, are understood.",
         "cloudnotes/settings.py",
