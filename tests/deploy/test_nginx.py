@@ -1,10 +1,15 @@
 """deploy/nginx.conf in front of the real service: TLS, addresses, large bodies."""
 
+import contextlib
 import os
+import re
 import secrets
 import socket
 import ssl
 import subprocess
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -13,12 +18,14 @@ from tests.conftest import PASSWORD, leg
 from tests.ports import free_port, listens
 from tests.servers import ROOT, Server, wait_for
 
+SHIPPED = (ROOT / "deploy" / "nginx.conf").read_text()
+UPSTREAM = "    server 127.0.0.1:8000 max_fails=0;\n"
+
 
 @pytest.fixture(scope="module")
-def behind_nginx(tmp_path_factory, embedded_database):
-    """Start nginx with our file, its paths and ports changed as an operator changes them."""
-    nginx = leg("nginx")
-    folder = tmp_path_factory.mktemp("nginx")
+def certificate(tmp_path_factory):
+    """Make a certificate for localhost; return its file and that of its key."""
+    folder = tmp_path_factory.mktemp("certificate")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
@@ -26,45 +33,132 @@ def behind_nginx(tmp_path_factory, embedded_database):
          "-keyout", key, "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip
-    plain, tls = free_port(), free_port()
-    with embedded_database(folder) as where:
-        server = Server(
-            folder, **where, TRUSTED_PROXY="1", PUBLIC_BASE_URL=f"https://localhost:{tls}",
-            ENVIRONMENT="development",
-        )  # fmt: skip
-        server.start()
-        text = (ROOT / "deploy" / "nginx.conf").read_text()
-        version = subprocess.run([nginx, "-v"], capture_output=True, text=True).stderr
-        for old, new in (
-            ("127.0.0.1:8000", f"127.0.0.1:{server.port}"),
-            ("listen 80;", f"listen 127.0.0.1:{plain};"),
-            ("listen 443 ssl;", f"listen 127.0.0.1:{tls} ssl;"),
-            ("    listen [::]:80;\n", ""),
-            ("    listen [::]:443 ssl;\n", ""),
-            ("notes.example.org", "localhost"),
-            ("/etc/letsencrypt/live/localhost/fullchain.pem", str(certificate)),
-            ("/etc/letsencrypt/live/localhost/privkey.pem", str(key)),
-        ):
-            assert old in text
-            text = text.replace(old, new)
-        if tuple(map(int, version.rpartition("/")[2].split(" ")[0].split("."))) < (1, 25, 1):
-            text = text.replace("    http2 on;\n", "")  # Debian 12's nginx says it otherwise
-        main = folder / "nginx.conf"
-        main.write_text(
-            f"daemon off; pid {folder}/pid; error_log {folder}/error.log;\n"
-            "events {}\n"
-            f"http {{ access_log off; client_body_temp_path {folder}/body;\n"
-            f"proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;\n"
-            f"uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n{text}\n}}\n"
-        )
-        if os.getuid() == 0:
-            main.write_text(f"user root;\n{main.read_text()}")
-        process = subprocess.Popen([nginx, "-c", main, "-p", folder])
+    return certificate, key
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def running(folder, certificate, plain, tls, upstreams):
+    """Start nginx with our file as it is shipped, with names, ports and certificates changed."""
+    nginx = leg("nginx")
+    text = SHIPPED
+    six = "[::1]" if has_ipv6() else "127.0.0.2"
+    for old, new in (
+        (UPSTREAM, "".join(UPSTREAM.replace("8000", str(port)) for port in upstreams)),
+        ("listen 80;", f"listen 127.0.0.1:{plain};"),
+        ("listen [::]:80;", f"listen {six}:{plain};"),
+        ("listen 443 ", f"listen 127.0.0.1:{tls} "),
+        ("listen [::]:443 ", f"listen {six}:{tls} "),
+        ("notes.example.org", "localhost"),
+        ("/etc/letsencrypt/live/localhost/fullchain.pem", str(certificate[0])),
+        ("/etc/letsencrypt/live/localhost/privkey.pem", str(certificate[1])),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    main = folder / "nginx.conf"
+    user = "user root; " if os.getuid() == 0 else ""
+    main.write_text(
+        f"{user}daemon off; pid {folder}/pid; error_log {folder}/error.log;\n"
+        "events {}\n"
+        f"http {{ access_log off; client_body_temp_path {folder}/body;\n"
+        f"proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;\n"
+        f"uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n{text}\n}}\n"
+    )
+    process = subprocess.Popen([nginx, "-c", main, "-p", folder])
+    try:
         wait_for(lambda: listens(tls), process, "nginx")
-        yield server, plain, f"https://localhost:{tls}", str(certificate)
+        yield
+    finally:
         process.terminate()
         process.wait()
+
+
+def service(folder, where, tls):
+    return Server(
+        folder, **where, TRUSTED_PROXY="1", PUBLIC_BASE_URL=f"https://localhost:{tls}",
+        ENVIRONMENT="development",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def behind_nginx(tmp_path_factory, embedded_database, certificate):
+    folder = tmp_path_factory.mktemp("nginx")
+    plain, tls = free_port(), free_port()
+    with embedded_database(folder) as where:
+        server = service(folder, where, tls)
+        server.start()
+        with running(folder, certificate, plain, tls, [server.port]):
+            yield server, plain, f"https://localhost:{tls}", str(certificate[0])
         server.stop()
+
+
+def test_nginx_from_1_18_on_loads_it():
+    """`http2 on` is 1.25.1's; the other form is taken by all, with a warning by newer ones."""
+    assert not re.search(r"^\s*http2\s", SHIPPED, re.MULTILINE)
+    listening = re.findall(r"^\s*listen .*443.*$", SHIPPED, re.MULTILINE)
+    assert len(listening) == 2
+    assert all(line.endswith(" ssl http2;") for line in listening)
+
+
+def test_http_2_is_offered(behind_nginx):
+    _, _, url, certificate = behind_nginx
+    context = ssl.create_default_context(cafile=certificate)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    host, port = url.removeprefix("https://").split(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=60) as plain,
+        context.wrap_socket(plain, server_hostname=host) as encrypted,
+    ):
+        assert encrypted.selected_alpn_protocol() == "h2"
+
+
+def test_no_request_fails_while_two_instances_restart_in_turn(
+    tmp_path, embedded_database, certificate
+):
+    """The second one restarts at once when the first is back, as a deploy does it."""
+    plain, tls = free_port(), free_port()
+    with embedded_database(tmp_path) as where, contextlib.ExitStack() as stack:
+        instances = [service(tmp_path, where, tls) for _ in range(2)]
+        for instance in instances:
+            instance.start()
+            stack.callback(instance.stop)
+        stack.enter_context(
+            running(tmp_path, certificate, plain, tls, [each.port for each in instances])
+        )
+        api = f"https://localhost:{tls}/api/v1"
+        session = requests.Session()
+        session.verify, session.trust_env = str(certificate[0]), False
+        account = {"email": "alice@example.org", "password": PASSWORD}
+        answer = session.post(f"{api}/auth/register", json=account, timeout=60)
+        session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        done = threading.Event()
+
+        def send(client):
+            statuses = Counter()
+            while not done.is_set():
+                note = {"title": f"{client}"}
+                statuses[session.post(f"{api}/notes", json=note, timeout=60).status_code] += 1
+                statuses[session.get(f"{api}/notes", timeout=60).status_code] += 1
+            return statuses
+
+        with ThreadPoolExecutor(4) as pool:
+            results = [pool.submit(send, client) for client in range(4)]
+            try:
+                for instance in instances:
+                    instance.stop()
+                    instance.start()
+            finally:
+                done.set()
+            statuses = sum((result.result() for result in results), Counter())
+    assert set(statuses) == {200, 201}, statuses
 
 
 def test_plain_http_goes_to_tls(behind_nginx):
