@@ -75,6 +75,19 @@ def test_live_is_answered_for_any_host_without_a_thread(disk_server):
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_a_reload_replaces_the_workers_and_refuses_nothing(disk_server):
+    """SIGHUP, which ``systemctl reload`` sends: the address stays open."""
+    before = set(disk_server.workers())
+    disk_server.process.send_signal(signal.SIGHUP)
+
+    def is_renewed():
+        assert requests.get(f"{disk_server.url}/health/ready", timeout=60).status_code == 200
+        workers = set(disk_server.workers())
+        return len(workers) == 2 and not workers & before
+
+    until(is_renewed, "new workers")
+
+
 def test_a_killed_worker_is_replaced_and_nothing_is_refused_for_long(disk_server):
     workers = disk_server.workers()
     assert len(workers) == 2

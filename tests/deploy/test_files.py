@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -12,14 +13,90 @@ import yaml
 
 from tests.servers import ROOT
 
+UNIT = ROOT / "deploy" / "cloudnotes.service"
+# What the unit takes from a process that somebody has broken into.
+CONFINED = {
+    "AmbientCapabilities": "",
+    "CapabilityBoundingSet": "",
+    "LockPersonality": "true",
+    "NoNewPrivileges": "true",
+    "PrivateDevices": "true",
+    "PrivateTmp": "true",
+    "PrivateUsers": "true",
+    "ProtectClock": "true",
+    "ProtectControlGroups": "true",
+    "ProtectHome": "true",
+    "ProtectHostname": "true",
+    "ProtectKernelLogs": "true",
+    "ProtectKernelModules": "true",
+    "ProtectKernelTunables": "true",
+    "ProtectProc": "invisible",
+    "ProtectSystem": "strict",
+    "RemoveIPC": "true",
+    "RestrictNamespaces": "true",
+    "RestrictRealtime": "true",
+    "RestrictSUIDSGID": "true",
+    "SystemCallArchitectures": "native",
+    "SystemCallErrorNumber": "EPERM",
+    "UMask": "0077",
+    "User": "cloudnotes",
+}
+MAX_EXPOSURE = 30  # tenths, of 100
+
+
+def directives(section):
+    """Return the names of a section of the unit with the lists of their values."""
+    parser = re.compile(rf"^\[{section}\]$(.*?)(?=^\[|\Z)", re.DOTALL | re.MULTILINE)
+    values = {}
+    for line in parser.search(UNIT.read_text())[1].splitlines():
+        if line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            values.setdefault(name, []).append(value)
+    return values
+
+
+def test_the_unit_confines_the_service():
+    service = directives("Service")
+    assert {name: service.get(name) for name in CONFINED} == {
+        name: [value] for name, value in CONFINED.items()
+    }
+
+
+def test_the_unit_leaves_what_the_service_needs():
+    service = directives("Service")
+    # PostgreSQL, Redis, S3 and mail, by TCP or by a socket of this machine.
+    assert service["RestrictAddressFamilies"] == ["AF_INET AF_INET6 AF_UNIX"]
+    # cloudnotes/pictures/decoder.py limits itself: @resources has setrlimit.
+    assert service["SystemCallFilter"] == [
+        "@system-service", "~@privileged @resources", "setrlimit prlimit64",
+    ]  # fmt: skip
+    data_dir = "/var/lib/" + service["StateDirectory"][0]
+    assert f"DATA_DIR={data_dir}" in " ".join(service["Environment"]).split()
+    # The shell of ExecStart becomes gunicorn, which starts new workers by SIGHUP.
+    assert service["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    web = re.search(r"^web: (.*)$", (ROOT / "Procfile").read_text(), re.MULTILINE)[1]
+    assert web.rpartition("&&")[2].strip().startswith("exec gunicorn ")
+
+
+@pytest.mark.service
+def test_systemd_finds_little_exposure():
+    """Where systemd 250 or later is; what it counts is also in the two tests above."""
+    if program := shutil.which("systemd-analyze"):
+        version = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+        if int(re.search(r"systemd (\d+)", version)[1]) >= 250:
+            told = subprocess.run(
+                [program, "security", "--offline=true", f"--threshold={MAX_EXPOSURE}", UNIT],
+                capture_output=True, text=True,
+            )  # fmt: skip
+            assert told.returncode == 0, told.stdout[-300:] + told.stderr
+
 
 @pytest.mark.service
 def test_the_image_and_systemd_start_what_the_procfile_says(tmp_path):
     (tmp_path / "Procfile").write_text("web: echo first && exec echo second $PORT\n")
     dockerfile = (ROOT / "Dockerfile").read_text()
     command = json.loads(re.search(r"^CMD (.*)$", dockerfile, re.MULTILINE)[1])
-    unit = (ROOT / "deploy" / "cloudnotes.service").read_text()
-    start = shlex.split(re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1])
+    start = shlex.split(directives("Service")["ExecStart"][0])
     for line in (command, start):
         told = subprocess.run(
             line,
