@@ -1,5 +1,6 @@
 """The deploy files say what the code needs and nothing that it has not."""
 
+import http.server
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 import yaml
@@ -130,17 +132,94 @@ def test_static_files_can_be_collected_without_any_secret(tmp_path):
     assert "swagger-ui-bundle.js" in told.stdout
 
 
+def read_compose():
+    return yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+
+
+def health_command():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    return json.loads(re.search(r"^HEALTHCHECK .*? CMD (\[.*\])$", dockerfile, re.MULTILINE)[1])
+
+
 def test_compose_waits_for_a_healthy_database():
-    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    web = compose["services"]["web"]
+    services = read_compose()
+    web, worker = services["web"], services["worker"]
     for name, needed in web["depends_on"].items():
         assert needed["condition"] == "service_healthy"
-        assert "healthcheck" in compose["services"][name]
-    known = set(re.findall(r"^#([A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    assert set(web["environment"]) <= known
-    worker = compose["services"]["worker"]
-    assert worker["environment"] == web["environment"]
+        assert "healthcheck" in services[name]
     assert worker["command"][-1] == "worker"
+    assert web["healthcheck"]["test"] == ["CMD", *health_command()]
+    assert worker["healthcheck"] == {"disable": True}
+
+
+def test_compose_takes_all_settings_from_one_file():
+    services = read_compose()
+    for name in ("web", "worker"):
+        assert services[name]["env_file"] == "compose.env"
+    # What stands here wins over the file: only the port, which the lines beside it name.
+    assert services["web"]["environment"] == {"PORT": "8000"}
+    assert "environment" not in services["worker"]
+    # A command such as `down` needs no variable.
+    assert ":?" not in (ROOT / "compose.yaml").read_text()
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert "compose.env*" in ignored
+
+
+@pytest.mark.service
+def test_the_settings_of_compose_are_made_once(tmp_path):
+    (tmp_path / "deploy").mkdir()
+    script = tmp_path / "deploy" / "compose_env.sh"
+    shutil.copy(ROOT / "deploy" / "compose_env.sh", script)
+    starts = [
+        subprocess.Popen(["sh", script], cwd="/", stdout=subprocess.PIPE, text=True)
+        for _ in range(5)
+    ]
+    outputs = [start.communicate()[0] for start in starts]
+    assert [start.returncode for start in starts] == [0] * 5
+    assert sum("is made" in output for output in outputs) == 1
+    file = tmp_path / "compose.env"
+    text = file.read_text()
+    subprocess.run(["sh", script], check=True, capture_output=True)
+    assert file.read_text() == text
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["compose.env", "deploy"]
+    settings = dict(line.split("=", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert len(settings["SECRET_KEY"]) == 64
+    assert re.fullmatch(r"[A-Za-z0-9+/]+", settings["SECRET_KEY"])  # nothing that compose expands
+    known = set(re.findall(r"^#([A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert set(settings) <= known
+    assert settings["SECRET_KEY"] not in "".join(outputs)
+    told = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "ERROR"],
+        cwd=ROOT, capture_output=True, text=True,
+        env={"PATH": os.environ["PATH"], "ENVIRONMENT": "production", "ENV_FILE": str(file)},
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+
+
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        is_ready = self.path == "/health/ready" and self.server.is_ready
+        self.send_response(200 if is_ready else 503)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.service
+def test_the_image_asks_the_port_that_is_set_whether_it_is_ready():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment = {
+            "PATH": f"{os.path.dirname(sys.executable)}:/usr/bin:/bin",
+            "PORT": str(server.server_port),
+            "http_proxy": "http://127.0.0.1:9",
+        }
+        for server.is_ready in (True, False):
+            told = subprocess.run(health_command(), env=environment, capture_output=True)
+            assert (told.returncode == 0) == server.is_ready, told.stderr
+        server.shutdown()
 
 
 def test_the_image_has_no_syntax_line_and_takes_its_base_as_an_argument():
@@ -149,4 +228,8 @@ def test_the_image_has_no_syntax_line_and_takes_its_base_as_an_argument():
     assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${BASE}"}
     version = (ROOT / ".python-version").read_text().strip()
     assert f"ARG BASE=python:{version}-slim" in dockerfile
-    assert re.search(r"^USER cloudnotes$", dockerfile, re.MULTILINE)
+    # Kubernetes cannot tell that a name is not root's; Railway builds no image with a VOLUME.
+    assert re.findall(r"^USER (.*)$", dockerfile, re.MULTILINE) == ["10001"]
+    assert "useradd --uid 10001 " in dockerfile
+    assert "chown cloudnotes:cloudnotes /data" in dockerfile
+    assert not re.search(r"^VOLUME", dockerfile, re.MULTILINE)
