@@ -322,15 +322,19 @@ def _assemble(upload: Upload, row: StoredObject) -> None:
 def _verify(upload: Upload, row: StoredObject, *, by: Caller, now: dt.datetime) -> Upload:
     """Attach an object if its checksum is the announced one; else set the upload to FAILED."""
     head = storage.head(row.key)
-    sha256, start = head.sha256 if head else None, b""
+    sha256, start, end = head.sha256 if head else None, b"", b""
     if sha256 is None:
-        sha256, start = _read_through(row.key)
+        sha256, start, end = _read_through(row.key)
     else:
         start = storage.read(row.key, 0, min(upload.size, objects.START_BYTES)) or b""
+        first = max(0, upload.size - objects.END_BYTES)
+        end = start[first:] if len(start) == upload.size else b""
+        if not end and filetypes.content_type_of(start) in filetypes.IMAGE_TYPES:
+            end = storage.read(row.key, first, upload.size) or b""
     if sha256 != upload.sha256:
         _fail(upload)
         raise ChecksumMismatch
-    objects.describe(row, start)
+    objects.describe(row, start, end)
     arrived, is_arriving = storage.arriving(row.key), row.is_arriving
     row.is_arriving, row.upload_id = False, ""
     try:
@@ -365,9 +369,12 @@ def _attach(upload: Upload, row: StoredObject, *, by: Caller, now: dt.datetime) 
     return file
 
 
-def _read_through(key: str) -> tuple[str, bytes]:
-    """Return the checksum of an object and its first bytes. Raises :class:`UploadIncomplete`."""
-    digest, start = hashlib.sha256(), b""
+def _read_through(key: str) -> tuple[str, bytes, bytes]:
+    """Return the checksum of an object, its first and its last bytes.
+
+    Raises :class:`UploadIncomplete`.
+    """
+    digest, start, end = hashlib.sha256(), b"", b""
     pieces = storage.stream(key)
     if pieces is None:
         raise UploadIncomplete
@@ -375,7 +382,8 @@ def _read_through(key: str) -> tuple[str, bytes]:
         digest.update(piece)
         if len(start) < objects.START_BYTES:
             start += piece
-    return digest.hexdigest(), start
+        end = (end + piece[-objects.END_BYTES :])[-objects.END_BYTES :]
+    return digest.hexdigest(), start, end
 
 
 def _delete_quietly(key: str) -> None:

@@ -46,6 +46,7 @@ BATCH = 200
 TIMEOUT_SECONDS = 3.0
 # Enough for the width and height of an image, which come after the camera's metadata.
 START_BYTES = 256 * 2**10
+END_BYTES = 64 * 2**10
 DESCRIBED = ("size", "sha256", "content_type", "width", "height", "upload_id", "is_arriving")
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.row = StoredObject.objects.create(key=storage.new_key(), size=0)
-        self.digest, self.size, self.start = hashlib.sha256(), 0, io.BytesIO()
+        self.digest, self.size, self.start, self.end = hashlib.sha256(), 0, io.BytesIO(), b""
         try:
             self.writer = storage.open_writer(self.row.key, on_parts=self._save_upload_id)
         except storage.StorageUnavailable:
@@ -97,12 +98,13 @@ class Receiver:
         self.digest.update(chunk)
         if (room := START_BYTES - self.start.tell()) > 0:
             self.start.write(chunk[:room])
+        self.end = (self.end + chunk[-END_BYTES:])[-END_BYTES:]
         self.writer.write(chunk)
 
     def finish(self) -> StoredObject:
         """Wait until the storage has all bytes; return the row with size, checksum and type set."""
         self.writer.finish()
-        describe(self.row, self.start.getvalue())
+        describe(self.row, self.start.getvalue(), self.end)
         self.row.size, self.row.sha256 = self.size, self.digest.hexdigest()
         self.row.upload_id = ""
         return self.row
@@ -135,11 +137,11 @@ def discarded_if_refused(row: StoredObject) -> Iterator[StoredObject]:
         raise
 
 
-def describe(row: StoredObject, start: bytes) -> None:
-    """Set type, width and height of an object from its first bytes; does not save the row."""
+def describe(row: StoredObject, start: bytes, end: bytes) -> None:
+    """Set type, width and height of an object from its first and last bytes; saves nothing."""
     row.content_type = filetypes.content_type_of(start)
     if row.content_type in filetypes.IMAGE_TYPES:
-        row.width, row.height = imaging.dimensions(start) or (None, None)
+        row.width, row.height = imaging.dimensions(start, end) or (None, None)
 
 
 def store(*, content: IO[bytes], content_type: str) -> str:

@@ -155,6 +155,14 @@ MUTANTS = [
         (f"{FILE}::test_clean_name",),
     ),
     Mutant(
+        "exif-after-the-pixels-ignored",
+        "A picture has the dimensions of its thumbnails, wherever its Exif block is.",
+        "notes/files/imaging.py",
+        "size = _named(start, start if end is None else end)",
+        "size = _named(start, start)",
+        ("tests/notes/test_imaging.py::test_png_and_webp_are_turned_as_they_are_displayed",),
+    ),
+    Mutant(
         "pdf-shown-inline",
         "A file that may run something is saved, never shown in its place.",
         "notes/files/filetypes.py",
