@@ -287,6 +287,7 @@ MIDDLEWARE = [
     "cloudnotes.api.parsers.UTF8Middleware",
     "cloudnotes.api.headers.HeadersMiddleware",
     "cloudnotes.api.redirects.RedirectsMiddleware",
+    "cloudnotes.api.parsers.ContentEncodingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "cloudnotes.health.HealthMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -24,7 +24,7 @@ def download(request: HttpRequest, token: str) -> HttpResponseBase:
     if not payload or not stored:
         raise Http404
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return downloads.answer(stored, payload[3], headers=headers, is_inline=True)
+    return downloads.answer(stored, payload[3], headers=headers, is_inline=True, is_fixed=True)
 
 
 @waits_for_storage("PUT")

@@ -1,5 +1,6 @@
 """Bad input on every write route: never a 5xx, always a problem body, and nothing stored."""
 
+import gzip
 import json
 
 import pytest
@@ -31,7 +32,6 @@ BODIES = {
     "no JSON": b"{",
     "bad UTF-8": b'{"title":"\xff"}',
     "UTF-16": '{"title":"x"}'.encode("utf-16"),
-    "BOM": b'\xef\xbb\xbf{"title":"x"}',
     "NaN": b'{"title":NaN}',
     "infinity": b'{"title":-Infinity}',
     "1e400": b'{"title":1e400}',
@@ -155,7 +155,7 @@ def test_bad_queries(as_alice, query):
 )
 def test_odd_paths_are_problems(anonymous, path):
     response = anonymous.get(path)
-    assert response.status_code == 404
+    assert (response.status_code, response.json()["code"]) == (404, "route_not_found")
     assert response.headers["Content-Type"] == "application/problem+json"
 
 
@@ -211,3 +211,53 @@ def test_signed_links_are_not_logged(anonymous, caplog):
     anonymous.get("/files/WyJzZWNyZXQi")
     assert "WyJz" not in caplog.text
     assert "GET /files/… 404" in caplog.text
+
+
+@pytest.mark.parametrize("prefix", ["/api/v1/", "/"])
+@pytest.mark.parametrize("method", ["post", "put", "patch"])
+def test_packed_bodies_are_415(as_alice, prefix, method):
+    note = as_alice.post(f"{prefix}notes", {"title": "t"}, format="json").json()
+    url = f"{prefix}notes" if method == "post" else f"{prefix}notes/{note['id']}"
+    body = gzip.compress(b'{"title": "packed", "content": "c"}')
+    for encoding in ("gzip", "br", "GZIP", "identity, gzip"):
+        answer = getattr(as_alice, method)(
+            url, body, content_type="application/json", HTTP_CONTENT_ENCODING=encoding
+        )
+        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_encoding")
+        assert answer.headers["Accept-Encoding"] == "identity"
+    plain = getattr(as_alice, method)(
+        url, {"title": "t", "content": "c"}, format="json", HTTP_CONTENT_ENCODING="identity"
+    )
+    assert plain.status_code < 300
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_byte_order_mark_before_json_is_passed_over(as_alice, settings, fast_path, fast):
+    settings.FAST_PATH = fast
+    body = b"\xef\xbb\xbf" + b'{"title": "\xef\xbb\xbft"}'
+    answer = as_alice.post("/api/v1/notes", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["title"]) == (201, "\ufefft")
+
+
+def test_what_a_list_takes_of_other_clients(as_alice):
+    note = as_alice.post("/api/v1/notes", {"title": "t"}, format="json").json()
+    at = note["created_at"].lower()
+    for query in (
+        "created_after=2020-01-01t00:00:00z&favorite=False",
+        f"as_of={at}",
+        "count=True",
+        "subtree=True",
+    ):
+        assert len(as_alice.get(f"/api/v1/notes?{query}").json()["results"]) == 1, query
+    assert as_alice.get("/api/v1/sync?cursor=").json()["changes"][0]["id"] == note["id"]
+    answer = as_alice.post("/api/v1/rewind", {"to": at, "dry_run": True}, format="json")
+    assert answer.status_code == 200
+
+
+def test_an_address_that_is_not_there_is_no_lost_note(as_alice):
+    note = as_alice.post("/api/v1/notes", {"title": "t"}, format="json").json()
+    missing = f"/api/v1/notes/{note['id'] + 1}"
+    assert as_alice.get(missing).json()["code"] == "not_found"
+    for path in (f"/api/v1/notes/{note['id']}/", "//", "/api/v1//notes", "/api/v1/nothing"):
+        answer = as_alice.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found")

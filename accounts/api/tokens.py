@@ -15,7 +15,7 @@ from accounts.actions import tokens
 from accounts.api.fields import CategoryField, PasswordField
 from accounts.callers import get_user
 from accounts.models import PersonalAccessToken
-from cloudnotes.api.validation import InputSerializer
+from cloudnotes.api.validation import InputSerializer, TimeField
 from cloudnotes.api.views import GenericAPIView
 
 
@@ -62,7 +62,7 @@ class CreateAccessTokenSerializer(InputSerializer):
         max_length=20,
     )
     category = CategoryField(default="")
-    expires_at = serializers.DateTimeField(default=None, allow_null=True)
+    expires_at = TimeField(default=None, allow_null=True)
 
     def validate_expires_at(self, moment: dt.datetime | None) -> dt.datetime | None:
         if moment is not None and moment <= timezone.now():

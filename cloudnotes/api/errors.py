@@ -32,6 +32,7 @@ from django.db import (
 from django.db.models import BaseConstraint
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import RawPostDataException, UnreadablePostError
+from django.urls import Resolver404
 from django.views.csrf import csrf_failure as django_csrf_failure
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
@@ -271,7 +272,8 @@ def _constraints() -> dict[str, BaseConstraint]:
     return constraints
 
 
-def _respond(status: int, code: str, detail: str) -> HttpResponse:
+def respond(status: int, code: str, detail: str) -> HttpResponse:
+    """Return a problem as a response, for what is refused outside of API views."""
     body = json.dumps(problem(status, code, detail))
     response = HttpResponse(body, content_type=CONTENT_TYPE, status=status)
     if status == 503:
@@ -282,32 +284,36 @@ def _respond(status: int, code: str, detail: str) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 400 to what Django itself refuses, such as an unknown Host."""
     if isinstance(exception, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent):
-        return _respond(413, "body_too_large", "The request body is too large.")
+        return respond(413, "body_too_large", "The request body is too large.")
     if isinstance(exception, DisallowedHost):
-        return _respond(400, "unknown_host", "This server does not answer for that Host.")
-    return _respond(400, "bad_request", "The request is malformed.")
+        return respond(400, "unknown_host", "This server does not answer for that Host.")
+    return respond(400, "bad_request", "The request is malformed.")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 403 outside the API views."""
-    return _respond(403, "forbidden", "You may not do that.")
+    return respond(403, "forbidden", "You may not do that.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 404 to an unknown path, exactly as to a row that may not be seen."""
-    return _respond(404, "not_found", "There is nothing here that you may see.")
+    """Answer 404, to an unknown address in other words than to a row that may not be seen."""
+    if isinstance(exception, Resolver404):
+        return respond(
+            404, "route_not_found", "There is no such address. /docs shows those there are."
+        )
+    return respond(404, "not_found", "There is nothing here that you may see.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500 without internal details; Django has logged the traceback."""
-    return _respond(500, *INTERNAL_ERROR)
+    return respond(500, *INTERNAL_ERROR)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer 403: with an HTML page in the admin, with a problem everywhere else."""
     if request.path.startswith("/admin/"):
         return django_csrf_failure(request, reason=reason)
-    return _respond(403, "forbidden", "You may not do that.")
+    return respond(403, "forbidden", "You may not do that.")
 
 
 class UnavailableMiddleware:

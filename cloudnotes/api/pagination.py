@@ -130,7 +130,7 @@ def _limit(request: Request) -> int:
 
 
 def _flag(request: Request, name: str) -> bool:
-    text = request.query_params.get(name, "false")
+    text = request.query_params.get(name, "false").lower()
     if text not in ("true", "false"):
         raise ValidationError({name: "Say true or false."}, code="invalid_flag")
     return text == "true"

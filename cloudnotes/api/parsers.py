@@ -14,8 +14,11 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
+from cloudnotes.api import errors
+
 SMALL_JSON_BYTES = 64 * 2**10
 MAX_OBJECTS = 10_000
+BOM = b"\xef\xbb\xbf"  # which a parser may ignore (RFC 8259, 8.1)
 
 # Escapes that can put a NUL or half a surrogate pair into a string; strict UTF-8 has neither.
 _SUSPICIOUS = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
@@ -51,7 +54,7 @@ def read_json(body: bytes) -> Any:
     """Return the value of a body. Raises ParseError for what :class:`JSONParser` refuses."""
     try:
         value = json.loads(
-            body.decode("utf-8"),
+            body.removeprefix(BOM).decode("utf-8"),
             parse_constant=_refuse_constant,
             parse_float=_finite,
             object_pairs_hook=_Objects(),
@@ -80,6 +83,23 @@ class JSONAlways(BaseContentNegotiation):
     ) -> tuple[BaseRenderer, str]:
         renderer = next(iter(renderers))
         return renderer, renderer.media_type
+
+
+class ContentEncodingMiddleware:
+    """Refuses packed bodies with 415 (RFC 9110, 15.5.16): they would be stored as they are."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        encoding = request.headers.get("Content-Encoding", "").strip().lower()
+        if encoding in ("", "identity"):
+            return self.get_response(request)
+        response = errors.respond(
+            415, "unsupported_encoding", "Send the body as it is, without Content-Encoding."
+        )
+        response.headers["Accept-Encoding"] = "identity"
+        return response
 
 
 class UTF8Middleware:

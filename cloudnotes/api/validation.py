@@ -66,6 +66,13 @@ class InputSerializer(serializers.Serializer[Any]):
             yield name, values[-1]
 
 
+class TimeField(serializers.DateTimeField):
+    """A time (RFC 3339), whose T and Z may be small letters."""
+
+    def to_internal_value(self, value: Any) -> dt.datetime:
+        return super().to_internal_value(value.upper() if isinstance(value, str) else value)
+
+
 def validate(
     serializer_class: type[serializers.Serializer[Any]],
     data: Any,
@@ -132,7 +139,7 @@ def is_same(sent: Any, shown: Any) -> bool:
 def _is_same_time(sent: str, shown: Any) -> bool:
     try:
         times = [
-            each if isinstance(each, dt.datetime) else parse_datetime(each)
+            each if isinstance(each, dt.datetime) else parse_datetime(each.upper())
             for each in (sent, shown)
         ]
     except ValueError:

@@ -40,7 +40,15 @@ from cloudnotes.db.compiled_queries import Executor
 
 Fields = list[tuple[str, str]]
 # A request with one of these headers is left to the Django path.
-RARE = ("cookie", "expect", "idempotency-key", "prefer", "transfer-encoding", "upgrade")
+RARE = (
+    "content-encoding",
+    "cookie",
+    "expect",
+    "idempotency-key",
+    "prefer",
+    "transfer-encoding",
+    "upgrade",
+)
 # After these errors it is unknown whether a write was made.
 UNKNOWN = (
     OperationalError,

@@ -8,7 +8,7 @@ from django.db.models.functions import Lower
 from rest_framework import serializers
 
 from accounts.api.fields import CategoryField
-from cloudnotes.api.validation import InputSerializer
+from cloudnotes.api.validation import InputSerializer, TimeField
 from notes.api.fields import TagsField
 from notes.models import tags
 from notes.models.fields import NAMES
@@ -65,7 +65,7 @@ class ListSerializer(InputSerializer):
     trashed = serializers.BooleanField(
         default=False, help_text="The notes in the trash instead of the others."
     )
-    as_of = serializers.DateTimeField(
+    as_of = TimeField(
         required=False,
         help_text="The notes as they were at this time, the last created first. With nothing else.",
     )
@@ -82,10 +82,10 @@ class ListSerializer(InputSerializer):
     favorite = serializers.BooleanField(required=False)
     archived = serializers.BooleanField(required=False)
     has_file = serializers.BooleanField(required=False)
-    created_after = serializers.DateTimeField(required=False)
-    created_before = serializers.DateTimeField(required=False)
-    updated_after = serializers.DateTimeField(required=False)
-    updated_before = serializers.DateTimeField(required=False)
+    created_after = TimeField(required=False)
+    created_before = TimeField(required=False)
+    updated_after = TimeField(required=False)
+    updated_before = TimeField(required=False)
     order = serializers.ChoiceField(choices=[*ORDERS], default="-updated")
     fields_ = NamesField(required=False, help_text="Nothing but these of each note.")
     exclude = NamesField(required=False, help_text="All but these of each note.")

@@ -16,6 +16,8 @@ from notes.actions import versions
 from notes.actions.versions import Expected
 from notes.models import Note
 
+# What servers in front add to the tag of an answer that they compress.
+PACKED = re.compile(r"[-;](?:gzip|br|zstd|deflate)(?=\"|$)")
 # "5", W/"5" (as a compressing proxy rewrites it), 5, and "5-f", which also names the flags.
 TAG = re.compile(r'(?:W/)?"(\d{1,10})(-f?a?)?"|(\d{1,10})')
 PREFER_MERGE = OpenApiParameter(
@@ -68,7 +70,7 @@ def etag_matches(header: str, tag: str) -> bool:
 
     ``cloudnotes.api.conditional`` has the strict rule, which files and pictures follow.
     """
-    tags = [item.strip().removeprefix("W/") for item in header.split(",")]
+    tags = [PACKED.sub("", item.strip()).removeprefix("W/") for item in header.split(",")]
     return tags == ["*"] or tag in tags or tag.strip('"') in tags
 
 
@@ -90,7 +92,7 @@ def wants_merge(request: Request) -> bool:
 
 def named_versions(header: str) -> frozenset[int]:
     """Return the versions whose entity tags a header lists."""
-    tags = (TAG.fullmatch(tag.strip()) for tag in header.split(","))
+    tags = (TAG.fullmatch(PACKED.sub("", tag.strip())) for tag in header.split(","))
     return frozenset(int(tag[1] or tag[3]) for tag in tags if tag)
 
 

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from accounts.api.fields import CategoryField
 from accounts.callers import get_caller
-from cloudnotes.api.validation import InputSerializer, validate
+from cloudnotes.api.validation import InputSerializer, TimeField, validate
 from cloudnotes.api.views import APIView
 from notes.actions import rewinding
 from notes.api.permissions import WRITING_SCOPES
@@ -20,7 +20,7 @@ from notes.api.permissions import WRITING_SCOPES
 class RewindSerializer(InputSerializer):
     """What to bring back to when."""
 
-    to = serializers.DateTimeField()
+    to = TimeField()
     category = CategoryField(
         default="", help_text="Only what lies in it now or lay in it then; without it, everything."
     )

@@ -30,7 +30,9 @@ class PageQuerySerializer(InputSerializer):
     """Where to go on, and how many changes to tell."""
 
     cursor = serializers.CharField(
-        required=False, help_text="The `cursor` of the page before; without it, everything."
+        required=False,
+        allow_blank=True,
+        help_text="The `cursor` of the page before; without it, everything.",
     )
     limit = serializers.IntegerField(default=DEFAULT_LIMIT, min_value=1, max_value=MAX_LIMIT)
 

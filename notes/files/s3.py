@@ -159,7 +159,7 @@ class BucketStorage(S3Storage):
                 as_attachment=not is_inline, filename=name
             )
             or "inline",
-            "ResponseCacheControl": "private, no-store",
+            "ResponseCacheControl": f"private, max-age={settings.FILE_LINK_SECONDS}",
         }
         return self._signed("get_object", key, **headers)
 

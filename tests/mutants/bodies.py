@@ -72,6 +72,22 @@ MUTANTS = [
         ("tests/notes/api/test_file.py::test_a_name_is_kept_as_sent_on_every_way_in",),
     ),
     Mutant(
+        "packed-bodies-stored",
+        "A packed body is refused, not stored as it is.",
+        "cloudnotes/api/parsers.py",
+        'if encoding in ("", "identity"):',
+        "if True:",
+        ("tests/test_input.py::test_packed_bodies_are_415",),
+    ),
+    Mutant(
+        "unknown-address-like-a-lost-note",
+        "An address that is not there is told from a note that is not there.",
+        "cloudnotes/api/errors.py",
+        "if isinstance(exception, Resolver404):",
+        "if False:",
+        ("tests/test_input.py::test_an_address_that_is_not_there_is_no_lost_note",),
+    ),
+    Mutant(
         "put-without-content",
         "A replacement without the content does not empty the note.",
         "notes/api/notes.py",

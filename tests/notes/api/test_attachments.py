@@ -1,6 +1,7 @@
 """``notes/{id}/attachments``: many files a note, on both storages."""
 
 import datetime as dt
+import json
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -408,9 +409,27 @@ class TestDownloads:
     )
     def test_ranges(self, as_alice, address, asked, status, content, told):
         found, headers, body = fetch(as_alice, address, HTTP_RANGE=asked)
-        assert (found, body, headers.get("Content-Range")) == (status, content, told)
-        if status != 416:
-            assert headers["Content-Length"] == str(len(content))
+        assert (found, headers.get("Content-Range")) == (status, told)
+        if status == 416:
+            assert headers["Content-Type"] == "application/problem+json"
+            assert json.loads(body)["code"] == "range_not_satisfiable"
+        else:
+            assert (body, headers["Content-Length"]) == (content, str(len(content)))
+
+    def test_what_a_client_has_already(self, as_alice, address):
+        _, headers, _ = fetch(as_alice, address)
+        assert headers["Cache-Control"] == "private, no-cache"
+        modified = headers["Last-Modified"]
+        assert fetch(as_alice, address, HTTP_IF_MODIFIED_SINCE=modified)[0] == 304
+        earlier = "Wed, 01 Jan 2020 00:00:00 GMT"
+        for sent in (earlier, "yesterday", ""):
+            assert fetch(as_alice, address, HTTP_IF_MODIFIED_SINCE=sent)[0] == 200
+        # The entity tag counts more.
+        tags = {"HTTP_IF_MODIFIED_SINCE": modified, "HTTP_IF_NONE_MATCH": '"other"'}
+        assert fetch(as_alice, address, **tags)[0] == 200
+        tags = {"HTTP_IF_MODIFIED_SINCE": earlier, "HTTP_IF_NONE_MATCH": headers["ETag"]}
+        known = as_alice.get(path_of(address), **tags)
+        assert (known.status_code, known.headers["Last-Modified"]) == (304, modified)
 
     def test_if_range(self, as_alice, address):
         tag = fetch(as_alice, address)[1]["ETag"]

@@ -78,7 +78,16 @@ def test_a_fresh_precondition_is_met(as_alice, name):
             assert note.version == version + 1
             assert response.headers.get("ETag") in (f'"{version + 1}"', None)
 
-    forms = ['"{}"', 'W/"{}"', "{}", '"9999", "{}"', "*", 'W/"7777" , W/"{}"']
+    forms = [
+        '"{}"',
+        'W/"{}"',
+        "{}",
+        '"{}-gzip"',
+        'W/"{};br"',
+        '"9999", "{}"',
+        "*",
+        'W/"7777" , W/"{}"',
+    ]
     assert failures({form: form for form in forms}, check) == {}
 
 
@@ -130,7 +139,7 @@ def test_create_needs_no_precondition(as_alice):
     assert (response.status_code, response.headers["ETag"]) == (201, '"1"')
 
 
-@pytest.mark.parametrize("form", ['"1"', 'W/"1"', "1", '"5", "1"', "*"])
+@pytest.mark.parametrize("form", ['"1"', 'W/"1"', "1", '"5", "1"', "*", '"1-gzip"', 'W/"1;br"'])
 def test_not_modified(as_alice, url, form):
     response = as_alice.get(url, HTTP_IF_NONE_MATCH=form)
     assert (response.status_code, response.content) == (304, b"")
