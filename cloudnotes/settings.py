@@ -81,7 +81,11 @@ WORKER_JOBS = {
     "old limits": ("accounts.limits.forget_old", 600),
     "old keys": ("accounts.idempotency.forget_old", 3600),
 }
-HEALTH_CHECKS = {"mail": "accounts.actions.mails.get_health"}  # in /health: a word for each
+# In /health, a word for each.
+HEALTH_CHECKS = {
+    "mail": "accounts.actions.mails.get_health",
+    "deletions": "notes.files.objects.get_health",
+}
 
 # Processes. One worker process has WEB_THREADS threads for requests whose body has arrived, as many
 # for bodies that are still arriving and as many for requests that may wait for the file storage.

@@ -15,6 +15,8 @@ ABANDONED_AFTER = dt.timedelta(hours=1)  # and the longest that an upload may ta
 SLOWEST_BYTES_PER_SECOND = 32 * 2**10  # as cloudnotes.server.request_body has it
 # How long a client may take for the upload that it announced.
 UPLOAD_LASTS = dt.timedelta(hours=24)
+# So many attempts to delete an object have failed when an operator is told.
+STUCK_AFTER = 3
 # The models of other apps that point at an object by its key.
 POINTING_BY_KEY = ("accounts.Avatar",)
 
@@ -37,10 +39,18 @@ class StoredObjectQuerySet(models.QuerySet["StoredObject"]):
         )
 
     def due_to_go(self, now: dt.datetime) -> "StoredObjectQuerySet":
-        """Return the objects to delete: nothing points at them, or their bytes never arrived."""
+        """Return the objects to delete: nothing points at them, or their bytes never arrived.
+
+        Those that could not be deleted wait until ``deletion_due_at``.
+        """
         longest = dt.timedelta(seconds=settings.MAX_FILE_BYTES / SLOWEST_BYTES_PER_SECOND)
         abandoned = Q(state="pending", created_at__lt=now - ABANDONED_AFTER - longest)
-        return self.unused().filter(Q(state__in=["ready", "doomed"]) | abandoned)
+        may_go = Q(deletion_due_at=None) | Q(deletion_due_at__lte=now)
+        return self.unused().filter(may_go, Q(state__in=["ready", "doomed"]) | abandoned)
+
+    def stuck(self) -> "StoredObjectQuerySet":
+        """Return the objects that could not be deleted several times."""
+        return self.filter(deletion_failed__gte=STUCK_AFTER)
 
     def held_by(self, owner_id: int) -> "StoredObjectQuerySet":
         """Return the objects that count in an owner's quota: ready ones and announced uploads."""
@@ -94,6 +104,9 @@ class StoredObject(models.Model):
     # How often that failed on a busy machine. Null and not 0, because SQLite could add a NOT NULL
     # column only by making a new table, and triggers name this one.
     thumbnails_failed = models.PositiveSmallIntegerField(null=True)
+    # How often it could not be deleted, and when the next attempt is due.
+    deletion_failed = models.PositiveSmallIntegerField(null=True)
+    deletion_due_at = models.DateTimeField(null=True)
 
     objects = StoredObjectQuerySet.as_manager()
 
@@ -118,6 +131,12 @@ class StoredObject(models.Model):
                 fields=["thumbnails_due_at"],
                 condition=Q(thumbnails_due_at__isnull=False),
                 name="objects_to_show",
+            ),
+            # The objects that could not be deleted.
+            models.Index(
+                fields=["deletion_failed"],
+                condition=Q(deletion_failed__isnull=False),
+                name="objects_not_deleted",
             ),
         ]
 

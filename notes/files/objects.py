@@ -40,13 +40,16 @@ from django.utils import timezone
 
 from cloudnotes.api.errors import DomainError
 from notes.files import filetypes, imaging, quotas, storage
-from notes.files.models import StoredObject, StoredObjectQuerySet, Thumbnail
+from notes.files.models import STUCK_AFTER, StoredObject, StoredObjectQuerySet, Thumbnail
 
 BATCH = 200
 TIMEOUT_SECONDS = 3.0
 # Enough for the width and height of an image, which come after the camera's metadata.
 START_BYTES = 256 * 2**10
 END_BYTES = 64 * 2**10
+# Between attempts to delete an object; after so many failures in a row a sweep ends.
+FIRST_WAIT, LONGEST_WAIT = dt.timedelta(minutes=1), dt.timedelta(days=1)
+FAILURES_IN_A_ROW, MOST_FAILURES = 3, 1000
 DESCRIBED = ("size", "sha256", "content_type", "width", "height", "upload_id", "is_arriving")
 
 logger = logging.getLogger(__name__)
@@ -297,19 +300,50 @@ def discard(*keys: str) -> None:
 def sweep(*, now: dt.datetime, patience: float = math.inf) -> int:
     """Delete all objects that are due and return how many were deleted.
 
-    Stops after about ``patience`` seconds; the next call does the rest. Raises
-    :class:`notes.files.storage.StorageUnavailable`; objects deleted until then stay deleted.
+    Stops after about ``patience`` seconds; the next call does the rest. An object that cannot be
+    deleted waits, longer each time, and keeps no other one from being deleted. Raises
+    :class:`notes.files.storage.StorageUnavailable` if none could be deleted, or several in a row
+    could not; objects deleted until then stay deleted.
     """
     total, deadline = 0, time.monotonic() + patience
+    failed: list[int] = []
+    in_a_row = 0
     while True:
-        ids = list(StoredObject.objects.due_to_go(now).values_list("pk", flat=True)[:BATCH])
+        due = StoredObject.objects.due_to_go(now).exclude(pk__in=failed)
+        ids = list(due.values_list("pk", flat=True)[:BATCH])
         marked = _mark_deleted(StoredObject.objects.filter(pk__in=ids), now)
         for row in marked:
             if time.monotonic() > deadline:
                 return total
-            total += _delete(row, now)
+            try:
+                total += _delete(row, now)
+                in_a_row = 0
+            except storage.StorageUnavailable:
+                _postpone(row, now)
+                failed.append(row.pk)
+                in_a_row += 1
+                if in_a_row == FAILURES_IN_A_ROW:
+                    raise
         if not marked:
-            return total
+            break
+    if failed and not total:
+        raise storage.StorageUnavailable
+    return total
+
+
+def _postpone(row: StoredObject, now: dt.datetime) -> None:
+    """Set when to try again: the first time with the next sweep, as the storage may be away."""
+    times = min((row.deletion_failed or 0) + 1, MOST_FAILURES)
+    wait = min(FIRST_WAIT * (2 ** min(times - 1, 20) - 1), LONGEST_WAIT)
+    StoredObject.objects.filter(pk=row.pk).update(deletion_failed=times, deletion_due_at=now + wait)
+    if times >= STUCK_AFTER:
+        logger.error("The object %s could not be deleted, %s times now.", row.key, times)
+
+
+def get_health() -> str:
+    """Return ``ok``, or how many objects could not be deleted several times."""
+    stuck = StoredObject.objects.stuck().count()
+    return f"{stuck} not deleted" if stuck else "ok"
 
 
 def sweep_due() -> None:

@@ -28,6 +28,7 @@ class Report:
     wrong: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
@@ -37,13 +38,13 @@ class Report:
     @property
     def is_clean(self) -> bool:
         """Whether, in addition, there was nothing to correct."""
-        return self.is_whole and not self.orphans and not self.unfinished
+        return self.is_whole and not (self.orphans or self.unfinished or self.stuck)
 
     def __str__(self) -> str:
         return (
             f"{self.checked} objects checked: {len(self.lost)} lost, {len(self.wrong)} wrong; "
             f"{self.swept} swept, {len(self.orphans)} without a row, "
-            f"{len(self.unfinished)} unfinished uploads."
+            f"{len(self.unfinished)} unfinished uploads, {len(self.stuck)} cannot be deleted."
         )
 
 
@@ -74,6 +75,7 @@ def reconcile(
             _check_row(row, listed, report, now, dry_run=dry_run, verify=verify)
     _check_arriving(report, now - grace, dry_run=dry_run)
     _check_unfinished(report, now - grace, dry_run=dry_run)
+    report.stuck += StoredObject.objects.stuck().order_by("key").values_list("key", flat=True)
     return report
 
 

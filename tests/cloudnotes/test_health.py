@@ -54,6 +54,7 @@ def test_redis_and_storage_are_reported_and_do_not_decide(client, settings, buck
     assert response.status_code == 200
     assert response.json()["checks"] == {
         "database": "ok",
+        "deletions": "ok",
         "mail": "ok",
         "redis": "unavailable",
         "storage": "unavailable",

@@ -163,6 +163,22 @@ MUTANTS = [
         ("tests/notes/test_imaging.py::test_png_and_webp_are_turned_as_they_are_displayed",),
     ),
     Mutant(
+        "one-object-keeps-the-others-from-being-swept",
+        "An object that cannot be deleted keeps no other one from being deleted.",
+        "notes/files/objects.py",
+        "                if in_a_row == FAILURES_IN_A_ROW:\n",
+        "                if in_a_row:\n",
+        ("tests/notes/actions/test_sweeping.py",),
+    ),
+    Mutant(
+        "deletions-tried-without-end",
+        "Between attempts to delete an object there are longer and longer pauses.",
+        "notes/files/models.py",
+        "may_go = Q(deletion_due_at=None) | Q(deletion_due_at__lte=now)",
+        "may_go = Q()",
+        ("tests/notes/actions/test_sweeping.py",),
+    ),
+    Mutant(
         "pdf-shown-inline",
         "A file that may run something is saved, never shown in its place.",
         "notes/files/filetypes.py",

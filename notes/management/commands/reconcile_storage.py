@@ -54,6 +54,8 @@ class Command(BaseCommand):
             self.stdout.write(f"without a row, {action}: {key}")
         for key in report.unfinished:
             self.stdout.write(f"unfinished upload, {action}: {key}")
+        for key in report.stuck:
+            self.stdout.write(f"cannot be deleted: {key}")
         self.stdout.write(str(report))
         if not report.is_whole or (options["dry_run"] and not report.is_clean):
             sys.exit(1)
