@@ -18,6 +18,7 @@ from accounts.callers import Caller
 from accounts.identifiers import fold
 from cloudnotes.api.errors import DomainError
 from notes import events
+from notes.actions.notes import purge_all
 from notes.actions.versions import WRITE_BATCH_SIZE, TooManyTags, write_all
 from notes.models import Note, Tagging, tags
 from notes.models.notes import NoteQuerySet, filed_within
@@ -56,7 +57,10 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class BulkResult:
-    """The result for one note; ``version`` is its current version, None if it does not exist."""
+    """The result for one note; ``version`` is its current version, None if it does not exist.
+
+    A note that was deleted for good is changed and has no version.
+    """
 
     note_id: int
     is_changed: bool
@@ -164,7 +168,7 @@ def apply_bulk(
     with transaction.atomic():
         is_edit = operation in EDITS
         allowed = Note.objects.editable_by(by) if is_edit else Note.objects.owned_by(by)
-        candidates = allowed.trashed() if operation == "restore" else allowed.live()
+        candidates = allowed.trashed() if operation in IN_TRASH else allowed.live()
         rows = _lock_rows(candidates.filter(pk__in=note_ids))
         changed = OPERATIONS[operation](rows, value, by=by, now=now)
         current = Note.objects.filter(pk__in=[note.pk for note in rows])
@@ -232,6 +236,13 @@ def _flag(name: str, *, to: bool) -> Callable[..., set[int]]:
     return change
 
 
+def _purge(notes: list[Row], value: str, *, by: Caller, now: dt.datetime) -> set[int]:
+    purge_all(notes, by=by)
+    return {note.pk for note in notes}
+
+
+# Operations on notes in the trash; the others are on those that are not.
+IN_TRASH = {"restore", "purge"}
 # Operations for everybody who may edit a note; the others are for its owner only.
 EDITS = {"tag", "untag"}
 OPERATIONS: dict[str, Callable[..., set[int]]] = {
@@ -244,4 +255,5 @@ OPERATIONS: dict[str, Callable[..., set[int]]] = {
     "unfavorite": _flag("is_favorite", to=False),
     "trash": _trash,
     "restore": _restore,
+    "purge": _purge,
 }

@@ -5,7 +5,7 @@
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.callers import Caller
 from accounts.identifiers import fold
 from cloudnotes.api.errors import DomainError
-from notes import events, history, merging
+from notes import access, events, history, merging
 from notes.actions import taggings
 from notes.actions.versions import Expected, StaleVersion, lock, write
 from notes.files import objects
@@ -241,15 +241,26 @@ def purge_due() -> bool:
 
 
 def _purge(note: Note, *, by: Caller | None) -> None:
-    objects.delete_after_commit(_objects_of(note))
-    Note.objects.filter(pk=note.pk).delete()
+    _delete_rows([note.pk])
     events.record("note_deleted", note=note, by=by)
 
 
-def _objects_of(note: Note) -> Q:
-    """Return the filter of the objects of a note: attached, in its history, or uploading."""
+def purge_all(notes: Sequence[access.Owned], *, by: Caller) -> None:
+    """Delete locked notes for good, as :func:`purge_note`."""
+    _delete_rows([note.pk for note in notes])
+    events.record_all("note_deleted", notes=notes, by=by)
+
+
+def _delete_rows(note_ids: Sequence[int]) -> None:
+    objects.delete_after_commit(_objects_of(note_ids))
+    Note.objects.filter(pk__in=note_ids).delete()
+
+
+def _objects_of(note_ids: Sequence[int]) -> Q:
+    """Return the filter of the objects of notes: attached, in their history, or uploading."""
+    uploads = Upload.objects.filter(note__in=note_ids, object__isnull=False)
     return (
-        Q(pk__in=Attachment.objects.filter(note=note).values("object"))
-        | Q(pk__in=KeptFile.objects.filter(revision__note=note).values("object"))
-        | Q(pk__in=Upload.objects.filter(note=note, object__isnull=False).values("object"))
+        Q(pk__in=Attachment.objects.filter(note__in=note_ids).values("object"))
+        | Q(pk__in=KeptFile.objects.filter(revision__note__in=note_ids).values("object"))
+        | Q(pk__in=uploads.values("object"))
     )

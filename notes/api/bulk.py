@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from accounts.api.fields import CategoryField
 from accounts.callers import get_caller
+from cloudnotes.api.routes import waits_for_storage
 from cloudnotes.api.validation import InputSerializer, refuse_others, validate
 from cloudnotes.api.views import APIView
 from notes import access
@@ -55,6 +56,7 @@ class FiledNotesSerializer(serializers.Serializer[Any]):
     results = FiledSerializer(many=True)
 
 
+@waits_for_storage("POST")
 class BulkView(APIView):
     """One operation on many notes."""
 
@@ -62,11 +64,12 @@ class BulkView(APIView):
 
     @extend_schema(request=BulkSerializer, responses={200: FiledNotesSerializer})
     def post(self, request: Request) -> Response:
-        """Tag, untag, move, flag, trash or restore at most 500 notes, all in one transaction.
+        """Tag, untag, move, flag, trash, restore or purge at most 500 notes, in one transaction.
 
-        Ids that are not there, or not where the operation looks (the trash for `restore`), are
-        `not_found` and stop nobody. No version is asked for: where the one in the answer is more
-        than yours and one, somebody else has written too, and the note is to be read.
+        `purge` deletes for good, with history and files. Ids that are not there, or not where the
+        operation looks (the trash for `restore` and `purge`), are `not_found` and stop nobody. No
+        version is asked for: where the one in the answer is more than yours and one, somebody else
+        has written too, and the note is to be read.
         """
         validated, caller = validate(BulkSerializer, request.data), get_caller(request)
         value = validated.get(NEEDS.get(validated["op"], ""), "")
@@ -85,6 +88,6 @@ class BulkView(APIView):
 def result_json(result: bulk.BulkResult) -> dict[str, Any]:
     """Return the result for one note as a JSON object."""
     if result.version is None:
-        return {"id": result.note_id, "status": "not_found"}
+        return {"id": result.note_id, "status": "applied" if result.is_changed else "not_found"}
     status = "applied" if result.is_changed else "unchanged"
     return {"id": result.note_id, "status": status, "version": result.version}

@@ -350,7 +350,7 @@ MUTANTS = [
         "purge-leaves-the-row",
         "A note that is deleted for good is gone, with its history.",
         "notes/actions/notes.py",
-        "    Note.objects.filter(pk=note.pk).delete()\n",
+        "    Note.objects.filter(pk__in=note_ids).delete()\n",
         "",
         (f"{TRASH}::test_permanent_deletion",),
     ),

@@ -31,6 +31,7 @@ BULK = [
     {"op": "tag", "tags": ["new"]},
     {"op": "untag", "tags": ["red"]},
     {"op": "move", "category": "X"},
+    {"op": "purge"},
 ]
 SYNC = [
     {"op": "update", "title": "mine"},

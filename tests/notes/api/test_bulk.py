@@ -1,9 +1,11 @@
 """The same with many notes at once, each answered by itself."""
 
 import pytest
+from django.utils import timezone
 
+from notes.files import objects, storage
 from notes.models import Note, Revision
-from tests.notes import tags
+from tests.notes import files, tags
 
 pytestmark = pytest.mark.django_db
 NOTES = "/api/v1/notes"
@@ -115,3 +117,43 @@ def test_500_at_once(as_alice, alice, django_assert_max_num_queries):
     assert statuses(answer) == ["applied"] * 500
     assert tags.counted(as_alice)["a"] == 500
     tags.assert_taggings_follow()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestPurge:
+    """Emptying the trash."""
+
+    @pytest.fixture
+    def trashed(self, as_alice, stored_keys, ids):
+        for pk in ids:
+            files.add(as_alice, f"{NOTES}/{pk}", b"%d" % pk, "f.txt")
+        bulk(as_alice, "trash", ids[:2])
+        return ids[:2]
+
+    def test_notes_in_the_trash_go_with_history_and_files(
+        self, as_alice, as_carol, ids, trashed, stored_keys
+    ):
+        assert len(stored_keys()) == 3
+        cursor = as_alice.get("/api/v1/sync").json()["cursor"]
+        for client, expected in ((as_carol, "not_found"), (as_alice, "applied")):
+            answer = bulk(client, "purge", [*trashed, ids[2], 10**12])
+            assert statuses(answer) == [expected] * 2 + ["not_found"] * 2
+        assert answer.json()["results"][0] == {"id": ids[0], "status": "applied"}
+        assert list(Note.objects.values_list("pk", flat=True)) == [ids[2]]
+        assert not Revision.objects.filter(note__in=trashed).exists()
+        assert len(stored_keys()) == 1
+        changes = as_alice.get(f"/api/v1/sync?cursor={cursor}").json()["changes"]
+        assert [(change["id"], change["deleted"]) for change in changes] == [
+            (pk, True) for pk in trashed
+        ]
+        assert as_alice.get("/api/v1/auth/me").json()["storage"]["files"] == 1
+
+    def test_a_storage_that_is_away_stops_nobody(self, as_alice, trashed, stored_keys, monkeypatch):
+        def refuse(key):
+            raise storage.StorageUnavailable
+
+        with monkeypatch.context() as patched:
+            patched.setattr(storage, "delete", refuse)
+            assert statuses(bulk(as_alice, "purge", trashed)) == ["applied"] * 2
+        objects.sweep(now=timezone.now())
+        assert len(stored_keys()) == 1
