@@ -57,10 +57,13 @@ def access_lifetime() -> int:
 
 
 def access_token(session: Session, now: dt.datetime) -> str:
-    """Return a new access token of a session."""
-    return _signed(
-        AccessToken(), session, uuid.uuid4().hex, now, api_settings.ACCESS_TOKEN_LIFETIME
-    )
+    """Return a new access token of a session.
+
+    Its ``sub`` is the account's id; ``username`` (or the address) is for clients to show.
+    """
+    token = AccessToken()
+    token["username"] = session.user.username or session.user.email
+    return _signed(token, session, uuid.uuid4().hex, now, api_settings.ACCESS_TOKEN_LIFETIME)
 
 
 def refresh_token(session: Session) -> str:

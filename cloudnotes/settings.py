@@ -288,6 +288,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "cloudnotes.api.request_id.RequestIdMiddleware",
+    "cloudnotes.api.first_generation.FirstGenerationMiddleware",
     "cloudnotes.api.parsers.UTF8Middleware",
     "cloudnotes.api.headers.HeadersMiddleware",
     "cloudnotes.api.redirects.RedirectsMiddleware",

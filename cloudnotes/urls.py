@@ -19,8 +19,9 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("notes.urls")),
     # The unprefixed paths of the first generation: the same views once more, not in the docs.
-    path("", include((api, "unprefixed"))),
+    path("", include("notes.api.unprefixed")),
     path("", include("accounts.api.unprefixed")),
+    path("", include((api, "unprefixed"))),
 ]
 
 handler400 = "cloudnotes.api.errors.bad_request"

@@ -72,6 +72,15 @@ ROUTES = {
         "patch": {200: LOGGED_IN, 403: TOKENS},
         "delete": {204: LOGGED_IN, 403: TOKENS},
     },
+    "users": {"post": PUBLIC},
+    "users/me": {
+        "get": {200: f"{LOGGED_IN} reader other's", 403: "writer"},
+        "patch": {200: LOGGED_IN, 403: TOKENS},
+        "delete": {204: LOGGED_IN, 403: TOKENS},
+    },
+    "users/<str:username>": {
+        "get": {200: "owner reader", 403: "writer", 404: "stranger staff other's"}
+    },
     "auth/me/avatar": {
         "put": {200: LOGGED_IN, 403: TOKENS},
         "delete": {204: LOGGED_IN, 403: TOKENS},
@@ -94,6 +103,16 @@ ROUTES = {
         "post": {201: f"{LOGGED_IN} writer other's", 403: "reader"},
     },
     "notes/<int:pk>": {
+        "get": {200: "owner reader writer", 404: OTHERS},
+        "put": {200: "owner writer", 403: "reader", 404: OTHERS},
+        "patch": {200: "owner writer", 403: "reader", 404: OTHERS},
+        "delete": {204: "owner writer", 403: "reader", 404: OTHERS},
+    },
+    "items": {
+        "get": {200: EVERYBODY},
+        "post": {201: f"{LOGGED_IN} writer other's", 403: "reader"},
+    },
+    "items/<int:pk>": {
         "get": {200: "owner reader writer", 404: OTHERS},
         "put": {200: "owner writer", 403: "reader", 404: OTHERS},
         "patch": {200: "owner writer", 403: "reader", 404: OTHERS},
@@ -207,6 +226,10 @@ OUTSIDE_THE_API = {
     "account/reset-password",
     "account/two-factor",
 }
+# Paths of the first generation that have no prefixed form, and the routes that replaced them.
+REPLACED = {"register": "auth/register", "login": "auth/login"}
+# Such paths with words of their own.
+OWN_WORDS = {"items", "items/<int:pk>", "users", "users/me", "users/<str:username>"}
 QUERIES = {"search": "?q=secret"}
 FILES = {
     "notes/<int:pk>/file": "file",
@@ -219,6 +242,10 @@ GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7
 BODIES = {
     ("auth/me", "delete"): {"password": PASSWORD},
     ("auth/me", "patch"): {"full_name": "x"},
+    ("users/me", "delete"): {"password": PASSWORD},
+    ("users/me", "patch"): {"full_name": "x"},
+    "items": {"title": "t"},
+    "items/<int:pk>": {"title": "t", "description": "d"},
     "auth/email/change": {"password": PASSWORD, "email": "new@example.org"},
     "auth/password/change": {"password": PASSWORD, "new_password": "another long one"},
     ("auth/2fa", "post"): {"password": PASSWORD},
@@ -253,6 +280,11 @@ def body_of(route, verb):
     return None if verb in ("get", "delete") else BODIES.get(route)
 
 
+def prefix_of(route, prefix="/api/v1/"):
+    """Return a prefix, or the only one that the route has."""
+    return "/" if route in REPLACED or route in OWN_WORDS else prefix
+
+
 def walk_views():
     """Yield route and view of every pattern outside the admin, prefixes taken off."""
 
@@ -284,6 +316,7 @@ def make_note(owner):
 def path_to(route, thing):
     """Return a route with the numbers of a thing, and of what a note has, in it."""
     path = re.sub("<path:[a-z]+>", "secret", route.replace("<int:pk>", str(thing.pk)))
+    path = path.replace("<str:username>", str(thing.pk))
     if "<int:upload_id>" in path:
         about = {"note": thing, "name": "secret", "by": Caller(thing.owner), "now": timezone.now()}
         upload = uploads.begin(**about, size=1, sha256="0" * 64)
@@ -336,6 +369,8 @@ MAKE = {
     "tags": make_filed_note,
     "contacts": make_contact,
     "notes": make_note,
+    "items": make_note,
+    "users": lambda owner: owner,
     "auth/sessions": make_session,
     "auth/tokens": lambda owner: make_token(owner)[0],
 }

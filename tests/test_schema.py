@@ -10,7 +10,7 @@ from django.core.management import call_command
 
 from tests.conftest import PASSWORD
 from tests.lengths import length
-from tests.routes import TABLE
+from tests.routes import OWN_WORDS, REPLACED, TABLE
 from tests.servers import BIN
 
 CHECKS = (
@@ -100,7 +100,7 @@ def test_whole_numbers_have_64_bits(anonymous):
     assert [schema for schema in integers if '"int64"' not in schema] == []
 
 
-UNPREFIXED = {"register", "login"}
+UNPREFIXED = {*REPLACED, *OWN_WORDS}
 ENDING = "auth/(logout|me|2fa$|sessions/|tokens/)"
 # Operations that end what the others live by get a session and rows of their own.
 WHAT_LASTS = ["--exclude-path-regex", "auth/logout", "--exclude-method", "DELETE"]

@@ -4,7 +4,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_file
 
-from tests.routes import FILES, GIF, MAKE, QUERIES, TABLE, body_of, path_to
+from tests.routes import FILES, GIF, MAKE, QUERIES, TABLE, body_of, path_to, prefix_of
 
 pytestmark = pytest.mark.django_db
 NOTES = "/api/v1/notes"
@@ -15,8 +15,7 @@ NO_JSON = [("contacts/import", "post"), ("auth/me/avatar", "delete")]
 
 def addressed(prefix, route, owner):
     """Return the address of a route, for a new thing of the owner's where it names one."""
-    if prefix == "/api/v1/" and route in ("register", "login"):
-        prefix = "/"
+    prefix = prefix_of(route, prefix)
     if "<" not in route:
         return prefix + route
     return prefix + path_to(route, MAKE[route.partition("/<")[0]](owner))

@@ -57,7 +57,7 @@ class KeysetPagination(BasePagination):
         queryset = queryset.order_by(f"{sign}{self.keyset}", f"{sign}pk")
         limit = _limit(request)
         if limit > DEFAULT_LIMIT and (column := getattr(view, "heavy_column", None)):
-            limit = _fitting(queryset, column, limit)
+            limit = fitting(queryset, column, limit)
         rows = list(queryset[: limit + 1])
         self.next = None
         if len(rows) > limit:
@@ -109,7 +109,7 @@ class KeysetPagination(BasePagination):
         }
 
 
-def _fitting(queryset: QuerySet[Any], column: str, limit: int) -> int:
+def fitting(queryset: QuerySet[Any], column: str, limit: int) -> int:
     """Return how many rows fit in a page: at least one, at most ``limit``."""
     sizes = queryset.annotate(size=OctetLength(column)).values_list("size", flat=True)[:limit]
     total = 0

@@ -30,7 +30,8 @@ def storage_requests(resolver: URLResolver) -> re.Pattern[str]:
     for path, view in _walk(resolver, ""):
         for method in getattr(view, "storage_methods", ()):
             query = r"\?." if method.endswith("?") else r"\?"
-            alternatives.append(f"{method.removesuffix('?')} /{path}{query}")
+            # A slash at the end is taken off paths without a prefix.
+            alternatives.append(f"{method.removesuffix('?')} /{path}/?{query}")
     return re.compile(f"^(?:{'|'.join(sorted(set(alternatives)))})")
 
 

@@ -24,7 +24,7 @@ from notes.models import Note
 from tests.clients import new_account
 from tests.conftest import PASSWORD, client_of, make_user
 from tests.lengths import length
-from tests.routes import FILES, GIF, MAKE, PUBLIC, TABLE, body_of, path_to, walk_views
+from tests.routes import FILES, GIF, MAKE, PUBLIC, TABLE, body_of, path_to, prefix_of, walk_views
 from tests.waiting import until
 
 NOTES, TOKENS = "/api/v1/notes", "/api/v1/auth/tokens"
@@ -381,6 +381,7 @@ POSTS = [route for (route, verb), row in TABLE.items() if verb == "post" and row
 @pytest.mark.parametrize("prefix", ["/api/v1/", "/"])
 def test_every_post_of_the_api_takes_a_key(alice, route, prefix):
     """A log-in of its own each time: some of them end the one that they came by."""
+    prefix = prefix_of(route, prefix)
     path = prefix + route
     if "<int:pk>" in route:
         path = prefix + path_to(route, MAKE["notes"](alice))

@@ -325,7 +325,7 @@ def test_unprefixed_paths_are_the_same_views(as_alice):
     assert response.json()["title"] == "x"
 
 
-@pytest.mark.parametrize("path", ["/api/v1/notes/", "/notes/", "/api/v1/nothing", "/api/v2/notes"])
+@pytest.mark.parametrize("path", ["/api/v1/notes/", "/notes//", "/api/v1/nothing", "/api/v2/notes"])
 def test_unknown_paths_are_problems(as_alice, path):
     response = as_alice.get(path)
     assert response.status_code == 404
