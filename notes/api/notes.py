@@ -21,15 +21,21 @@ from notes.actions import versions
 from notes.api import listing, preconditions
 from notes.api.fields import ContentField, TitleField, WritableSerializer
 from notes.api.representation import NoteEndpoint, NoteSerializer, root_of
+from notes.markdown.titles import title_of
 from notes.models import Feed, Note
 from notes.models.fields import FLAGS, NAMES, note_json
-from notes.models.notes import NoteQuerySet
+from notes.models.notes import MAX_TITLE_LENGTH, NoteQuerySet
 
 
 class NoteWriteSerializer(WritableSerializer):
-    """A note as it is written."""
+    """A new note; without a title, it gets the first line of its content."""
 
-    title = TitleField()
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "title" in attrs:
+            return attrs
+        if "content" not in attrs:
+            raise serializers.ValidationError({"title": "Say a title or a content."}, "required")
+        return {**attrs, "title": title_of(attrs["content"], at_most=MAX_TITLE_LENGTH)}
 
 
 class NoteReplaceSerializer(WritableSerializer):

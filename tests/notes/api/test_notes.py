@@ -123,7 +123,7 @@ def test_limits_of_title_and_content(as_alice):
     for body, field in (
         ({"title": "x" * 201}, "title"),
         ({"title": "t", "content": "é" * 2**19 + "x"}, "content"),
-        ({"content": "no title"}, "title"),
+        ({"tags": ["no title"]}, "title"),
     ):
         response = as_alice.post(NOTES, body, format="json")
         assert response.status_code == 400
