@@ -11,17 +11,33 @@ NAME_BYTES = 255
 # Controls, the line ends of Unicode, and what has the text beside it read in another direction.
 _REMOVED = regex.compile(r"[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]")
 _SEEN = regex.compile(r"[^\p{White_Space}\p{Default_Ignorable_Code_Point}.]")
-# First bytes of the types that files may be served as; everything else is octets.
+# First bytes of the types that files may be served as; everything else is octets. A file of the ISO
+# base media format (ISO/IEC 14496-12, 4.3) names its brand.
 SIGNATURES = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
     (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
     (re.compile(rb"GIF8[79]a"), "image/gif"),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp"),
     (re.compile(rb"%PDF-"), "application/pdf"),
+    (re.compile(rb"....ftypavi[fs]", re.DOTALL), "image/avif"),
+    (re.compile(rb"....ftyphe(?:i[cxms]|v[cx])", re.DOTALL), "image/heic"),
+    (re.compile(rb"....ftypm[is]f1", re.DOTALL), "image/heif"),
+    (re.compile(rb"....ftypM4[AB] ", re.DOTALL), "audio/mp4"),
+    (re.compile(rb"....ftypqt  ", re.DOTALL), "video/quicktime"),
+    (re.compile(rb"....ftyp(?:iso[m2-9]|mp4[12]|avc1|M4V |dash)", re.DOTALL), "video/mp4"),
+    (re.compile(rb"\x1aE\xdf\xa3.{,60}?webm", re.DOTALL), "video/webm"),
+    (re.compile(rb"ID3[\x02-\x04]|\xff\xfb[\x10-\xef]"), "audio/mpeg"),
+    (re.compile(rb"OggS.{22,60}?(?:OpusHead|\x01vorbis|\x7fFLAC)", re.DOTALL), "audio/ogg"),
+    (re.compile(rb"fLaC"), "audio/flac"),
+    (re.compile(rb"RIFF....WAVE", re.DOTALL), "audio/wav"),
 )
+# Pictures that have dimensions and thumbnails.
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 # Types that a browser may display in the page: none of them can run scripts.
-INLINE_TYPES = (*IMAGE_TYPES, TEXT_TYPE)
+INLINE_TYPES = (
+    *(kind for _, kind in SIGNATURES if kind != "application/pdf"),
+    TEXT_TYPE,
+)
 SAMPLE_BYTES = 4096
 
 

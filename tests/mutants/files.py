@@ -182,8 +182,8 @@ MUTANTS = [
         "pdf-shown-inline",
         "A file that may run something is saved, never shown in its place.",
         "notes/files/filetypes.py",
-        "INLINE_TYPES = (*IMAGE_TYPES, TEXT_TYPE)",
-        'INLINE_TYPES = (*IMAGE_TYPES, TEXT_TYPE, "application/pdf")',
+        'if kind != "application/pdf"',
+        "if True",
         (f"{ATTACHMENTS}::test_inline_is_for_what_cannot_run",),
     ),
     Mutant(

@@ -16,7 +16,12 @@ PICTURES = {
     "image/gif": re.compile(rb"GIF8[79]a"),
     "image/webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
 }
-SERVED_AS = {*PICTURES, "application/pdf", TEXT, OCTETS}
+# What a browser plays, or shows if it can; none of it can run scripts.
+MEDIA = {
+    "image/avif", "image/heic", "image/heif", "audio/mp4", "audio/mpeg", "audio/ogg", "audio/flac",
+    "audio/wav", "video/mp4", "video/quicktime", "video/webm",
+}  # fmt: skip
+SERVED_AS = {*PICTURES, *MEDIA, "application/pdf", TEXT, OCTETS}
 # RFC 6266: one name, quoted or extended, and nothing else.
 DISPOSITION = re.compile(
     r"(?P<kind>attachment|inline)"
@@ -93,7 +98,7 @@ def assert_harmless(given, *, name, content, is_inline):
         assert PICTURES[kind].match(content)
     found = DISPOSITION.fullmatch(given.headers["Content-Disposition"])
     assert found, given.headers["Content-Disposition"]
-    assert (found["kind"] == "inline") == (is_inline and kind in (*PICTURES, TEXT))
+    assert (found["kind"] == "inline") == (is_inline and kind in (*PICTURES, *MEDIA, TEXT))
     if found["quoted"] is not None:
         assert re.sub(r"\\(.)", r"\1", found["quoted"]) == name
     else:
