@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from accounts.actions import addresses, mails, passwords, second_factors, tokens, users
 from accounts.callers import get_user
+from accounts.identifiers import InvalidAddress, canonical_address
 from accounts.models import Mail, PersonalAccessToken, Session, User
 
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
@@ -33,11 +34,15 @@ class FoldedIdentifiers(forms.ModelForm):  # type: ignore[type-arg]  # not gener
         if email := self.cleaned_data.get("email"):
             username = self.cleaned_data.get("username")
             self.instance.set_identifiers(email=email, username=username)
+            self.cleaned_data["email"] = self.instance.email
             try:
+                canonical_address(email)
                 self.instance.clean_fields(
                     exclude={field.name for field in User._meta.fields} - IDENTIFIERS
                 )
                 self.instance.validate_constraints()
+            except InvalidAddress as error:
+                self.add_error("email", str(error))
             except ValidationError as error:
                 self.add_error(None, error.messages)
         return self.cleaned_data

@@ -15,7 +15,7 @@ from django.db import connection
 from django.http import HttpRequest
 from rest_framework.request import Request
 
-from accounts.identifiers import fold
+from accounts.identifiers import fold_address
 from accounts.models import Attempts
 from cloudnotes.api import key_derivation
 from cloudnotes.api.client_network import network
@@ -51,7 +51,7 @@ def spend(request: HttpRequest | Request, scope: str, account: object = "") -> N
     if not settings.RATE_LIMITS:
         return
     client_network = network(request.META.get("REMOTE_ADDR", ""))
-    parts = {"account": fold(str(account)), "network": client_network}
+    parts = {"account": fold_address(str(account)), "network": client_network}
     for rule, limit, seconds in settings.LIMITS[scope]:
         key = _key(scope, rule, *(parts[name] for name in rule.split("+")))
         used, ends_at = _count(key, limit, seconds)

@@ -8,7 +8,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from accounts.actions import credentials, mails, second_factors, sessions
-from accounts.identifiers import fold
+from accounts.identifiers import fold_address
 from accounts.models import Mail, Session, User
 from cloudnotes.api.errors import DomainError
 
@@ -98,7 +98,7 @@ def note_change(*, user: User, before: str, now: dt.datetime) -> None:
 
 def resend_verification(*, email: str, now: dt.datetime) -> None:
     """Send the verification mail again, if the address has an account that is not verified."""
-    user = User.objects.filter(email_folded=fold(email), is_active=True).first()
+    user = User.objects.filter(email_folded=fold_address(email), is_active=True).first()
     recipient = user if user and not user.email_verified else None
     address = "" if recipient else email
     mails.enqueue(kind=Mail.Kind.VERIFY_EMAIL, user=recipient, address=address, now=now)
@@ -111,7 +111,7 @@ def request_change(*, user: User, password: str, email: str, now: dt.datetime) -
     difference. Raises :class:`accounts.actions.credentials.WrongPassword`.
     """
     credentials.check_password(user=user, password=password)
-    owner = User.objects.filter(email_folded=fold(email)).exclude(pk=user.pk).first()
+    owner = User.objects.filter(email_folded=fold_address(email)).exclude(pk=user.pk).first()
     if owner:
         mails.enqueue(kind=Mail.Kind.ALREADY_REGISTERED, user=owner, now=now)
     else:

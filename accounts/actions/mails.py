@@ -31,7 +31,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from accounts import email_tokens, emails
-from accounts.identifiers import fold
+from accounts.identifiers import fold_address
 from accounts.models import Mail, User
 from cloudnotes.api.errors import DomainError
 
@@ -73,7 +73,7 @@ def enqueue(
         kind=kind,
         user=user,
         address=recipient,
-        address_folded=fold(recipient),
+        address_folded=fold_address(recipient),
         details=details or {},
         created_at=now,
         due_at=now,
@@ -167,7 +167,9 @@ def spend_code(*, address: str, code: str, kinds: set[Mail.Kind], now: dt.dateti
     with transaction.atomic():
         candidates = list(
             Mail.objects.redeemable(now)
-            .filter(address_folded=fold(address), kind__in=kinds, wrong_codes__lt=CODE_ATTEMPTS)
+            .filter(
+                address_folded=fold_address(address), kind__in=kinds, wrong_codes__lt=CODE_ATTEMPTS
+            )
             .select_for_update()
             .order_by("pk")
         )

@@ -7,7 +7,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from accounts.actions import credentials, mails, second_factors, sessions
-from accounts.identifiers import fold
+from accounts.identifiers import fold_address
 from accounts.models import Mail, Session, User
 
 security_log = logging.getLogger("cloudnotes.security")
@@ -36,7 +36,7 @@ def request_reset(*, email: str, now: dt.datetime) -> None:
     The mail goes to the address as the account stores it, which may differ from the typed one in
     case and Unicode form.
     """
-    user = User.objects.filter(email_folded=fold(email), is_active=True).first()
+    user = User.objects.filter(email_folded=fold_address(email), is_active=True).first()
     mails.enqueue(kind=Mail.Kind.RESET_PASSWORD, user=user, address="" if user else email, now=now)
 
 

@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 
 from accounts import jwt
 from accounts.actions import mails, second_factors
-from accounts.identifiers import fold
+from accounts.identifiers import fold, fold_address
 from accounts.models import Mail, Session, User
 from cloudnotes.api.client_network import network
 from cloudnotes.api.errors import DomainError
@@ -63,8 +63,10 @@ class RefreshRefused(DomainError):
 
 def find(identifier: str) -> User | None:
     """Return the user with this e-mail address or username, None without one."""
-    folded = fold(identifier)
-    return User.objects.filter(Q(email_folded=folded) | Q(username_folded=folded)).first()
+    folded, address = fold(identifier), fold_address(identifier)
+    users = User.objects.filter(Q(email_folded__in={folded, address}) | Q(username_folded=folded))
+    # An address that an earlier release kept in another form is found as it was written.
+    return min(users, key=lambda user: user.email_folded == address != folded, default=None)
 
 
 def authenticate(*, user: User | None, password: str, address: str) -> User:

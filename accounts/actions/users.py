@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from accounts import jwt
 from accounts.actions import credentials, mails, sessions
 from accounts.file_service import get_file_service
-from accounts.identifiers import fold
+from accounts.identifiers import fold, fold_address
 from accounts.models import Mail, Session, User
 from cloudnotes.api.errors import DomainError
 
@@ -49,7 +49,7 @@ def register_unseen(
 
 
 def _register_unseen(user: User, email: str, username: str | None, now: dt.datetime) -> None:
-    account = User.objects.filter(email_folded=fold(email)).first()
+    account = User.objects.filter(email_folded=fold_address(email)).first()
     if account is None:
         is_username_free = not User.objects.filter(username_folded=fold(username or "")).exists()
         user.pk = None

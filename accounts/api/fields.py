@@ -9,9 +9,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from accounts import categories
-from accounts.identifiers import fold
+from accounts.identifiers import InvalidAddress, canonical_address, fold
 from accounts.models.users import FOLDED_LENGTH
 from cloudnotes.characters import find_unusable, to_one_line
+
+MAX_ADDRESS_LENGTH = 254  # RFC 5321, 4.5.3.1.3, less the angle brackets
 
 
 class PasswordField(serializers.CharField):
@@ -42,19 +44,18 @@ class CodeField(serializers.CharField):
 
 
 class AddressField(serializers.EmailField):
-    """An e-mail address of at most 254 characters, and folded of at most 320.
-
-    Mail must be able to reach it: its domain has an ASCII form (IDNA, RFC 3490). Invisible
-    characters are refused, or two accounts could have one mailbox.
-    """
+    """An e-mail address in its canonical form, of at most 254 characters."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=254, **options)
+        super().__init__(max_length=MAX_ADDRESS_LENGTH, **options)
 
     def to_internal_value(self, data: Any) -> str:
-        address: str = super().to_internal_value(data)
-        if len(fold(address)) > FOLDED_LENGTH or not _can_be_mailed_to(address):
-            raise serializers.ValidationError("Enter a valid email address.", code="invalid")
+        try:
+            address = canonical_address(super().to_internal_value(data))
+        except InvalidAddress as error:
+            raise serializers.ValidationError(str(error), code="invalid") from None
+        if len(address) > MAX_ADDRESS_LENGTH:
+            raise serializers.ValidationError("This address is too long.", code="max_length")
         return address
 
 
@@ -71,14 +72,6 @@ class CategoryField(serializers.CharField):
             return categories.parse(super().to_internal_value(data))
         except categories.InvalidCategory as error:
             raise serializers.ValidationError(str(error), code="invalid_category") from None
-
-
-def _can_be_mailed_to(address: str) -> bool:
-    try:
-        address.rpartition("@")[2].encode("idna")
-    except UnicodeError:
-        return False
-    return address.isprintable()
 
 
 class UsernameField(serializers.CharField):

@@ -7,7 +7,7 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.db import models
 from django.utils import timezone
 
-from accounts.identifiers import fold
+from accounts.identifiers import fold, fold_address, to_canonical_address
 
 FOLDED_LENGTH = 320
 EMAIL_TAKEN = (
@@ -21,7 +21,7 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, email: str | None) -> "User":
         """Return the user with this e-mail address however it is written. Raises DoesNotExist."""
-        return self.get(email_folded=fold(email or ""))
+        return self.get(email_folded=fold_address(email or ""))
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """Create and return a user. Raises IntegrityError if the address or username is taken."""
@@ -40,8 +40,9 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A person with an account. Owns notes and sessions, which die with the row.
 
-    ``email`` and ``username`` are stored as typed, because mail goes to the address as typed; the
-    ``_folded`` columns are used for comparison. ``set_identifiers`` sets both.
+    ``email`` is stored in its canonical form (``accounts.identifiers``), to which mail goes, and
+    ``username`` as typed; the ``_folded`` columns are used for comparison. ``set_identifiers`` sets
+    both.
     """
 
     class Language(models.TextChoices):
@@ -117,7 +118,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def set_identifiers(self, *, email: str, username: str | None) -> None:
         """Set both identifiers with their folded copies; an empty username means none."""
-        self.email, self.email_folded = email, fold(email)
+        self.email = to_canonical_address(email)
+        self.email_folded = fold(self.email)
         self.username = username or None
         self.username_folded = fold(username) if username else None
 

@@ -23,6 +23,30 @@ MUTANTS = [
             "tests/accounts/api/test_register.py::test_tokens_that_cannot_be_signed_leave_no_account",
         ),
     ),
+    Mutant(
+        "domains-by-idna-2003",
+        "Mail to a domain goes to that domain, as IDNA 2008 reads it.",
+        "accounts/identifiers.py",
+        "idna.encode(domain, uts46=True, transitional=False, std3_rules=True).decode()",
+        'domain.encode("idna").decode()',
+        ("tests/accounts/test_addresses.py::test_the_form_that_is_kept",),
+    ),
+    Mutant(
+        "addresses-stored-as-typed",
+        "Mail to an account goes to the address by which it is compared.",
+        "accounts/models/users.py",
+        "self.email = to_canonical_address(email)",
+        "self.email = email",
+        ("tests/accounts/test_addresses.py",),
+    ),
+    Mutant(
+        "addresses-compared-as-typed",
+        "One mailbox has one account.",
+        "accounts/identifiers.py",
+        'return fold(to_canonical_address(address) if "@" in address else address)',
+        "return fold(address)",
+        ("tests/accounts/test_addresses.py",),
+    ),
     # Log-in and sessions.
     Mutant(
         "login-hashes-for-known-users-only",

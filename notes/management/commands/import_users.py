@@ -13,7 +13,7 @@ from rest_framework.exceptions import ValidationError
 from accounts import hashers
 from accounts.actions import users
 from accounts.api.auth import RegisterSerializer
-from accounts.identifiers import fold
+from accounts.identifiers import fold_address
 from accounts.models import User
 from notes import transfer
 from notes.actions import imports
@@ -235,7 +235,7 @@ class Command(BaseCommand):
 
 
 def _account(email: str) -> User | None:
-    return User.objects.filter(email_folded=fold(email)).first()
+    return User.objects.filter(email_folded=fold_address(email)).first()
 
 
 def _belongs_to(user: User, earlier: transfer.EarlierUser) -> bool:
