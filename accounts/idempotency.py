@@ -99,7 +99,9 @@ class IdempotencyMiddleware:
     ) -> HttpResponse | None:
         key, view_class = request.headers.get(HEADER), getattr(view, "cls", object)
         reads_tokens = BearerAuthentication in getattr(view_class, "authentication_classes", ())
-        keeps_own_answers = getattr(view_class, "keeps_own_answers", False)
+        # True, or the type of the bodies for which it does so.
+        kept = getattr(view_class, "keeps_own_answers", False)
+        keeps_own_answers = kept in (True, request.content_type)
         if request.method != "POST" or key is None or not reads_tokens or keeps_own_answers:
             return None
         try:

@@ -96,7 +96,8 @@ def test_wrong_content_types_are_415(as_alice, alice, method, path, good):
 
     def check(content_type):
         response = as_alice.generic(method.upper(), url, body, content_type=content_type)
-        assert response.status_code == 415
+        is_form = url.endswith("/notes") and content_type.startswith("multipart")
+        assert response.status_code == (400 if is_form else 415)  # a form, but none that ends
         assert response.headers["Content-Type"] == "application/problem+json"
 
     wrong = ["text/plain", "application/xml", "multipart/form-data; boundary=x", "", "x" * 300]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -48,6 +48,28 @@ class JSONParser(BaseParser):
         if int(context["request"].META.get("CONTENT_LENGTH") or 0) > limit:
             raise RequestDataTooBig  # before the body is read
         return read_json(stream.read(limit))
+
+
+class FormParser(BaseParser):
+    """``application/x-www-form-urlencoded`` in UTF-8, as large as the view's JSON may be."""
+
+    media_type = "application/x-www-form-urlencoded"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> QueryDict:
+        context = parser_context or {}
+        limit = getattr(context["view"], "max_json_bytes", SMALL_JSON_BYTES)
+        if int(context["request"].META.get("CONTENT_LENGTH") or 0) > limit:
+            raise RequestDataTooBig  # before the body is read
+        form = QueryDict(stream.read(limit), encoding="utf-8")
+        for name, values in form.lists():
+            if _UNSTORABLE.search("".join([name, *values])):
+                raise ParseError("The form holds a NUL or half of a surrogate pair.")
+        return form
 
 
 def read_json(body: bytes) -> Any:

@@ -1,26 +1,35 @@
 """``notes``: list, create, read, replace, change, delete and restore; ``notes/{id}/title``."""
 
+import builtins
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from django.db import transaction
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import idempotency
 from accounts.callers import get_caller
+from cloudnotes.api.errors import DomainError
 from cloudnotes.api.location import location
+from cloudnotes.api.parsers import FormParser
 from cloudnotes.api.routes import waits_for_storage
 from cloudnotes.api.validation import ANYTHING, InputSerializer, validate
 from notes import access, history
+from notes.actions import attachments, versions
 from notes.actions import notes as note_actions
-from notes.actions import versions
 from notes.api import listing, preconditions
 from notes.api.fields import ContentField, TitleField, WritableSerializer
 from notes.api.representation import NoteEndpoint, NoteSerializer, root_of
+from notes.api.uploading import StoredFileField, StoringParser, take_form
+from notes.files import objects
 from notes.markdown.titles import title_of
 from notes.models import Feed, Note
 from notes.models.fields import FLAGS, NAMES, note_json
@@ -36,6 +45,12 @@ class NoteWriteSerializer(WritableSerializer):
         if "content" not in attrs:
             raise serializers.ValidationError({"title": "Say a title or a content."}, "required")
         return {**attrs, "title": title_of(attrs["content"], at_most=MAX_TITLE_LENGTH)}
+
+
+class NoteFormSerializer(NoteWriteSerializer):
+    """A new note in a multipart form, with a file if there is one."""
+
+    file = StoredFileField(required=False, allow_empty_file=True, max_length=1000)
 
 
 class NoteReplaceSerializer(WritableSerializer):
@@ -69,6 +84,9 @@ class DeleteSerializer(InputSerializer):
     )
 
 
+FORM_TYPE = "multipart/form-data"
+
+
 def take_flags(fields: dict[str, Any]) -> dict[str, bool]:
     """Remove the flags from the validated fields of a note and return them."""
     return {name: fields.pop(name) for name in FLAGS if name in fields}
@@ -79,6 +97,7 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
     """The notes that the caller may see."""
 
     serializer_class = NoteSerializer
+    keeps_own_answers = FORM_TYPE
     problems: ClassVar = {
         409: "What this belongs to was deleted meanwhile; or, with `Prefer: merge`, both changes "
         "touch the same lines: `base`, `yours` and `current` are what is to be brought together."
@@ -127,17 +146,67 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
         )
         return [self.note_json(note) for note in history.rewound(page)]
 
-    @extend_schema(request=NoteWriteSerializer, responses={201: NoteSerializer})
-    def create(self, request: Request) -> Response:
-        """Write a new note."""
-        validated = validate(NoteWriteSerializer, request.data)
+    def get_parsers(self) -> builtins.list[BaseParser]:
+        parsers = super().get_parsers()
+        # There is no request while the schema is generated.
+        if self.request is not None and self.request.method == "POST" and self._is_new():
+            parsers += [FormParser(), StoringParser()]
+        return parsers
+
+    def _is_new(self) -> bool:
+        return "pk" not in getattr(self, "kwargs", {})
+
+    @extend_schema(
+        request={
+            "application/json": NoteWriteSerializer,
+            "application/x-www-form-urlencoded": NoteWriteSerializer,
+            FORM_TYPE: NoteFormSerializer,
+        },
+        responses={201: NoteSerializer},
+    )
+    def create(self, request: Request) -> Any:
+        """Write a new note; as a form, it may bring a file with it."""
+        if request._request.content_type == FORM_TYPE:
+            return self._create_with_file(request)
+        note = self._create(validate(NoteWriteSerializer, request.data))
+        return self._created(note)
+
+    def _create_with_file(self, request: Request) -> HttpResponseBase:
         caller = get_caller(request)
+        fields = take_form(request, NoteFormSerializer, owner_id=caller.pk)
+        file, used = fields.pop("file", None), []
+
+        def make() -> Response:
+            used.append(file)
+            note = self._create(fields)
+            if file:
+                note, _ = attachments.store_main_file(
+                    note=note, name=file.name, stored=file.row, by=caller, now=timezone.now()
+                )
+            return self._created(note)
+
+        said = repr((fields, file and (file.name, file.row.sha256)))
+        try:
+            with transaction.atomic():
+                response = idempotency.once(self, said=said, ask=make)
+        except (DomainError, PermissionDenied):
+            used.clear()
+            raise
+        finally:
+            if file and not used:
+                objects.discard(file.row.key)
+        return response
+
+    def _create(self, validated: dict[str, Any]) -> Note:
+        caller = get_caller(self.request)
         fields = {"content": "", "category": caller.category, **validated}
         self._check_category(fields)
         flags = take_flags(fields)
-        note = note_actions.create_note(**fields, flags=flags, by=caller, now=timezone.now())
+        return note_actions.create_note(**fields, flags=flags, by=caller, now=timezone.now())
+
+    def _created(self, note: Note) -> Response:
         response = self.note_response(note, status=201)
-        response.headers["Location"] = location(request, note.pk)
+        response.headers["Location"] = location(self.request, note.pk)
         return response
 
     @extend_schema(responses={200: NoteSerializer, 304: None})

@@ -153,7 +153,15 @@ class _TailStream:
 
 
 def take_file(request: Request, note: Note) -> tuple[str, StoredObject]:
-    """Store the file of a form; return its name and its stored object, not referenced yet.
+    """Store the file of a form; return its name and its stored object, as :func:`take_form`."""
+    file: StoredFile = take_form(request, UploadSerializer, owner_id=note.owner_id)["file"]
+    return file.name, file.row
+
+
+def take_form(
+    request: Request, serializer_class: type[InputSerializer], *, owner_id: int
+) -> dict[str, Any]:
+    """Store the file of a form and return its validated fields; nothing refers to the file yet.
 
     Raises :class:`notes.files.quotas.QuotaExceeded` before the body is read if the file cannot fit,
     :class:`notes.files.objects.FileTooLarge` and :class:`notes.files.storage.StorageUnavailable`.
@@ -161,15 +169,13 @@ def take_file(request: Request, note: Note) -> tuple[str, StoredObject]:
     length = int(request.META.get("CONTENT_LENGTH") or 0)
     if length > settings.MAX_FILE_BYTES + FORM_BYTES:
         raise objects.FileTooLarge
-    if not quotas.has_room(note.owner_id, max(0, length - FORM_BYTES)):
+    if not quotas.has_room(owner_id, max(0, length - FORM_BYTES)):
         raise quotas.QuotaExceeded("The account has no room for the file.")
     data = request.data
     try:
-        validated = validate(UploadSerializer, data)
+        return validate(serializer_class, data)
     except (DomainError, serializers.ValidationError):
         for value in data.values():
             if isinstance(value, StoredFile):
                 objects.discard(value.row.key)
         raise
-    file: StoredFile = validated["file"]
-    return file.name or "", file.row
