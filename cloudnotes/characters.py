@@ -1,10 +1,11 @@
-"""The characters of names that people choose: tags, categories, usernames.
+"""Characters of text: what names may hold, and how texts are folded for searches.
 
-What a name may hold is the FreeformClass of PRECIS (RFC 8264, 4.3), with the joiners of Persian and
-Sinhala words where RFC 5892 (A.1, A.2) has them. In addition, emoji are whole: with their joiners,
-variation selectors and tags (UTS 51), and variants of ideographs and of Mongolian letters are kept.
-Characters that are newer than our tables are letters or symbols like others. The tables are those
-of ``regex``, so a name does not depend on the version of Python.
+Names are those that people choose: tags, categories, usernames. What they may hold is the
+FreeformClass of PRECIS (RFC 8264, 4.3), with the joiners of Persian and Sinhala words where RFC
+5892 (A.1, A.2) has them. In addition, emoji are whole: with their joiners, variation selectors and
+tags (UTS 51), and variants of ideographs and of Mongolian letters are kept. Characters that are
+newer than our tables are letters or symbols like others. The tables are those of ``regex``, so a
+name does not depend on the version of Python.
 """
 
 import unicodedata
@@ -33,6 +34,31 @@ _USABLE_THERE = regex.compile(
     regex.VERBOSE,
 )
 
+# Soft hyphens, zero-width spaces and joiners are within a word, not between two.
+INVISIBLE = r"[\u00ad\u200b-\u200d\u2060\ufeff]"
+# Scripts whose marks people often leave out when they search. In other scripts a mark is a letter.
+ACCENTS = regex.compile(
+    r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hebrew}\p{Arabic}])\p{M}+|\p{Variation_Selector}"
+    rf"|{INVISIBLE}"
+)
+# Letters that are no base letter and mark for Unicode, but are for those who search.
+LETTERS = str.maketrans(
+    {
+        "ł": "l",
+        "ø": "o",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "æ": "ae",
+        "œ": "oe",
+        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+        "ħ": "h",
+    }
+)
+# No script has more marks on a letter (Unicode Standard Annex 15, 13: Stream-Safe Text Format), and
+# the time to sort them grows with the square of their number.
+TOO_MANY_MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
+
 
 def to_one_line(text: str) -> str:
     """Return a text in NFC, with one blank for blanks and line ends of all kinds, none outside."""
@@ -45,3 +71,12 @@ def find_unusable(name: str) -> str:
         return ""
     found = _UNUSABLE.search(_USABLE_THERE.sub("", name))
     return f"U+{ord(found[0]):04X}" if found else ""
+
+
+def fold_for_search(text: str) -> str:
+    """Return text in the form that searches compare: case folded, without accents, NFKC."""
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", TOO_MANY_MARKS.sub(r"\1", text).casefold())
+    plain = ACCENTS.sub("", decomposed).translate(LETTERS)
+    return unicodedata.normalize("NFC", plain).casefold()

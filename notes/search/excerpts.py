@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from cloudnotes.characters import fold_for_search
 from notes.search import words
 from notes.search.grammar import Words
 from notes.search.terms import is_open
@@ -108,7 +109,7 @@ def _matches(word: words.Word, targets: Wanted) -> bool:
 def _spans(text: str, token: words.Token, word: str, targets: Wanted) -> list[Span]:
     """Return the span of a word, or of the matching parts of a word of an unspaced script."""
     run = text[token.start : token.end]
-    if not words.is_unspaced(word) or words.fold(run) != run:
+    if not words.is_unspaced(word) or fold_for_search(run) != run:
         return [(token.start, token.end)]
     spans = []
     for part in targets.unspaced:
@@ -125,7 +126,7 @@ def excerpt(content: str, targets: Wanted, language: str) -> Excerpt:
     Only the first 50,000 characters are searched.
     """
     spans = mark(content[:LOOKED_THROUGH], targets, language)
-    places = [(start, words.fold(content[start:end])) for start, end in spans]
+    places = [(start, fold_for_search(content[start:end])) for start, end in spans]
     best = max(spans, key=lambda span: (_kinds(places, span[0]), -span[0]), default=(0, 0))
     start = max(0, best[0] - BEFORE)
     if start:

@@ -1,9 +1,8 @@
 """Split text into words as searches compare them. Pure: no database, no HTTP.
 
 A word is a run of letters, digits and marks (Unicode), or one pictograph. It is folded: upper and
-lower case, accents and compatibility forms are ignored (:func:`fold`). In a script without blanks
-between words, a run of letters is one word here, and a search for a part of it finds it
-(:func:`pairs`).
+lower case, accents and compatibility forms are ignored. In a script without blanks between words, a
+run of letters is one word here, and a search for a part of it finds it (:func:`pairs`).
 
 Word forms are those of a snowball stemmer; ``simple`` has none.
 """
@@ -17,6 +16,8 @@ from typing import NamedTuple
 import regex
 import Stemmer
 
+from cloudnotes.characters import INVISIBLE, fold_for_search
+
 SIMPLE = "simple"
 # Longer words are cut to this length, both in the index and in queries.
 MAX_LENGTH = 60
@@ -24,37 +25,12 @@ MAX_LENGTH = 60
 UNSPACED = (
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u30fc\u3005]"
 )
-# Soft hyphens, zero-width spaces and joiners are within a word, not between two.
-INVISIBLE = r"[\u00ad\u200b-\u200d\u2060\ufeff]"
 TOKEN = regex.compile(
     rf"[\p{{L}}\p{{N}}\p{{M}}]++(?:{INVISIBLE}++[\p{{L}}\p{{N}}\p{{M}}]++)*+"
     r"|\p{Extended_Pictographic}"
 )
 PIECE = regex.compile(rf"(?V1){UNSPACED}+|[[\p{{L}}\p{{N}}\p{{M}}]--{UNSPACED}]+|\p{{So}}")
 IS_UNSPACED = regex.compile(UNSPACED)
-# Scripts whose marks people often leave out when they search. In other scripts a mark is a letter.
-ACCENTS = regex.compile(
-    r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hebrew}\p{Arabic}])\p{M}+|\p{Variation_Selector}"
-    rf"|{INVISIBLE}"
-)
-# Letters that are no base letter and mark for Unicode, but are for those who search.
-LETTERS = str.maketrans(
-    {
-        "ł": "l",
-        "ø": "o",
-        "đ": "d",
-        "ð": "d",
-        "þ": "th",
-        "æ": "ae",
-        "œ": "oe",
-        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
-        "ħ": "h",
-    }
-)
-# No script has more marks on a letter (Unicode Standard Annex 15, 13: Stream-Safe Text Format), and
-# the time to sort them grows with the square of their number.
-TOO_MANY_MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
-
 _local = threading.local()
 
 
@@ -71,15 +47,6 @@ class Token(NamedTuple):
     start: int
     end: int
     words: tuple[Word, ...]
-
-
-def fold(text: str) -> str:
-    """Return text in the form that is compared: case folded, without accents, NFKC."""
-    if text.isascii():
-        return text.lower()
-    decomposed = unicodedata.normalize("NFKD", TOO_MANY_MARKS.sub(r"\1", text).casefold())
-    plain = ACCENTS.sub("", decomposed).translate(LETTERS)
-    return unicodedata.normalize("NFC", plain).casefold()
 
 
 def is_unspaced(word: str) -> bool:
@@ -111,14 +78,16 @@ def locate(text: str, language: str = SIMPLE) -> Iterator[Token]:
 
 def _words(token: str, language: str) -> tuple[Word, ...]:
     """Return the words of a token."""
-    pieces = [p if is_unspaced(p) else p[:MAX_LENGTH] for p in PIECE.findall(fold(token))]
+    pieces = [
+        p if is_unspaced(p) else p[:MAX_LENGTH] for p in PIECE.findall(fold_for_search(token))
+    ]
     if language == SIMPLE or len(pieces) != 1 or is_unspaced(pieces[0]):
         return tuple(Word(piece, piece) for piece in pieces)
     # The stemmer needs the accents. Longer words get no stem.
     if len(token) > MAX_LENGTH:
         return (Word(pieces[0], pieces[0]),)
     stem = _stemmer(language).stemWord(unicodedata.normalize("NFC", token).casefold())
-    stems = PIECE.findall(fold(stem))
+    stems = PIECE.findall(fold_for_search(stem))
     return (Word(pieces[0], stems[0][:MAX_LENGTH] if len(stems) == 1 else pieces[0]),)
 
 

@@ -489,7 +489,7 @@ MUTANTS = [
     Mutant(
         "soft-hyphens-part-words",
         "A soft hyphen is within a word.",
-        "notes/search/words.py",
+        "cloudnotes/characters.py",
         r"[\u00ad\u200b-",
         r"[\u200b-",
         (f"{ORDINARY_TEXT}::test_letters_and_what_does_not_part_words",),
@@ -497,7 +497,7 @@ MUTANTS = [
     Mutant(
         "letters-with-strokes-not-folded",
         "Letters with a stroke are found as those without it.",
-        "notes/search/words.py",
+        "cloudnotes/characters.py",
         ".translate(LETTERS)",
         "",
         (f"{ORDINARY_TEXT}::test_letters_and_what_does_not_part_words",),
