@@ -9,6 +9,7 @@ from django.db import transaction
 
 from accounts import vcards
 from accounts.actions.credentials import AccountGone
+from accounts.address_book import key_of
 from accounts.models import Contact, User
 from cloudnotes.api.errors import DomainError
 
@@ -149,6 +150,7 @@ def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.
     contacts_to_write = {}
     for reading, card in cards:
         fields = {name: getattr(card, name) for name in CARRIED}
+        fields["birthday_key"] = key_of(card.birthday) if card.birthday else None
         contact = contacts_by_uid.get(card.uid)
         if contact is None:
             contact = Contact(owner=owner, uid=card.uid, created_at=now, **fields)
@@ -157,7 +159,7 @@ def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.
             report.created += 1
         else:
             if reading.is_birthday_lost:
-                del fields["birthday"]  # the contact may know the year
+                del fields["birthday"], fields["birthday_key"]  # the contact may know the year
             if vcards.carried(contact.notes) == vcards.carried(card.notes):
                 del fields["notes"]  # they differ only in characters that a vCard cannot hold
             if not _set(contact, fields):

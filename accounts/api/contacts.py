@@ -6,23 +6,23 @@ from dataclasses import asdict
 from typing import IO, Any, ClassVar
 
 from django.core.exceptions import RequestDataTooBig
+from django.core.validators import MaxLengthValidator
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import vcards
+from accounts import address_book, vcards
 from accounts.actions import contacts as contact_actions
 from accounts.api.fields import LineField
 from accounts.callers import get_user
 from accounts.models import Contact
 from accounts.models.contacts import (
-    MAX_NOTES,
     ContactQuerySet,
     next_birthday,
     one_line,
@@ -32,6 +32,8 @@ from cloudnotes.api.location import location
 from cloudnotes.api.validation import InputSerializer, validate
 from cloudnotes.api.views import APIView, GenericAPIView
 
+Birthday = tuple[dt.date | None, int | None]
+BIRTHDAY = "^([0-9]{4}|-)-[0-9]{2}-[0-9]{2}$"
 MAX_SEARCH = 200
 MAX_IMPORT_BYTES = 2**20
 EXPORT_BATCH_SIZE = 100
@@ -39,10 +41,43 @@ YEARS = (1900, 2999)
 EXAMPLE = "BEGIN:VCARD\nVERSION:4.0\nFN:Mary Doe\nN:Doe;Mary;;;\nBDAY:19850412\nEND:VCARD\n"
 
 
+@extend_schema_field({"type": "string", "pattern": BIRTHDAY, "maxLength": 10})
+class BirthdayField(serializers.Field):  # type: ignore[type-arg]  # not generic at run time
+    """A date such as ``1985-04-12``, or without its year ``--04-12``.
+
+    Its value is the ``birthday`` and the ``birthday_key`` of a contact.
+    """
+
+    def to_internal_value(self, data: Any) -> Birthday:
+        if isinstance(data, str) and data.startswith("--"):
+            key = address_book.read_month_day(data)
+            if key is None:
+                raise serializers.ValidationError(
+                    "There is no such day. Write --MM-DD, or YYYY-MM-DD.", code="invalid"
+                )
+            return None, key
+        day = serializers.DateField().run_validation(data)
+        return day, address_book.key_of(day)
+
+    def to_representation(self, value: Birthday) -> str | None:
+        return address_book.show_birthday(*value)
+
+
+class EntrySerializer(serializers.Serializer[Any]):
+    """One of several addresses or numbers; the label is a word such as `work`, or ''."""
+
+    label = serializers.CharField()  # type: ignore[assignment]  # DRF has a label of its own
+    value = serializers.CharField()
+
+
 class ContactSerializer(serializers.ModelSerializer[Contact]):
     """A contact as it is read."""
 
     email = serializers.CharField(read_only=True)  # '' is no valid e-mail address in a schema
+    birthday = serializers.SerializerMethodField()
+    other_emails = EntrySerializer(many=True, read_only=True)
+    other_phones = EntrySerializer(many=True, read_only=True)
+    addresses = EntrySerializer(many=True, read_only=True)
 
     class Meta:
         model = Contact
@@ -50,8 +85,14 @@ class ContactSerializer(serializers.ModelSerializer[Contact]):
             "id",
             "first_name",
             "last_name",
+            "company",
+            "job_title",
             "email",
+            "other_emails",
             "phone",
+            "other_phones",
+            "addresses",
+            "url",
             "birthday",
             "notes",
             "created_at",
@@ -59,22 +100,98 @@ class ContactSerializer(serializers.ModelSerializer[Contact]):
         )
         read_only_fields = fields
 
+    @extend_schema_field({"type": ["string", "null"], "pattern": BIRTHDAY})
+    def get_birthday(self, contact: Contact) -> str | None:
+        return address_book.show_birthday(contact.birthday, contact.birthday_key)
+
+
+class PhoneField(LineField):
+    """A phone number as people write it; dashes of all kinds become ``-``."""
+
+    def __init__(self, **options: Any) -> None:
+        validators = [MaxLengthValidator(address_book.MAX_PHONE), phone_number]
+        super().__init__(validators=validators, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        return address_book.clean_phone(super().to_internal_value(data))
+
+
+class PostalField(LineField):
+    """A postal address in lines; empty ones are left out."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        lines = address_book.LINE_BREAKS.split(text)
+        for line in filter(None, lines):
+            one_line(line.replace("\t", " "))
+        return address_book.clean_lines(text)
+
+
+class EntryWriteSerializer(InputSerializer):
+    """Base of one of several addresses or numbers: a value, and a label that may be ''."""
+
+    label = LineField(  # type: ignore[assignment]  # DRF has a label of its own
+        max_length=address_book.MAX_LABEL, validators=[one_line]
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        # A PATCH makes all members optional, also those of what it replaces.
+        if not attrs.get("value"):
+            raise serializers.ValidationError({"value": ["Send a value."]}, code="required")
+        return {"label": "", **attrs}
+
+
+class EmailEntrySerializer(EntryWriteSerializer):
+    """One of several e-mail addresses."""
+
+    value = serializers.EmailField(max_length=address_book.MAX_EMAIL, validators=[one_line])
+
+
+class PhoneEntrySerializer(EntryWriteSerializer):
+    """One of several phone numbers."""
+
+    value = PhoneField()
+
+
+class AddressEntrySerializer(EntryWriteSerializer):
+    """A postal address."""
+
+    value = PostalField(max_length=address_book.MAX_ADDRESS)
+
+
+class EntriesField(serializers.ListField):
+    """Addresses or numbers besides the first, default none."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=address_book.MAX_ENTRIES, default=list, **options)
+
 
 class ContactWriteSerializer(InputSerializer):
     """A contact as it is written: with a first name, a last name or an e-mail address at least."""
 
-    first_name = LineField(max_length=100, validators=[one_line])
-    last_name = LineField(max_length=100, validators=[one_line])
+    first_name = LineField(max_length=address_book.MAX_NAME, validators=[one_line])
+    last_name = LineField(max_length=address_book.MAX_NAME, validators=[one_line])
+    company = LineField(max_length=address_book.MAX_LINE, validators=[one_line])
+    job_title = LineField(max_length=address_book.MAX_LINE, validators=[one_line])
     email = serializers.EmailField(
-        max_length=254, allow_blank=True, default="", validators=[one_line]
+        max_length=address_book.MAX_EMAIL, allow_blank=True, default="", validators=[one_line]
     )
-    phone = LineField(max_length=50, validators=[phone_number])
-    birthday = serializers.DateField(allow_null=True, default=None)
-    notes = LineField(max_length=MAX_NOTES, trim_whitespace=False)
+    other_emails = EntriesField(child=EmailEntrySerializer())
+    phone = PhoneField()
+    other_phones = EntriesField(child=PhoneEntrySerializer())
+    addresses = EntriesField(child=AddressEntrySerializer())
+    url = LineField(max_length=address_book.MAX_URL, validators=[one_line])
+    birthday = BirthdayField(allow_null=True, default=None)
+    notes = LineField(max_length=address_book.MAX_NOTES, trim_whitespace=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "birthday" in attrs:
+            attrs["birthday"], attrs["birthday_key"] = attrs["birthday"] or (None, None)
+        return attrs
 
 
 class BirthdaySerializer(ContactSerializer):
-    """A contact with its next birthday and the ``age`` in years that it makes."""
+    """A contact with its next birthday and the ``age`` that it makes, null without a year."""
 
     next_birthday = serializers.SerializerMethodField()
     age = serializers.SerializerMethodField()
@@ -86,7 +203,9 @@ class BirthdaySerializer(ContactSerializer):
     def get_next_birthday(self, contact: Any) -> dt.date:
         return next_birthday(contact.upcoming, self.context["today"])
 
-    def get_age(self, contact: Any) -> int:
+    def get_age(self, contact: Any) -> int | None:
+        if contact.birthday is None:
+            return None
         return self.get_next_birthday(contact).year - int(contact.birthday.year)
 
 
@@ -178,7 +297,7 @@ class ContactViewSet(viewsets.ViewSetMixin, GenericAPIView[Contact]):
     query_serializers: ClassVar = {"list": ContactListSerializer}
     keyset = "updated_at"
     cursor_scope = ("contacts",)
-    max_json_bytes = 2**18  # ten thousand characters may need twelve bytes each when escaped
+    max_json_bytes = 2**19  # 35,000 characters may need twelve bytes each when escaped
 
     def get_queryset(self) -> ContactQuerySet:
         return Contact.objects.visible_to(get_user(self.request))

@@ -7,19 +7,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, RegexValidator
 from django.db import connection, models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import StrIndex
 from django.utils import timezone
 
+from accounts import address_book
+from accounts.address_book import key_of
 from accounts.identifiers import fold
 from cloudnotes.db.constraints import ForeignKeyConstraint
 
 if TYPE_CHECKING:
     from accounts.models.users import User
 
-MAX_NOTES = 10_000
 LEAP_DAY = 229
 YEAR = 10_000
 
@@ -28,21 +30,19 @@ one_line = RegexValidator(
     code="control_characters",
     message="Send one line of text without control characters.",
 )
-phone_number = RegexValidator(
-    r"^[0-9 +().\-/#*extEXT]+\Z",
-    code="invalid_phone",
-    message='A phone number has digits, spaces, + - ( ) . / # * and "ext".',
-)
+
+
+def phone_number(number: str) -> None:
+    """Refuse what is no phone number. Raises Django's ValidationError (``invalid_phone``)."""
+    if not address_book.is_phone(number):
+        raise ValidationError(
+            "A phone number is one line with a digit or a letter.", code="invalid_phone"
+        )
 
 
 def new_uid() -> str:
     """Return a UID that no other contact has (RFC 6350, 6.7.6)."""
     return uuid.uuid4().urn
-
-
-def key_of(day: dt.date) -> int:
-    """Return the day of the year of a date, as month times 100 plus day."""
-    return day.month * 100 + day.day
 
 
 class ContactQuerySet(models.QuerySet["Contact"]):
@@ -86,7 +86,8 @@ class ContactQuerySet(models.QuerySet["Contact"]):
             self.filter(birthday_key__in=sorted(keys))
             .annotate(upcoming=upcoming)
             .filter(
-                Q(upcoming__lt=YEAR, birthday__lt=new_year)
+                Q(birthday=None)
+                | Q(upcoming__lt=YEAR, birthday__lt=new_year)
                 | Q(upcoming__gt=YEAR, birthday__lt=one_after)
             )
         )
@@ -117,8 +118,10 @@ def _leap_day_in(year: int) -> int:
 class Contact(models.Model):
     """A person in a user's address book. Belongs to its owner and dies with the account.
 
-    ``uid`` identifies the contact in vCards and never changes. ``birthday_key`` and ``search_text``
-    are derived from the other fields; ``derive`` sets them.
+    ``uid`` identifies the contact in vCards and never changes. ``birthday_key`` is the day of the
+    year of ``birthday``; a birthday whose year is not known has the key alone. ``other_emails``,
+    ``other_phones`` and ``addresses`` are lists of ``{"label", "value"}``. ``derive`` sets the key
+    of a date, and ``search_text``.
     """
 
     owner = models.ForeignKey(
@@ -130,22 +133,65 @@ class Contact(models.Model):
     )
     uid = models.CharField(max_length=255, default=new_uid, editable=False, validators=[one_line])
     first_name = models.CharField(
-        max_length=100, blank=True, default="", db_default="", validators=[one_line]
+        max_length=address_book.MAX_NAME,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[one_line],
     )
     last_name = models.CharField(
-        max_length=100, blank=True, default="", db_default="", validators=[one_line]
+        max_length=address_book.MAX_NAME,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[one_line],
     )
     email = models.EmailField(
-        max_length=254, blank=True, default="", db_default="", validators=[one_line]
+        max_length=address_book.MAX_EMAIL,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[one_line],
     )
     phone = models.CharField(
-        max_length=50, blank=True, default="", db_default="", validators=[phone_number]
+        max_length=address_book.MAX_PHONE,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[phone_number],
     )
     birthday = models.DateField(null=True, blank=True)
     birthday_key = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
     notes = models.TextField(
-        blank=True, default="", db_default="", validators=[MaxLengthValidator(MAX_NOTES)]
+        blank=True,
+        default="",
+        db_default="",
+        validators=[MaxLengthValidator(address_book.MAX_NOTES)],
     )
+    company = models.CharField(
+        max_length=address_book.MAX_LINE,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[one_line],
+    )
+    job_title = models.CharField(
+        max_length=address_book.MAX_LINE,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[one_line],
+    )
+    url = models.CharField(
+        max_length=address_book.MAX_URL,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[one_line],
+    )
+    other_emails = models.JSONField(default=list, blank=True, db_default=[])
+    other_phones = models.JSONField(default=list, blank=True, db_default=[])
+    addresses = models.JSONField(default=list, blank=True, db_default=[])
     search_text = models.TextField(blank=True, default="", db_default="", editable=False)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -171,7 +217,7 @@ class Contact(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(birthday=None, birthday_key=None)
-                | Q(birthday__isnull=False, birthday_key__isnull=False),
+                | Q(birthday_key__isnull=False, birthday_key__gte=101, birthday_key__lte=1231),
                 name="birthday_has_a_key",
             ),
         ]
@@ -187,7 +233,8 @@ class Contact(models.Model):
 
     def derive(self) -> None:
         """Set the derived fields."""
-        self.birthday_key = key_of(self.birthday) if self.birthday else None
+        if self.birthday is not None:
+            self.birthday_key = key_of(self.birthday)
         self.search_text = fold(
             "\n".join((self.first_name, self.last_name, self.email, self.phone))
         )

@@ -5,6 +5,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.actions import contacts as actions
+from accounts.address_book import read_month_day
 from tests.conftest import make_user
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +85,20 @@ def test_29_february(as_alice, born, today, days, kept_on):
     born("2000-02-29")
     expected = [("2000-02-29", kept_on, int(kept_on[:4]) - 2000)] if kept_on else []
     assert days_of(as_alice, today, days) == expected
+
+
+def test_birthdays_without_a_year(as_alice, alice):
+    for text in ("--04-12", "--04-09", "--02-29"):
+        fields = {"first_name": text, "birthday": None, "birthday_key": read_month_day(text)}
+        actions.create_contact(owner=alice, fields=fields, now=timezone.now())
+    assert days_of(as_alice, "2026-04-10") == [("--04-12", "2026-04-12", None)]
+    assert days_of(as_alice, "2026-04-10", 364) == [
+        ("--04-12", "2026-04-12", None),
+        ("--02-29", "2027-02-28", None),
+        ("--04-09", "2027-04-09", None),
+    ]
+    (found, *_) = as_alice.get(f"{BIRTHDAYS}?today=2028-02-29").json()["results"]
+    assert (found["birthday"], found["next_birthday"]) == ("--02-29", "2028-02-29")
 
 
 def test_29_february_stands_with_the_28th_in_common_years(as_alice, born):
