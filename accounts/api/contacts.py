@@ -217,8 +217,9 @@ class ContactListSerializer(InputSerializer):
         allow_blank=True,
         trim_whitespace=False,
         max_length=MAX_SEARCH,
-        help_text="Only contacts with this text in a name, the e-mail address or the phone number, "
-        "in whatever case.",
+        help_text="Only contacts with all these words in a name, the company, an address or a "
+        "number, in whatever order and case and without regard to accents; or a phone number by "
+        "its digits.",
     )
 
 

@@ -4,7 +4,7 @@ import calendar
 import datetime as dt
 import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -12,11 +12,11 @@ from django.core.validators import MaxLengthValidator, RegexValidator
 from django.db import connection, models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import StrIndex
+from django.db.models.lookups import GreaterThan
 from django.utils import timezone
 
 from accounts import address_book
 from accounts.address_book import key_of
-from accounts.identifiers import fold
 from cloudnotes.db.constraints import ForeignKeyConstraint
 
 if TYPE_CHECKING:
@@ -53,13 +53,15 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         return self.filter(owner_id=user.pk)
 
     def matching(self, text: str) -> "ContactQuerySet":
-        """Return the contacts with ``text`` in a name, the e-mail address or the phone number.
+        """Return the contacts that a text finds, in whatever case and with or without accents.
 
-        Both sides are folded. If nothing visible is in ``text``, all contacts match.
+        Each word of it is in a name, the company, an address or a number, in whatever order; or it
+        is a phone number and its digits follow one another in one. If nothing visible is in
+        ``text``, all contacts match.
         """
-        # Not LIKE '%…%': for repetitive text it took 2.5 s for 9,800 contacts, 9.5 s on SQLite.
-        place = StrIndex("search_text", Value(fold(text)))
-        return self.alias(place=place).filter(place__gt=0) if fold(text) else self
+        words, digits = address_book.search_words(text)
+        condition = Q(*map(_is_in_search_text, words))
+        return self.filter(condition | Q(_is_in_search_text(digits)) if digits else condition)
 
     def with_birthday_within(self, today: dt.date, days: int) -> "ContactQuerySet":
         """Return the contacts with a birthday ``today`` or up to ``days`` (1 to 366) days later.
@@ -108,6 +110,11 @@ class ContactQuerySet(models.QuerySet["Contact"]):
             if len(batch) < size:
                 return
             last = batch[-1].uid
+
+
+def _is_in_search_text(part: str) -> "GreaterThan[Any]":
+    # Not LIKE '%…%': for repetitive text it took 2.5 s for 9,800 contacts, 9.5 s on SQLite.
+    return GreaterThan(StrIndex("search_text", Value(part)), 0)
 
 
 def _leap_day_in(year: int) -> int:
@@ -235,9 +242,12 @@ class Contact(models.Model):
         """Set the derived fields."""
         if self.birthday is not None:
             self.birthday_key = key_of(self.birthday)
-        self.search_text = fold(
-            "\n".join((self.first_name, self.last_name, self.email, self.phone))
+        emails, phones, postal = (
+            [entry["value"] for entry in entries]
+            for entries in (self.other_emails, self.other_phones, self.addresses)
         )
+        texts = (self.first_name, self.last_name, self.company, self.email, *emails, *postal)
+        self.search_text = address_book.search_text(texts, (self.phone, *phones))
 
 
 def next_birthday(upcoming: int, today: dt.date) -> dt.date:

@@ -81,7 +81,7 @@ def test_patch_does_not_undo_what_somebody_else_wrote_meanwhile(as_alice):
     actions.update_contact(contact=stale, changes={"last_name": "B"}, now=timezone.now())
     after = Contact.objects.get()
     assert (after.first_name, after.last_name, after.phone) == ("A", "B", "1")
-    assert after.search_text == "a\nb\n\n1"
+    assert after.search_text == "a\nb\n1\n1"
 
 
 def test_delete(as_alice):
