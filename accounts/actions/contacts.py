@@ -7,16 +7,18 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from accounts import vcards
 from accounts.actions.credentials import AccountGone
 from accounts.address_book import key_of
 from accounts.models import Contact, User
+from accounts.vcards import reading as vcards
+from accounts.vcards.cards import Card, Reading, carried
 from cloudnotes.api.errors import DomainError
 
 MAX_CONTACTS = 10_000
 MAX_CARDS = 2_000
 BATCH_SIZE = 500
-CARRIED = ("first_name", "last_name", "email", "phone", "birthday", "notes")
+TEXTS = ("first_name", "last_name", "company", "job_title", "email", "phone", "url", "notes")
+LISTS = ("other_emails", "other_phones", "addresses")
 DERIVED = ("birthday_key", "search_text")
 
 
@@ -52,7 +54,7 @@ class TooManyCards(DomainError):
 
 @dataclass
 class Import:
-    """The result of an import: counts of cards, and notices about single cards by index."""
+    """The result of an import: counts of cards, and what of single cards was not imported."""
 
     created: int = 0
     updated: int = 0
@@ -98,27 +100,26 @@ def delete_contact(*, contact: Contact) -> None:
         raise ContactGone
 
 
-def import_contacts(*, owner: User, text: str, now: dt.datetime) -> Import:
-    """Create or update contacts of ``owner`` from the vCards in ``text``.
+def import_contacts(*, owner: User, body: bytes, now: dt.datetime) -> Import:
+    """Create or update contacts of ``owner`` from the vCards in ``body``.
 
     The UID of a card identifies its contact. A card without a UID gets one that is derived from its
-    content, so that importing a file again changes nothing. Cards that cannot be a contact are
-    skipped and listed in the result. The others are stored all or none: raises :class:`NoCards`,
-    :class:`TooManyCards`, :class:`TooManyContacts` and AccountGone.
+    content, so that importing a file again changes nothing. What a contact cannot hold is left out
+    and listed in the result, and cards that nothing names are skipped. The others are stored all or
+    none: raises :class:`NoCards`, :class:`TooManyCards`, :class:`TooManyContacts` and AccountGone.
     """
     report = Import()
     readings = []
-    for reading in vcards.read(text):
+    for reading in vcards.read(body, is_email=_is_email):
         if reading.index == MAX_CARDS:
             raise TooManyCards
         reason = reading.reason or _unfit(reading.card)
         if reason:
             report.skipped.append({"card": reading.index, "reason": reason})
-        else:
-            readings.append(reading)
-            report.notices += [
-                {"card": reading.index, "notice": notice} for notice in reading.notices
-            ]
+            continue
+        readings.append(reading)
+        if reading.left_out:
+            report.notices.append(_notice(reading))
     if not (readings or report.skipped):
         raise NoCards
     with transaction.atomic():
@@ -127,18 +128,46 @@ def import_contacts(*, owner: User, text: str, now: dt.datetime) -> Import:
     return report
 
 
-def _unfit(card: vcards.Card | None) -> str:
+def _notice(reading: Reading) -> dict[str, Any]:
+    assert reading.card is not None
+    names = dict.fromkeys(each.property or "others" for each in reading.left_out)
+    return {
+        "card": reading.index,
+        "name": f"{reading.card.first_name} {reading.card.last_name}".strip() or reading.card.email,
+        "notice": f"Not imported, or not whole: {', '.join(names)}.",
+        "left_out": [asdict(each) for each in reading.left_out],
+    }
+
+
+def _is_email(address: str) -> bool:
+    try:
+        Contact._meta.get_field("email").clean(address, None)
+    except ValidationError:
+        return False
+    return True
+
+
+def _fields(card: Card) -> dict[str, Any]:
+    """Return the fields of a contact, by the names of the model."""
+    fields: dict[str, Any] = {name: getattr(card, name) for name in TEXTS}
+    fields |= {name: [entry._asdict() for entry in getattr(card, name)] for name in LISTS}
+    fields["birthday"] = card.birthday
+    fields["birthday_key"] = key_of(card.birthday) if card.birthday else card.month_day
+    return fields
+
+
+def _unfit(card: Card | None) -> str:
     """Return why a card cannot be a contact, '' when it can."""
     assert card is not None
     try:
-        Contact(**asdict(card)).clean_fields(exclude={"owner"})
+        Contact(uid=card.uid, **_fields(card)).clean_fields(exclude={"owner"})
     except ValidationError as error:
         name, messages = next(iter(error.message_dict.items()))
         return f"{name}: {messages[0]}"
     return ""
 
 
-def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.datetime) -> None:
+def _store(owner: User, readings: list[Reading], report: Import, now: dt.datetime) -> None:
     """Write the cards, with the owner locked, and count them in ``report``."""
     cards = [(reading, reading.card) for reading in readings if reading.card]
     uids = sorted({card.uid for _, card in cards})
@@ -149,8 +178,7 @@ def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.
         contacts_by_uid |= {contact.uid: contact for contact in rows}
     contacts_to_write = {}
     for reading, card in cards:
-        fields = {name: getattr(card, name) for name in CARRIED}
-        fields["birthday_key"] = key_of(card.birthday) if card.birthday else None
+        fields = _fields(card)
         contact = contacts_by_uid.get(card.uid)
         if contact is None:
             contact = Contact(owner=owner, uid=card.uid, created_at=now, **fields)
@@ -158,10 +186,7 @@ def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.
             contacts_by_uid[card.uid] = contact
             report.created += 1
         else:
-            if reading.is_birthday_lost:
-                del fields["birthday"], fields["birthday_key"]  # the contact may know the year
-            if vcards.carried(contact.notes) == vcards.carried(card.notes):
-                del fields["notes"]  # they differ only in characters that a vCard cannot hold
+            _keep(contact, fields, reading)
             if not _set(contact, fields):
                 report.unchanged += 1
                 continue
@@ -176,8 +201,21 @@ def _store(owner: User, readings: list[vcards.Reading], report: Import, now: dt.
         batch_size=BATCH_SIZE,
         update_conflicts=True,
         unique_fields=["owner", "uid"],
-        update_fields=[*CARRIED, *DERIVED, "updated_at"],
+        update_fields=[*TEXTS, *LISTS, "birthday", *DERIVED, "updated_at"],
     )
+
+
+def _keep(contact: Contact, fields: dict[str, Any], reading: Reading) -> None:
+    """Take out of ``fields`` what the contact knows better than its card."""
+    for name in reading.unread:
+        if not fields[name]:
+            del fields[name]
+    day, key = fields.get("birthday"), fields["birthday_key"]
+    if day is None and ("birthday" not in fields or key == contact.birthday_key):
+        fields.pop("birthday", None)  # the contact may know the year
+        del fields["birthday_key"]
+    if "notes" in fields and carried(contact.notes) == carried(fields["notes"]):
+        del fields["notes"]  # they differ only in characters that a vCard cannot hold
 
 
 def _set(contact: Contact, changes: dict[str, Any]) -> list[str]:

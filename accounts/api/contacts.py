@@ -1,23 +1,16 @@
-"""``contacts``: list and search, create, read, replace, change, delete; birthdays; vCards."""
+"""``contacts``: list and search, create, read, replace, change, delete; birthdays."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
-from django.core.exceptions import RequestDataTooBig
 from django.core.validators import MaxLengthValidator
-from django.http import StreamingHttpResponse
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
-from rest_framework.exceptions import ParseError
-from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import address_book, vcards
+from accounts import address_book
 from accounts.actions import contacts as contact_actions
 from accounts.api.fields import LineField
 from accounts.callers import get_user
@@ -30,15 +23,12 @@ from accounts.models.contacts import (
 )
 from cloudnotes.api.location import location
 from cloudnotes.api.validation import InputSerializer, validate
-from cloudnotes.api.views import APIView, GenericAPIView
+from cloudnotes.api.views import GenericAPIView
 
 Birthday = tuple[dt.date | None, int | None]
 BIRTHDAY = "^([0-9]{4}|-)-[0-9]{2}-[0-9]{2}$"
 MAX_SEARCH = 200
-MAX_IMPORT_BYTES = 2**20
-EXPORT_BATCH_SIZE = 100
 YEARS = (1900, 2999)
-EXAMPLE = "BEGIN:VCARD\nVERSION:4.0\nFN:Mary Doe\nN:Doe;Mary;;;\nBDAY:19850412\nEND:VCARD\n"
 
 
 @extend_schema_field({"type": "string", "pattern": BIRTHDAY, "maxLength": 10})
@@ -241,54 +231,6 @@ class BirthdaysSerializer(InputSerializer):
         return today
 
 
-class SkippedSerializer(serializers.Serializer[Any]):
-    """A card that was not imported; ``card`` counts from 0."""
-
-    card = serializers.IntegerField()
-    reason = serializers.CharField()
-
-
-class NoticeSerializer(serializers.Serializer[Any]):
-    """What of an imported card was not kept; ``card`` counts from 0."""
-
-    card = serializers.IntegerField()
-    notice = serializers.CharField()
-
-
-class ImportSerializer(serializers.Serializer[Any]):
-    """What became of the cards of a file."""
-
-    created = serializers.IntegerField()
-    updated = serializers.IntegerField()
-    unchanged = serializers.IntegerField()
-    skipped = SkippedSerializer(many=True)
-    notices = NoticeSerializer(many=True)
-
-
-class VCardParser(BaseParser):
-    """vCards as ``{"text": …}``: strict UTF-8 without NUL (400), at most 1 MiB (413)."""
-
-    media_type = "text/vcard"
-
-    def parse(
-        self,
-        stream: IO[bytes],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        request = (parser_context or {})["request"]
-        if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_IMPORT_BYTES:
-            raise RequestDataTooBig
-        body = stream.read(MAX_IMPORT_BYTES)
-        try:
-            text = body.decode("utf-8")
-        except UnicodeDecodeError:
-            raise ParseError("The vCards are not in UTF-8.") from None
-        if "\0" in text:
-            raise ParseError("The vCards hold a NUL character.")
-        return {"text": text}
-
-
 class ContactViewSet(viewsets.ViewSetMixin, GenericAPIView[Contact]):
     """The contacts that the caller may see."""
 
@@ -381,65 +323,3 @@ class BirthdaysView(GenericAPIView[Contact]):
             self.paginate_queryset(rows), many=True, context={"today": today}
         )
         return self.get_paginated_response(birthdays.data)
-
-
-class ExportView(APIView):
-    """All contacts as one file."""
-
-    scopes: ClassVar = {"GET": "account:read"}
-
-    @extend_schema(
-        operation_id="contacts_export", responses={(200, "text/vcard"): OpenApiTypes.STR}
-    )
-    def get(self, request: Request) -> StreamingHttpResponse:
-        """Download all contacts as vCards 4.0 (RFC 6350)."""
-        batches = Contact.objects.visible_to(get_user(request)).in_batches(EXPORT_BATCH_SIZE)
-        return StreamingHttpResponse(
-            _written(batches),
-            content_type="text/vcard; charset=utf-8",
-            headers={"Content-Disposition": 'attachment; filename="contacts.vcf"'},
-        )
-
-
-class ImportView(APIView):
-    """Contacts from a file."""
-
-    parser_classes = (VCardParser,)
-
-    @extend_schema(
-        operation_id="contacts_import",
-        request={"text/vcard": OpenApiTypes.STR},
-        responses={200: ImportSerializer},
-        examples=[
-            OpenApiExample("One card", EXAMPLE, request_only=True, media_type="text/vcard"),
-        ],
-    )
-    def post(self, request: Request) -> Response:
-        """Import vCards 3.0 or 4.0 in UTF-8: at most 1 MiB and 2,000 cards.
-
-        A card updates the contact with its UID, so importing a file again changes nothing. A card
-        that cannot be a contact is listed in `skipped`, and what of the others was not kept (a
-        birthday without a year, a second e-mail address or phone number) in `notices`.
-        """
-        # DRF calls no parser if there is no body.
-        report = contact_actions.import_contacts(
-            owner=get_user(request), text=request.data.get("text", ""), now=timezone.now()
-        )
-        return Response(ImportSerializer(asdict(report)).data)
-
-
-def _written(batches: Iterator[list[Contact]]) -> Iterator[str]:
-    for batch in batches:
-        yield "".join(vcards.write(_card(contact)) for contact in batch)
-
-
-def _card(contact: Contact) -> vcards.Card:
-    return vcards.Card(
-        first_name=contact.first_name,
-        last_name=contact.last_name,
-        email=contact.email,
-        phone=contact.phone,
-        uid=contact.uid,
-        birthday=contact.birthday,
-        notes=contact.notes,
-    )

@@ -12,6 +12,7 @@ from accounts.api import (
     second_factor,
     sessions,
     tokens,
+    vcards,
 )
 
 urlpatterns = [
@@ -57,6 +58,6 @@ urlpatterns = [
         name="contact",
     ),
     path("contacts/birthdays", contacts.BirthdaysView.as_view(), name="contact-birthdays"),
-    path("contacts/export", contacts.ExportView.as_view(), name="contact-export"),
-    path("contacts/import", contacts.ImportView.as_view(), name="contact-import"),
+    path("contacts/export", vcards.ExportView.as_view(), name="contact-export"),
+    path("contacts/import", vcards.ImportView.as_view(), name="contact-import"),
 ]

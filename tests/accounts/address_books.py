@@ -36,9 +36,9 @@ def create(client, **fields):
     return response.json()
 
 
-def send(client, text):
+def send(client, text, content_type="text/vcard", **headers):
     body = text if isinstance(text, bytes) else text.encode()
-    return client.generic("POST", f"{CONTACTS}/import", body, content_type="text/vcard")
+    return client.generic("POST", f"{CONTACTS}/import", body, content_type=content_type, **headers)
 
 
 def counts(response):

@@ -31,14 +31,14 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from tests.mutants import accounts, bodies, files, links, notes, service
+from tests.mutants import accounts, bodies, contacts, files, links, notes, service
 from tests.mutants.mutant import Mutant
 from tests.redis_number import redis_of_worker
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MUTANTS = [
     mutant
-    for module in (accounts, notes, links, files, bodies, service)
+    for module in (accounts, contacts, notes, links, files, bodies, service)
     for mutant in module.MUTANTS
 ]
 

@@ -8,7 +8,6 @@ PASSWORDS = "tests/accounts/api/test_passwords.py"
 TOKENS = "tests/accounts/api/test_access_tokens.py"
 IDEMPOTENCY = "tests/accounts/test_idempotency.py"
 MAILS = "tests/accounts/actions/test_mails.py"
-VCARDS = "tests/accounts/test_vcards.py"
 PICTURES = "tests/accounts/test_pictures.py"
 AVATAR = "tests/accounts/api/test_avatar.py"
 
@@ -386,30 +385,6 @@ MUTANTS = [
         '"cost": 14,',
         '"cost": 31,',
         ("tests/accounts/test_hashers.py::test_a_hash_that_would_hang_a_log_in_is_not_adopted",),
-    ),
-    Mutant(
-        "vcard-line-breaks-not-escaped",
-        "No field of a contact can add a property to its vCard.",
-        "accounts/vcards.py",
-        '_CONTROLS.sub("", _BREAKS.sub("\\n", text))',
-        '_CONTROLS.sub("", text)',
-        (f"{VCARDS}::test_no_field_can_make_a_second_property",),
-    ),
-    Mutant(
-        "vcard-notes-dropped",
-        "The import of a vCard takes its notes.",
-        "accounts/vcards.py",
-        '"TEL", "BDAY", "NOTE")',
-        '"TEL", "BDAY")',
-        (f"{VCARDS}::test_what_is_written_is_read_back",),
-    ),
-    Mutant(
-        "vcard-soft-breaks-ignored",
-        "No line of an encoded value is taken for a property of a vCard.",
-        "accounts/vcards.py",
-        'is_continued = line.endswith("=") and',
-        'is_continued = line.endswith("==") and',
-        (f"{VCARDS}::test_no_line_of_an_encoded_value_is_a_property",),
     ),
     Mutant(
         "picture-pixels-unlimited",
