@@ -17,6 +17,7 @@ MAX_ADDRESS = 500
 MAX_LABEL = 50
 MAX_ENTRIES = 20
 MAX_NOTES = 10_000
+MAX_WORDS = 10  # of a search; each takes its time for each contact
 LEAP_YEAR = 2000  # its days are those that a birthday without a year can have
 
 # All characters that any reader takes as the end of a line.
@@ -92,10 +93,11 @@ def search_text(texts: Iterable[str], phones: Iterable[str]) -> str:
 def search_words(text: str) -> tuple[list[str], str]:
     """Return what a search looks for: its folded words, and the digits of a phone number.
 
-    The digits are '' unless the text has nothing that no number is written with.
+    Of many words these are the longest. The digits are '' unless the text has nothing that no
+    number is written with.
     """
-    words = [*dict.fromkeys(fold_for_search(text).split())]
-    return words, _digits(text) if _NUMBER.fullmatch(text) else ""
+    words = sorted({*fold_for_search(text).split()}, key=lambda word: (-len(word), word))
+    return words[:MAX_WORDS], _digits(text) if _NUMBER.fullmatch(text) else ""
 
 
 def _digits(number: str) -> str:

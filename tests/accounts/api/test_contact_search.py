@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db
         ("x" * 200, set()),
         ("%EF%B7%BA" * 200, set()),
         ("+".join(map(chr, range(0x4E00, 0x4E64))), set()),
+        ("acme+" + "+".join("zoe@example.org"[:n] for n in range(15)), {"Zoë"}),
         # company, e-mail addresses, numbers, postal addresses
         ("acme sohne", {"Zoë"}),
         ("y@x.org", {"Zoë"}),
