@@ -88,6 +88,7 @@ TOO_LONG = f"It has more than {MAX_LINE_BYTES // 2**10} KiB."
 TOO_MANY = f"Only the first {MAX_PROPERTIES} lines of a card are read."
 ENCODED = "It is in an encoding that is not known here."
 NO_CHARSET = "It is in a character set that is not known here."
+GUESSED = "It names no character set; it was read as Windows-1252."
 NO_TEXT = "Its bytes are no text in UTF-8, or in the character set that it names."
 AGENT = "A card within a card is not imported."
 
@@ -261,16 +262,31 @@ def _read_property(name: str, raw: bytes, lines: Lines) -> Property | None:
     elif {*params.get("ENCODING", ())} - {"7BIT", "8BIT", ""} or "BASE64" in encodings:
         lines.leave_out(name, ENCODED)
         return None
-    charset = params.get("CHARSET", ["UTF-8"])[0] or "UTF-8"
-    if charset not in CHARSETS:
+    text = _decoded(name, value, params.get("CHARSET", [""])[0], lines)
+    if text is None:
+        return None
+    return Property((name_match[1] or b"").decode().upper(), params, text)
+
+
+def _decoded(name: str, value: bytes, charset: str, lines: Lines) -> str | None:
+    """Return the text of a value, None if it was left out."""
+    if charset and charset not in CHARSETS:
         lines.leave_out(name, NO_CHARSET)
         return None
     try:
-        text = value.decode(charset)
+        return value.decode(charset or "UTF-8")
     except UnicodeDecodeError:
-        lines.leave_out(name, NO_TEXT)
-        return None
-    return Property((name_match[1] or b"").decode().upper(), params, text)
+        pass
+    if not charset and lines.version == "2.1":
+        try:
+            text = value.decode("windows-1252")
+        except UnicodeDecodeError:
+            pass
+        else:
+            lines.leave_out(name, GUESSED)
+            return text
+    lines.leave_out(name, NO_TEXT)
+    return None
 
 
 def _params(text: str) -> dict[str, list[str]]:

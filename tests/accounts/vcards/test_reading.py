@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accounts.vcards import lines as line_reasons
 from accounts.vcards import reading as reasons
 from accounts.vcards.cards import Card, Entry
 from tests.accounts.vcards.reading import card_of, left_out, read, read_file
@@ -289,6 +290,23 @@ def test_bytes_that_are_no_text_are_named():
     assert left_out(reading) == [
         ("NOTE", "Its bytes are no text in UTF-8, or in the character set that it names.")
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "first_name", "reason"),
+    [
+        (b";ENCODING=QUOTED-PRINTABLE:M=FCller", "Müller", line_reasons.GUESSED),
+        (b":M\xfcller", "Müller", line_reasons.GUESSED),
+        (b":M\x81ller", "x", line_reasons.NO_TEXT),
+        (b";CHARSET=UTF-8:M\xfcller", "x", line_reasons.NO_TEXT),
+        (b";CHARSET=UTF-7:M", "x", line_reasons.NO_CHARSET),
+    ],
+)
+def test_version_2_1_without_a_character_set(value, first_name, reason):
+    body = card_of("NICKNAME:x", "FN?", version="2.1").encode().replace(b"?", value)
+    (reading,) = read_file(body)
+    assert reading.card.first_name == first_name
+    assert ("FN", reason) in left_out(reading)
 
 
 def test_a_character_that_a_fold_parts():
