@@ -27,6 +27,7 @@ _MONTH_DAY = re.compile(r"--([0-9]{2})-?([0-9]{2})")
 _DASHES = regex.compile(r"[\p{Pd}\u2043\u2212]")
 _BLANKS = regex.compile(r"\p{Zs}+")
 _INVISIBLE = regex.compile(r"\p{Cf}+")
+_TEL = re.compile(r"(?:tel: ?)+", re.IGNORECASE)
 _EXTENSION = re.compile(r";\s*ext=", re.IGNORECASE)
 _NUMBER = regex.compile(r"[\p{Nd}\p{Pd}\p{Zs}\u2212+().,/#*]+")
 
@@ -44,10 +45,14 @@ def clean_lines(text: str) -> str:
 def clean_phone(number: str) -> str:
     """Return a phone number with plain dashes and blanks, without what nobody sees.
 
-    ``;ext=`` (RFC 3966) becomes `` ext ``. Letters and control characters stay.
+    Of a URI (RFC 3966) the number and the extension stay: ``tel:1;ext=2`` is ``1 ext 2``. Letters
+    and control characters stay.
     """
-    visible = _INVISIBLE.sub("", _DASHES.sub("-", _EXTENSION.sub(" ext ", number)))
-    return _BLANKS.sub(" ", visible).strip()
+    visible = _BLANKS.sub(" ", _INVISIBLE.sub("", _DASHES.sub("-", number))).strip()
+    if prefix := _TEL.match(visible):
+        visible, *parameters = visible[prefix.end() :].split(";")
+        visible += "".join(f";{each}" for each in parameters if each[:4].lower() == "ext=")
+    return _BLANKS.sub(" ", _EXTENSION.sub(" ext ", visible)).strip()
 
 
 def is_phone(number: str) -> bool:

@@ -191,10 +191,6 @@ class _CardReader:
         return address
 
     def _phone(self, text: str) -> str:
-        """Return a number as a contact has it, without the ``tel:`` of RFC 3966."""
-        if text[:4].lower() == "tel:":
-            text, *parameters = text[4:].split(";")
-            text += "".join(f";{each}" for each in parameters if each[:4].lower() == "ext=")
         number = address_book.clean_phone(text)
         if number and (not address_book.is_phone(number) or len(number) > address_book.MAX_PHONE):
             self.lines.leave_out("TEL", NO_PHONE)
