@@ -101,7 +101,8 @@ MAX_DIRECT_FILE_BYTES = env.int("MAX_DIRECT_FILE_BYTES", default=5 * 2**30)
 # Of all files of an account together; equal files count once.
 MAX_ACCOUNT_BYTES = env.int("MAX_ACCOUNT_BYTES", default=10 * 2**30)
 MAX_ACCOUNT_FILES = env.int("MAX_ACCOUNT_FILES", default=10_000)
-MAX_BODY_BYTES = max(MAX_FILE_BYTES + 2**20, MAX_JSON_BYTES)
+MAX_VCARD_BYTES = 20 * 2**20  # a file of vCards to import: most of it is pictures
+MAX_BODY_BYTES = max(MAX_FILE_BYTES, MAX_VCARD_BYTES, MAX_JSON_BYTES) + 2**20  # with a form around
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 DATA_UPLOAD_MAX_NUMBER_FILES = 10

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import IO, Any, ClassVar
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpResponse, QueryDict, StreamingHttpResponse
 from django.utils import timezone
@@ -24,7 +25,6 @@ from accounts.vcards.writing import write
 from cloudnotes.api.validation import InputSerializer, validate
 from cloudnotes.api.views import APIView
 
-MAX_IMPORT_BYTES = 20 * 2**20
 FORM_BYTES = 64 * 2**10  # allowed for the form around the file
 EXPORT_BATCH_SIZE = 100
 EXAMPLE = "BEGIN:VCARD\nVERSION:4.0\nFN:Mary Doe\nN:Doe;Mary;;;\nBDAY:19850412\nEND:VCARD\n"
@@ -80,8 +80,8 @@ class VCardParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        _refuse_above(MAX_IMPORT_BYTES, (parser_context or {})["request"])
-        return {"body": stream.read(MAX_IMPORT_BYTES)}
+        _refuse_above(settings.MAX_VCARD_BYTES, (parser_context or {})["request"])
+        return {"body": stream.read(settings.MAX_VCARD_BYTES)}
 
 
 class OldVCardParser(VCardParser):
@@ -99,7 +99,7 @@ class FormParser(MultiPartParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        _refuse_above(MAX_IMPORT_BYTES + FORM_BYTES, (parser_context or {})["request"])
+        _refuse_above(settings.MAX_VCARD_BYTES + FORM_BYTES, (parser_context or {})["request"])
         return super().parse(stream, media_type, parser_context)
 
 
@@ -168,7 +168,7 @@ def _read_body(request: Request) -> bytes:
         body: bytes = request.data.get("body", b"")
         return body
     file = validate(CardsSerializer, request.data)["file"]
-    if file.size > MAX_IMPORT_BYTES:
+    if file.size > settings.MAX_VCARD_BYTES:
         raise RequestDataTooBig
     content: bytes = file.read()
     return content

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from accounts.address_book import LINE_BREAKS
 
-VERSIONS = ("2.1", "3.0", "4.0")
-
 
 class Entry(NamedTuple):
     """An address or a number besides the first, with a label that may be ''."""

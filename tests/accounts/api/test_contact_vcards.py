@@ -276,7 +276,7 @@ class TestExport:
         assert len(chunks) == 3
         assert b"".join(chunks).count(b"BEGIN:VCARD") == 250
 
-    def test_a_server_streams_it_from_changing_threads(self, server):
+    def test_a_server_takes_large_files_and_streams_from_changing_threads(self, server):
         account = {"email": f"{secrets.token_hex(6)}@example.org", "password": PASSWORD}
         tokens = requests.post(f"{server.api}/auth/register", json=account, timeout=60).json()
         header = {"Authorization": f"Bearer {tokens['access_token']}"}
@@ -286,6 +286,13 @@ class TestExport:
             f"{url}/import", cards, headers={**header, "Content-Type": "text/vcard"}, timeout=60
         )
         assert sent.json()["created"] == 450
+        card = CARD.replace("eff6b1", "000000").replace("NOTE:Tea", "PHOTO:" + "A" * 19 * 2**20)
+        types = ({"data": card.encode()}, {"files": {"file": ("c.vcf", card.encode())}})
+        for body in types:  # above what is collected before a thread takes it
+            kind = {"Content-Type": "text/x-vcard"} if "data" in body else {}
+            sent = requests.post(f"{url}/import", **body, headers={**header, **kind}, timeout=60)
+            assert sent.status_code == 200, sent.json()
+            assert sent.json()["updated"] + sent.json()["unchanged"] == 1
         for _ in range(3):
             response = requests.get(f"{url}/export", headers=header, timeout=60)
             assert response.content.count(b"END:VCARD\r\n") == 450
