@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.http.response import HttpResponseBase
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.parsers import BaseParser
@@ -29,7 +30,13 @@ from notes.api.representation import (
     or_404,
     root_of,
 )
-from notes.api.uploading import StoringParser, UploadSerializer, take_file
+from notes.api.uploading import (
+    FileNegotiation,
+    OctetsParser,
+    StoringParser,
+    UploadSerializer,
+    take_file,
+)
 from notes.files import downloads, objects, thumbnailing
 from notes.models import Note, Revision, StoredObject, Thumbnail
 from notes.models.attachments import File, main, split
@@ -48,7 +55,10 @@ DOWNLOAD = {
     304: None,
     416: OpenApiResponse(description="The range lies outside of the file."),
 }
-FORM = {"multipart/form-data": UploadSerializer}
+FORM = {
+    "multipart/form-data": UploadSerializer,
+    "application/octet-stream": OpenApiTypes.BINARY,
+}
 
 
 class ThumbnailPending(DomainError):
@@ -109,13 +119,25 @@ class SizeSerializer(InputSerializer):
     )
 
 
-DOWNLOAD_AND_REMOVE = {"GET": ShowSerializer, "DELETE": RemoveSerializer}
+class OctetsSerializer(InputSerializer):
+    """What a body is called that is the file itself, not a form."""
+
+    name = TextField(
+        max_length=1000,
+        allow_blank=False,
+        required=False,
+        help_text="The name, for a body of octets.",
+    )
+
+
+BY_METHOD = {"GET": ShowSerializer, "PUT": OctetsSerializer, "DELETE": RemoveSerializer}
 
 
 class FilesEndpoint(NoteEndpoint):
     """Base of the views of a note's files. Their entity tags are those of the note."""
 
     serializer_class: Any = UploadSerializer
+    content_negotiation_class = FileNegotiation
     conditional: ClassVar[tuple[str, ...]] = ("PUT", "PATCH", "POST", "DELETE")
     verbs: ClassVar[dict[str, access.Verb]] = {"DELETE": "edit"}
     pagination_class = None
@@ -127,7 +149,7 @@ class FilesEndpoint(NoteEndpoint):
     def get_parsers(self) -> list[BaseParser]:
         # There is no request while the schema is generated; it gets the default parsers.
         if self.request is not None and self.request.method in ("PUT", "POST"):
-            return [StoringParser()]
+            return [StoringParser(), OctetsParser()]
         return super().get_parsers()
 
     def get_file(self, note: Note | Revision, attachment_id: int) -> File:
@@ -150,11 +172,11 @@ class FilesEndpoint(NoteEndpoint):
         return Response(body, headers=headers, **options)
 
 
-@waits_for_storage("GET", "HEAD", "DELETE?")
+@waits_for_storage("GET", "HEAD", "PUT", "DELETE?")
 class NoteFileView(FilesEndpoint):
     """The main file of a note that the caller may see."""
 
-    query_serializers: ClassVar = DOWNLOAD_AND_REMOVE
+    query_serializers: ClassVar = BY_METHOD
 
     @extend_schema(responses=DOWNLOAD)
     def get(self, request: Request, pk: int) -> HttpResponseBase:
@@ -182,10 +204,12 @@ class NoteFileView(FilesEndpoint):
         return _remove(self, request, file.id)
 
 
+@waits_for_storage("POST")
 class AttachmentsView(FilesEndpoint):
     """The files of a note that the caller may see."""
 
     keeps_own_answers = True
+    query_serializers: ClassVar = {"POST": OctetsSerializer}
 
     @extend_schema(responses={200: FilesSerializer})
     def get(self, request: Request, pk: int) -> Response:
@@ -220,11 +244,11 @@ class AttachmentsView(FilesEndpoint):
         return response
 
 
-@waits_for_storage("GET", "HEAD", "DELETE?")
+@waits_for_storage("GET", "HEAD", "PUT", "DELETE?")
 class AttachmentView(FilesEndpoint):
     """A file of a note that the caller may see."""
 
-    query_serializers: ClassVar = DOWNLOAD_AND_REMOVE
+    query_serializers: ClassVar = BY_METHOD
 
     @extend_schema(operation_id="notes_attachments_download", responses=DOWNLOAD)
     def get(self, request: Request, pk: int, attachment_id: int) -> HttpResponseBase:

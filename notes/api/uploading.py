@@ -1,6 +1,6 @@
 """Files in multipart forms, stored while they arrive: no whole file is in memory or on our disk."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 from django.conf import settings
@@ -12,10 +12,11 @@ from django.utils.http import parse_header_parameters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import DataAndFiles, MultiPartParser
+from rest_framework.parsers import BaseParser, DataAndFiles, MultiPartParser
 from rest_framework.request import Request
 
 from cloudnotes.api.errors import DomainError
+from cloudnotes.api.parsers import JSONAlways
 from cloudnotes.api.validation import InputSerializer, repeated, unknown, validate
 from notes.files import objects, quotas, storage
 from notes.models import Note, StoredObject
@@ -133,6 +134,46 @@ class StoringParser(MultiPartParser):
         return data
 
 
+class OctetsParser(BaseParser):
+    """Takes a body as it is for the file; the query's ``name`` is its name."""
+
+    media_type = "application/octet-stream"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        assert parser_context is not None
+        receiver = objects.Receiver()
+        try:
+            while piece := stream.read(StoringHandler.chunk_size):
+                receiver.write(piece)
+            row = receiver.finish()
+        except storage.StorageUnavailable:
+            raise  # as in StoringParser
+        except Exception:
+            receiver.give_up()
+            raise
+        name = parser_context["request"].query_params.get("name", "")
+        return {"file": StoredFile(name or "file", row)}
+
+
+class FileNegotiation(JSONAlways):
+    """Picks the parser of a file: a form, or octets if the query has a name or their type says so.
+
+    Other bodies are refused: a client may have sent JSON where it meant a form.
+    """
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
+        parser = super().select_parser(request, parsers)
+        if parser is None and "name" in request.query_params:
+            octets = (each for each in parsers if isinstance(each, OctetsParser))
+            return next(octets, None)
+        return parser
+
+
 class _TailStream:
     """A stream that keeps its last ``TAIL_BYTES`` bytes."""
 
@@ -153,7 +194,10 @@ class _TailStream:
 
 
 def take_file(request: Request, note: Note) -> tuple[str, StoredObject]:
-    """Store the file of a form; return its name and its stored object, as :func:`take_form`."""
+    """Store the file of a request; return its name and its stored object, as :func:`take_form`."""
+    content_type = request._request.content_type or ""
+    if content_type.startswith("multipart/") and "name" in request.query_params:
+        raise serializers.ValidationError({"name": "In a form, the file has its name itself."})
     file: StoredFile = take_form(request, UploadSerializer, owner_id=note.owner_id)["file"]
     return file.name, file.row
 
