@@ -18,6 +18,7 @@ from accounts.identifiers import fold, fold_address
 from accounts.models import Mail, Session, User
 from cloudnotes.api.client_network import network
 from cloudnotes.api.errors import DomainError
+from cloudnotes.db.streaming import streamed
 
 DEVICES_REMEMBERED = 200
 REPLAY_WINDOW = dt.timedelta(seconds=10)
@@ -215,9 +216,10 @@ def log_out_everywhere(*, user: User, now: dt.datetime) -> None:
 def end_admin_sessions(*, user: User) -> None:
     """End a user's sessions in the admin, which are stored without the user's id."""
     if user.is_staff:  # nobody else has one
-        for session in AdminSession.objects.iterator():
-            if session.get_decoded().get(SESSION_KEY) == str(user.pk):
-                session.delete()
+        with streamed(AdminSession.objects.all()) as admin_sessions:
+            for session in admin_sessions:
+                if session.get_decoded().get(SESSION_KEY) == str(user.pk):
+                    session.delete()
 
 
 def revoke_all(*, user: User, reason: Session.Reason, now: dt.datetime) -> int:

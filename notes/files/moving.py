@@ -7,6 +7,7 @@ deletes remove an object from both.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from cloudnotes.db.streaming import streamed
 from notes.files import storage
 from notes.files.models import StoredObject
 
@@ -31,16 +32,17 @@ def move(*, tell: Callable[[int, int], None]) -> Moved:
     moved = Moved()
     ready = StoredObject.objects.filter(state=StoredObject.State.READY).order_by("pk")
     total = ready.count()
-    for done, row in enumerate(ready.iterator(), start=1):
-        was_brought = storage.bring(row.key, size=row.size, sha256=row.sha256)
-        if was_brought:
-            moved.brought += 1
-            moved.bytes += row.size
-            if not StoredObject.objects.filter(pk=row.pk, key=row.key).exists():
-                storage.delete(row.key)  # it was deleted from both during the copy
-        elif was_brought is False:
-            moved.there += 1
-        elif ready.filter(pk=row.pk, key=row.key).exists():
-            moved.missing.append(row.key)
-        tell(min(done, total), total)
+    with streamed(ready) as rows:
+        for done, row in enumerate(rows, start=1):
+            was_brought = storage.bring(row.key, size=row.size, sha256=row.sha256)
+            if was_brought:
+                moved.brought += 1
+                moved.bytes += row.size
+                if not StoredObject.objects.filter(pk=row.pk, key=row.key).exists():
+                    storage.delete(row.key)  # it was deleted from both during the copy
+            elif was_brought is False:
+                moved.there += 1
+            elif ready.filter(pk=row.pk, key=row.key).exists():
+                moved.missing.append(row.key)
+            tell(min(done, total), total)
     return moved

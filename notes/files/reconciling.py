@@ -1,13 +1,15 @@
 """Compare the storage with the database, and correct differences where possible."""
 
+import contextlib
 import datetime as dt
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from django.utils import timezone
 
+from cloudnotes.db.streaming import streamed
 from notes.files import objects, storage, thumbnails
 from notes.files.models import UPLOAD_LASTS, StoredObject
 from notes.files.types import Listed
@@ -67,12 +69,13 @@ def reconcile(
     report = Report()
     if not dry_run:
         report.swept = objects.sweep(now=now)
-    for row, listed in _pair_by_key():
-        if row is None and listed is not None:
-            _check_orphan(listed, report, now - grace, dry_run=dry_run or keeps_orphans)
-        elif row is not None:
-            report.checked += 1
-            _check_row(row, listed, report, now, dry_run=dry_run, verify=verify)
+    with contextlib.closing(_pair_by_key()) as pairs:
+        for row, listed in pairs:
+            if row is None and listed is not None:
+                _check_orphan(listed, report, now - grace, dry_run=dry_run or keeps_orphans)
+            elif row is not None:
+                report.checked += 1
+                _check_row(row, listed, report, now, dry_run=dry_run, verify=verify)
     _check_arriving(report, now - grace, dry_run=dry_run)
     _check_unfinished(report, now - grace, dry_run=dry_run)
     report.stuck += StoredObject.objects.stuck().order_by("key").values_list("key", flat=True)
@@ -94,21 +97,22 @@ def reconcile_due() -> None:
     log("storage reconciled: %s", report)
 
 
-def _pair_by_key() -> Iterator[tuple[StoredObject | None, Listed | None]]:
+def _pair_by_key() -> Generator[tuple[StoredObject | None, Listed | None]]:
     """Yield ready rows and stored objects, paired by key; None where one of the two is missing."""
     ready = StoredObject.objects.filter(state=StoredObject.State.READY).order_by("key")
-    rows, entries = ready.iterator(), storage.listed()
-    row, entry = next(rows, None), next(entries, None)
-    while row is not None or entry is not None:
-        if entry is None or (row is not None and row.key < entry.key):
-            yield row, None
-            row = next(rows, None)
-        elif row is None or entry.key < row.key:
-            yield None, entry
-            entry = next(entries, None)
-        else:
-            yield row, entry
-            row, entry = next(rows, None), next(entries, None)
+    with streamed(ready) as rows:
+        entries = storage.listed()
+        row, entry = next(rows, None), next(entries, None)
+        while row is not None or entry is not None:
+            if entry is None or (row is not None and row.key < entry.key):
+                yield row, None
+                row = next(rows, None)
+            elif row is None or entry.key < row.key:
+                yield None, entry
+                entry = next(entries, None)
+            else:
+                yield row, entry
+                row, entry = next(rows, None), next(entries, None)
 
 
 def _check_row(

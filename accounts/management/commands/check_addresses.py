@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 
 from accounts.identifiers import InvalidAddress, canonical_address, fold
 from accounts.models import User
+from cloudnotes.db.streaming import streamed
 
 
 class Command(BaseCommand):
@@ -18,10 +19,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         number = 0
-        for user in User.objects.order_by("pk").iterator():
-            if reason := _fault(user):
-                number += 1
-                self.stdout.write(f"{user.pk} {user.email}: {reason}")
+        with streamed(User.objects.order_by("pk")) as users:
+            for user in users:
+                if reason := _fault(user):
+                    number += 1
+                    self.stdout.write(f"{user.pk} {user.email}: {reason}")
         self.stdout.write(f"{number} accounts have such an address.")
         if number:
             sys.exit(1)

@@ -6,6 +6,7 @@ import io
 import pytest
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from django.utils import timezone
 
 from notes.actions import uploads
@@ -298,3 +299,21 @@ def test_a_storage_that_does_not_answer(as_alice, url, s3, settings):
     assert refusal.value.returncode == 2
     reconciling.reconcile_due()  # the worker goes on
     assert StoredObject.objects.count() == 1
+
+
+@pytest.mark.postgresql
+def test_a_storage_that_fails_leaves_no_cursor_open(as_alice, monkeypatch):
+    """The collector would close it during another query of the thread, which waits for ever."""
+
+    def failing():
+        yield from ()
+        raise storage.StorageUnavailable
+
+    monkeypatch.setattr(storage, "listed", failing)
+    with transaction.atomic():
+        with pytest.raises(storage.StorageUnavailable) as raised:
+            reconciling.reconcile(now=timezone.now(), dry_run=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT name FROM pg_cursors WHERE name LIKE '_django_curs%'")
+            assert cursor.fetchall() == []
+    assert raised.value.__traceback__  # which holds the frames
