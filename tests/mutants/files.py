@@ -163,6 +163,17 @@ MUTANTS = [
         ("tests/notes/test_imaging.py::test_png_and_webp_are_turned_as_they_are_displayed",),
     ),
     Mutant(
+        "cursor-left-to-the-collector",
+        "An iterator of rows that an exception has left half-way is closed at once.",
+        "cloudnotes/db/streaming.py",
+        "        rows.close()\n",
+        "        pass\n",
+        (
+            "tests/notes/actions/test_reconciling.py::test_a_storage_that_fails_leaves_no_cursor_open",
+        ),
+        "postgresql",
+    ),
+    Mutant(
         "one-object-keeps-the-others-from-being-swept",
         "An object that cannot be deleted keeps no other one from being deleted.",
         "notes/files/objects.py",

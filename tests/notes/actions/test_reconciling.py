@@ -302,13 +302,14 @@ def test_a_storage_that_does_not_answer(as_alice, url, s3, settings):
 
 
 @pytest.mark.postgresql
-def test_a_storage_that_fails_leaves_no_cursor_open(as_alice, monkeypatch):
+def test_a_storage_that_fails_leaves_no_cursor_open(as_alice, stored_keys, monkeypatch):
     """The collector would close it during another query of the thread, which waits for ever."""
 
     def failing():
         yield from ()
         raise storage.StorageUnavailable
 
+    add(as_alice, new_note(as_alice), b"x", "f.txt")
     monkeypatch.setattr(storage, "listed", failing)
     with transaction.atomic():
         with pytest.raises(storage.StorageUnavailable) as raised:
