@@ -100,8 +100,8 @@ class IdempotencyMiddleware:
         key, view_class = request.headers.get(HEADER), getattr(view, "cls", object)
         reads_tokens = BearerAuthentication in getattr(view_class, "authentication_classes", ())
         # True, or the type of the bodies for which it does so.
-        kept = getattr(view_class, "keeps_own_answers", False)
-        keeps_own_answers = kept in (True, request.content_type)
+        own_answers = getattr(view_class, "keeps_own_answers", False)
+        keeps_own_answers = own_answers in (True, request.content_type)
         if request.method != "POST" or key is None or not reads_tokens or keeps_own_answers:
             return None
         try:

@@ -185,10 +185,10 @@ class NoteViewSet(viewsets.ViewSetMixin, NoteEndpoint):
                 )
             return self._created(note)
 
-        said = repr((fields, file and (file.name, file.row.sha256)))
+        body_summary = repr((fields, file and (file.name, file.row.sha256)))
         try:
             with transaction.atomic():
-                response = idempotency.once(self, said=said, ask=make)
+                response = idempotency.once(self, said=body_summary, ask=make)
         except (DomainError, PermissionDenied):
             used.clear()
             raise

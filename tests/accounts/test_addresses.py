@@ -116,8 +116,8 @@ def test_what_was_there_is_rewritten_where_it_can_be(anonymous, capsys):
     odd = old("ü@example.org", "ü@example.org")
     ascii_one = old("Ann@Example.org", "ann@example.org")
     importlib.import_module("accounts.migrations.0011_canonical_addresses").rewrite(apps, None)
-    kept = dict(User.objects.values_list("pk", "email"))
-    assert kept == {
+    addresses = dict(User.objects.values_list("pk", "email"))
+    assert addresses == {
         umlaut.pk: ENCODED,
         eszett.pk: "a@xn--strae-oqa.example",
         long_s.pk: "sue@example.org",

@@ -33,8 +33,8 @@ def run(*arguments, **environment):
 
 
 def test_good_settings_pass_check_deploy():
-    told = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", **GOOD)
-    assert told.returncode == 0, told.stderr
+    output = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", **GOOD)
+    assert output.returncode == 0, output.stderr
 
 
 SHOW = (
@@ -51,14 +51,14 @@ FIRST_GENERATION = {
 
 
 def test_the_environment_of_the_first_generation_is_understood():
-    told = run(*SHOW, **FIRST_GENERATION)
-    assert told.stdout == "django.db.backends.postgresql notesdb HS512 1:00:00\n", told.stderr
-    told = run("manage.py", "check", "--deploy", "--fail-level", "WARNING",
+    output = run(*SHOW, **FIRST_GENERATION)
+    assert output.stdout == "django.db.backends.postgresql notesdb HS512 1:00:00\n", output.stderr
+    output = run("manage.py", "check", "--deploy", "--fail-level", "WARNING",
                **GOOD, **FIRST_GENERATION)  # fmt: skip
-    assert told.returncode == 0, told.stderr
+    assert output.returncode == 0, output.stderr
     ours = {"ALGORITHM": "HS384", "ACCESS_TOKEN_EXPIRE_MINUTES": "15"}
-    told = run(*SHOW, **FIRST_GENERATION, **ours)
-    assert told.stdout == "django.db.backends.postgresql notesdb HS384 0:15:00\n", told.stderr
+    output = run(*SHOW, **FIRST_GENERATION, **ours)
+    assert output.stdout == "django.db.backends.postgresql notesdb HS384 0:15:00\n", output.stderr
 
 
 def test_a_start_names_what_was_probably_meant_and_no_values(tmp_path):
@@ -71,8 +71,8 @@ def test_a_start_names_what_was_probably_meant_and_no_values(tmp_path):
         "JWT_ALGORITHM": "HS512",
         "ALGORITHM": "HS384",
     }
-    told = run(*MIGRATE, **{**GOOD, **settings})
-    assert told.returncode == 0, told.stderr
+    output = run(*MIGRATE, **{**GOOD, **settings})
+    assert output.returncode == 0, output.stderr
     assert (tmp_path / "notes.sqlite3").exists()
     for line in (
         "ACCESS_TOKEN_EXPIRES_MINUTES is not a setting of CloudNotes, and is ignored.",
@@ -81,17 +81,17 @@ def test_a_start_names_what_was_probably_meant_and_no_values(tmp_path):
         "Perhaps ALLOWED_HOSTS is meant.",
         "JWT_ALGORITHM and ALGORITHM are set to different values, and ALGORITHM is used.",
     ):
-        assert line in told.stderr
-    assert told.stderr.count("cloudnotes.W01") == 3
+        assert line in output.stderr
+    assert output.stderr.count("cloudnotes.W01") == 3
     for value in ("of-the-file", "4711", "HS512", "HS384"):
-        assert value not in told.stderr
+        assert value not in output.stderr
 
 
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
 def test_other_algorithms_that_the_secret_can_sign_by_pass(algorithm):
-    told = run("manage.py", "check", "--deploy", "--fail-level", "WARNING",
+    output = run("manage.py", "check", "--deploy", "--fail-level", "WARNING",
                **GOOD, ALGORITHM=algorithm)  # fmt: skip
-    assert told.returncode == 0, told.stderr
+    assert output.returncode == 0, output.stderr
 
 
 MIGRATE, WEB = ("manage.py", "migrate", "--no-input"), ("-c", "import cloudnotes.asgi")
@@ -145,12 +145,12 @@ def test_the_web_process_refuses_in_the_same_line(changes, said):
 
 
 def assert_is_refused(changes, said, start):
-    told = run(*start, **{**GOOD, **changes})
-    assert told.returncode != 0
-    lines = [line for line in told.stderr.splitlines() if "CloudNotes cannot start" in line]
-    assert len(lines) == 1, told.stderr
+    output = run(*start, **{**GOOD, **changes})
+    assert output.returncode != 0
+    lines = [line for line in output.stderr.splitlines() if "CloudNotes cannot start" in line]
+    assert len(lines) == 1, output.stderr
     assert said in lines[0]
-    assert "Traceback" not in told.stderr
+    assert "Traceback" not in output.stderr
 
 
 def test_railway_needs_a_key_and_a_place_that_lasts(tmp_path):
@@ -162,12 +162,12 @@ def test_railway_needs_a_key_and_a_place_that_lasts(tmp_path):
     lasting = {"DATABASE_URL": "postgres://a:b@c/d", "BUCKET_NAME": "b"}
     check = ("manage.py", "check", "--deploy", "--fail-level", "WARNING")
     for place in (lasting, {"RAILWAY_VOLUME_MOUNT_PATH": str(tmp_path)}):
-        told = run(*check, **railway, **place)
-        assert told.returncode == 0, told.stderr
+        output = run(*check, **railway, **place)
+        assert output.returncode == 0, output.stderr
     for missing in lasting:
         place = {name: value for name, value in lasting.items() if name != missing}
-        told = run(*check, **railway, **place)
-        assert "a disk that the next deploy throws away" in told.stderr
+        output = run(*check, **railway, **place)
+        assert "a disk that the next deploy throws away" in output.stderr
 
 
 def test_the_development_key_is_made_once(tmp_path):
@@ -184,7 +184,7 @@ def test_the_env_file_says_where_the_server_listens(tmp_path):
     file = tmp_path / "env"
     file.write_text("PORT=8123\nHOST=127.0.0.9\nWEB_CONCURRENCY=3\n")
     assert run("-c", script, ENV_FILE=str(file)).stdout == "127.0.0.9:8123 3\n"
-    told = run("-c", script, ENV_FILE=str(file), PORT="9").stdout
-    assert told == "127.0.0.9:9 3\n"
+    output = run("-c", script, ENV_FILE=str(file), PORT="9").stdout
+    assert output == "127.0.0.9:9 3\n"
     assert run("-c", script).stdout == "127.0.0.1:8000 2\n"
     assert run("-c", script, **GOOD).stdout in ("[::]:8000 2\n", "0.0.0.0:8000 2\n")

@@ -220,8 +220,8 @@ def test_categories_of_notes(as_alice):
     note = as_alice.post(NOTES, {"title": "t", "category": " Work / Plans "}, format="json").json()
     assert note["category"] == "Work/Plans"
     url = f"{NOTES}/{note['id']}"
-    kept = as_alice.put(url, {"title": "n", "content": ""}, format="json").json()
-    assert kept["category"] == "Work/Plans"
+    replaced = as_alice.put(url, {"title": "n", "content": ""}, format="json").json()
+    assert replaced["category"] == "Work/Plans"
     gone = as_alice.patch(url, {"category": ""}, format="json").json()
     assert (gone["category"], gone["version"]) == ("", 3)
     for wrong in ("/", "//", "..", "a\x01b/c", "x" * 201, 5, "a\u202eb"):
